@@ -1,0 +1,33 @@
+#ifndef JETMON_STORE_ACTIVITY_H_
+#define JETMON_STORE_ACTIVITY_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "store/range.h"
+#include "store/sql/database.h"
+
+// One summary a bucket, written by its owner every 5 s under its epoch (after FenceBucket).
+namespace jetmon::store {
+
+struct BucketActivity {
+  uint32_t bucket = 0;
+  uint64_t epoch = 0;
+  uint64_t sites = 0;           // active sites that can be checked by this build
+  uint64_t checked = 0;         // of those, checked at least once since the acknowledgement
+  uint64_t late = 0;            // of those, past interval + max(10 %, 1 unit of time allowed)
+  uint64_t not_available = 0;   // sites this build can't check (https, host names)
+  int64_t oldest_check_ms = 0;  // Unix ms of the site checked longest ago; 0 = some never
+  int64_t first_check_ms = 0;   // Unix ms of the first check since the acknowledgement; 0 = none
+  int64_t updated_at_ms = 0;
+};
+
+absl::Status SaveActivity(sql::Transaction& tx, const std::vector<BucketActivity>& rows);
+// By bucket; buckets never written are absent.
+absl::StatusOr<std::vector<BucketActivity>> ListActivity(sql::Transaction& tx, Range range);
+
+}  // namespace jetmon::store
+
+#endif  // JETMON_STORE_ACTIVITY_H_

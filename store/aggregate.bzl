@@ -1,0 +1,24 @@
+"""aggregate(name, deps): NAME.cc, NAME.h and NAME_test.cc of one aggregate of the store."""
+
+def aggregate(name, deps = []):
+    native.cc_library(
+        name = name,
+        srcs = [name + ".cc"],
+        hdrs = [name + ".h"],
+        deps = deps + [
+            ":ids",
+            ":range",
+            "//store/sql",
+            "//third_party/system:absl",
+        ],
+    )
+    native.cc_test(
+        name = name + "_test",
+        size = "small",
+        srcs = [name + "_test.cc"],
+        deps = [
+            ":" + name,
+            ":test_database",
+            "//third_party/system:gtest_main",
+        ],
+    )

@@ -1,0 +1,145 @@
+#ifndef JETMON_STORE_EVENTS_H_
+#define JETMON_STORE_EVENTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "store/range.h"
+#include "store/sites.h"
+#include "store/sql/database.h"
+
+// Incidents. Every change writes, in the caller's transaction: the event row (conditional on the
+// severity and last_seq that the caller saw), its transition row, the legacy projection if asked
+// for, and the notification if the change owes one. A Monitor's transaction has passed
+// FenceBucket for each bucket first; seed and reconcile run only while the range is v1's or the
+// lock is `preparing`.
+namespace jetmon::store {
+
+enum class Severity { kUp = 0, kWarning = 1, kDegraded = 2, kSeemsDown = 3, kDown = 4 };
+
+namespace transition {
+inline constexpr char kOpened[] = "opened";                         // -> Seems Down
+inline constexpr char kVerifierConfirmed[] = "verifier_confirmed";  // -> Down, notifies
+inline constexpr char kLocalConfirmed[] = "local_confirmed";        // no vantage enabled; notifies
+inline constexpr char kQuorumDegraded[] = "quorum_degraded";        // decided by majority; notifies
+inline constexpr char kFalseAlarm[] = "false_alarm";                // ends
+inline constexpr char kProbeCleared[] = "probe_cleared";            // ends, before confirmation
+inline constexpr char kRecovered[] = "recovered";                   // ends, after; notifies
+inline constexpr char kAdopted[] = "adopted";                       // opened from v1's view, silent
+inline constexpr char kPromoted[] = "promoted";                     // v1 says worse, silent
+inline constexpr char kV1Recovered[] = "v1_recovered";              // ends, silent
+inline constexpr char kSuperseded[] = "superseded";     // v1 began a newer one; ends, silent
+inline constexpr char kSiteRemoved[] = "site_removed";  // ends, silent
+}  // namespace transition
+
+struct Event {
+  uint64_t event_id = 0, site_id = 0, blog_id = 0;
+  uint32_t bucket = 0;
+  Severity severity = Severity::kSeemsDown;
+  std::string source;  // "monitor" or "rollout:seed"
+  int notified = 0;    // 0 no, 1 a down was queued, 2 adopted as Down (v1 told people)
+  int error_code = 0, http_code = 0;
+  std::string failure_class;
+  int64_t started_at_ms = 0, confirmed_at_ms = 0;
+  std::optional<int64_t> ended_at_ms;
+  std::string end_reason;
+  uint64_t last_seq = 0;
+  // What v2 last wrote into the legacy columns for this event; nullopt = nothing yet.
+  std::optional<int> projected_status;
+  std::string projected_change;
+};
+
+// Who changes an event, and how.
+struct Actor {
+  std::string source;         // "monitor" or "rollout:seed"
+  uint64_t epoch = 0;         // 0 when no range lock is involved
+  std::string instance;       // Monitor or control-plane instance
+  bool project = true;        // write the legacy columns too
+  bool notify_sends = false;  // a receiver is configured: notifications are queued, else recorded
+  int64_t now_ms = 0;
+};
+
+absl::StatusOr<std::optional<Event>> OpenEventOfSite(sql::Transaction& tx, uint64_t site_id);
+// Open events of a bucket by site id.
+absl::StatusOr<std::vector<Event>> OpenEventsOfBucket(sql::Transaction& tx, uint32_t bucket);
+
+// What one change did.
+enum class ChangeOutcome {
+  kChanged,
+  kStale,     // the event is not as the caller saw it: read again, never repeat blindly
+  kSiteGone,  // the legacy row is not active in that bucket any more: nothing was written,
+              // drop the target (and CloseEvent with kSiteRemoved, project = false)
+};
+
+struct Failure {
+  int error_code = 0, http_code = 0;
+  std::string failure_class, detail;  // detail bounded to 255
+};
+// Opens `Seems Down` for a site without an open event. kStale: it has one already.
+absl::StatusOr<ChangeOutcome> OpenEvent(sql::Transaction& tx, const Site& site, const Failure& why,
+                                        const Actor& actor, Event* opened);
+// Seems Down -> Down. Queues the `down` notification (reason: kVerifierConfirmed,
+// kLocalConfirmed, kQuorumDegraded). checks_json: the body's checks[] as JSON.
+absl::StatusOr<ChangeOutcome> ConfirmDown(sql::Transaction& tx, const Event& seen,
+                                          std::string_view reason, std::string_view url,
+                                          std::string_view checks_json, const Actor& actor);
+// Ends the event. kRecovered queues the `up` notification, if its down was queued or adopted.
+absl::StatusOr<ChangeOutcome> CloseEvent(sql::Transaction& tx, const Event& seen,
+                                         std::string_view reason, std::string_view url,
+                                         std::string_view checks_json, const Actor& actor);
+absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_votes, int down_votes,
+                                 int64_t now_ms);
+
+// Takes v1's view of a site over, silently (no notification in any case). What it did, for counts.
+// Rules: site_status <> 1 without an open event: opened (0 Seems Down, 2 Down; other values count
+// as Seems Down), started at last_status_change (now if NULL), an adopted Down has notified = 2;
+// worse than the open event: promoted; 1 with an open event: closed v1_recovered; an open event
+// older than a newer last_status_change by v1 (it differs from the value that v2 projected last
+// for that event, and is later than the event's start): closed as superseded and opened anew.
+// `actor.project` is ignored: adoption stores the site's columns as projected, and writes none.
+enum class Adoption { kNothing, kOpened, kPromoted, kClosed, kReopened };
+absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor);
+
+// Writes the legacy columns of every open event of a bucket that differ (release does this also
+// where the projection is off). How many were written.
+absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, int64_t now_ms);
+
+struct Drift {
+  uint64_t site_id = 0;
+  uint32_t bucket = 0;
+  int site_status = 1, expected_status = 1;
+  uint64_t event_id = 0;  // 0 = no open event
+  std::string cause;      // missing_event, stale_projection, unexpected_status
+};
+struct DriftReport {
+  uint64_t count = 0;
+  struct Group {
+    uint32_t bucket = 0;
+    std::string cause;
+    uint64_t count = 0;
+  };
+  std::vector<Group> groups;  // at most 1,000
+  std::vector<Drift> rows;    // at most `limit`
+};
+// Active sites of the range whose site_status differs from what their open event says.
+absl::StatusOr<DriftReport> FindDrift(sql::Transaction& tx, Range range, int limit);
+
+struct CheckHistoryRow {
+  uint64_t site_id = 0;
+  uint32_t bucket = 0;
+  int64_t at_ms = 0;
+  std::string source;  // host or vantage id
+  std::string outcome;
+  int http_code = 0, error_code = 0;
+  std::string failure_class, detail;
+  int64_t total_us = 0;
+};
+absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryRow>& rows);
+
+}  // namespace jetmon::store
+
+#endif  // JETMON_STORE_EVENTS_H_

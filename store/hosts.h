@@ -1,0 +1,59 @@
+#ifndef JETMON_STORE_HOSTS_H_
+#define JETMON_STORE_HOSTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "store/range.h"
+#include "store/sql/database.h"
+
+// Hosts and the health records of processes.
+namespace jetmon::store {
+
+// The protocol between control plane and Monitors that this build speaks (the meaning of the
+// lock rows); a Monitor of another one is not activated.
+inline constexpr int kMonitorProtocol = 1;
+
+struct ProcessHealth {
+  std::string instance;  // random, one a process
+  std::string kind;      // "monitor" or "controlplane"
+  std::string host;
+  std::string version;
+  int protocol = kMonitorProtocol;
+  std::string mode;   // standby, api-controlled, active; "" for a control plane
+  std::string state;  // standby, activating, active, draining, suspect, stopped
+  uint64_t seq = 0;   // grows with every report
+  bool goodbye = false;
+  int64_t pid = 0;
+  std::optional<Range> range;
+  uint64_t epoch = 0;  // acknowledged
+  uint64_t targets = 0, due_backlog = 0, in_flight = 0, rss_bytes = 0;
+  int64_t oldest_due_ms = 0;  // age of the oldest due check
+  double checks_per_s = 0;
+  bool notify_configured = false;
+  std::vector<std::string> warnings;  // bounded: 20 of 200 characters are kept
+  int64_t started_at_ms = 0, updated_at_ms = 0;
+};
+
+// Writes the record (insert or update by instance), seq = seq + 1; makes the host's row.
+absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h);
+// Marks the process as gone by its own word: state stopped, goodbye = 1.
+absl::Status SayGoodbye(sql::Transaction& tx, std::string_view instance, int64_t now_ms);
+// Did that instance say goodbye? False also when it is unknown.
+absl::StatusOr<bool> SaidGoodbye(sql::Transaction& tx, std::string_view instance);
+// All processes of a kind that have not said goodbye; with
+// `with_gone` also the others. By host, then started_at_ms descending; at most 10,000.
+absl::StatusOr<std::vector<ProcessHealth>> ListProcesses(sql::Transaction& tx,
+                                                         std::string_view kind, bool with_gone);
+// The host's generation; 0 when unknown.
+absl::StatusOr<uint64_t> HostGeneration(sql::Transaction& tx, std::string_view host);
+// Removes records of processes gone (goodbye, or not updated) for longer than `older_than_ms`.
+absl::StatusOr<int64_t> PruneProcesses(sql::Transaction& tx, int64_t older_than_ms);
+
+}  // namespace jetmon::store
+
+#endif  // JETMON_STORE_HOSTS_H_

@@ -1,0 +1,46 @@
+#ifndef JETMON_STORE_NOTIFICATIONS_H_
+#define JETMON_STORE_NOTIFICATIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "store/range.h"
+#include "store/sql/database.h"
+
+// The outbox. Rows are written by ConfirmDown and CloseEvent (store/events.h), unique per
+// (event, kind); id "ntf_<event id>_<kind>".
+namespace jetmon::store {
+
+struct Notification {
+  std::string notification_id;
+  uint64_t event_id = 0, site_id = 0, blog_id = 0;
+  std::string kind;  // down, up
+  uint32_t bucket = 0;
+  std::string url;
+  int status_id = 1;
+  int64_t status_change_ms = 0;
+  std::string checks_json;
+  std::string state;  // queued, delivered, recorded
+  int attempts = 0;
+  int64_t next_attempt_at_ms = 0, created_at_ms = 0, delivered_at_ms = 0;
+};
+
+// Inserts unless (event, kind) is there already; true if inserted.
+absl::StatusOr<bool> QueueNotification(sql::Transaction& tx, const Notification& n);
+// Queued ones of a range that are due, oldest first; only the first of each site (order per site).
+absl::StatusOr<std::vector<Notification>> DueNotifications(sql::Transaction& tx, Range range,
+                                                           int64_t now_ms, int limit);
+// queued -> delivered where attempts is as seen.
+absl::StatusOr<bool> MarkDelivered(sql::Transaction& tx, std::string_view id, int attempts,
+                                   int64_t now_ms);
+// attempts + 1 and the next time, where attempts is as seen.
+absl::StatusOr<bool> MarkFailedAttempt(sql::Transaction& tx, std::string_view id, int attempts,
+                                       int64_t next_attempt_at_ms);
+absl::StatusOr<uint64_t> CountQueued(sql::Transaction& tx, Range range);
+
+}  // namespace jetmon::store
+
+#endif  // JETMON_STORE_NOTIFICATIONS_H_

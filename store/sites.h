@@ -1,0 +1,87 @@
+#ifndef JETMON_STORE_SITES_H_
+#define JETMON_STORE_SITES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "store/range.h"
+#include "store/sql/database.h"
+
+// The legacy table `jetpack_monitor_sites` and v2's own per-site rows (check targets, runtime,
+// check config).
+namespace jetmon::store {
+
+// What v1 wrote in site_status.
+enum class SiteStatus { kSeemsDown = 0, kUp = 1, kDown = 2 };
+
+struct Site {
+  uint64_t site_id = 0;
+  uint64_t blog_id = 0;
+  uint32_t bucket = 0;
+  std::string url;
+  bool active = true;
+  int site_status = 1;             // as stored; 0, 1, 2, or whatever v1 left there
+  std::string last_status_change;  // 'YYYY-MM-DD HH:MM:SS' UTC, "" = NULL
+  int check_interval = 5;          // units of --interval_unit (minutes in production)
+};
+
+// 16 hex digits over (site id, blog, url, active, interval): tells whether a target is stale.
+std::string ConfigHash(const Site& site);
+// Legacy timestamps <-> Unix milliseconds (whole seconds, UTC). ParseLegacyTime: 0 for "" or
+// what is no time.
+std::string LegacyTime(int64_t ms);
+int64_t ParseLegacyTime(std::string_view text);
+
+// Active sites of one bucket with site_id > after, ascending, at most `limit`: key-set paging.
+absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                      uint64_t after, int limit);
+absl::StatusOr<std::optional<Site>> GetSite(sql::Transaction& tx, uint64_t site_id);
+// Inserts rows of an embedded database (site_id 0 = assigned).
+absl::Status InsertSites(sql::Transaction& tx, const std::vector<Site>& sites);
+struct SiteCounts {
+  uint64_t active = 0, up = 0, seems_down = 0, down = 0, other = 0;  // of active sites
+};
+absl::StatusOr<SiteCounts> CountSites(sql::Transaction& tx, Range range);
+// Checks that the legacy table has the columns that v2 reads; the names of those it lacks.
+absl::StatusOr<std::vector<std::string>> MissingLegacyColumns(sql::Transaction& tx);
+
+struct Target {
+  uint64_t site_id = 0, blog_id = 0;
+  uint32_t bucket = 0;
+  std::string url;
+  int interval = 5;    // units of --interval_unit
+  uint64_t phase = 0;  // stable pseudo-random number of the site, taken modulo its interval
+  std::string config_hash;
+};
+Target TargetOf(const Site& site);
+absl::StatusOr<std::vector<Target>> TargetsOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                    uint64_t after, int limit);
+// Inserts or updates; also the runtime row (insert only). Multi-row.
+absl::Status UpsertTargets(sql::Transaction& tx, const std::vector<Target>& targets,
+                           int64_t now_ms);
+// Removes target and runtime rows.
+absl::Status DeleteTargets(sql::Transaction& tx, const std::vector<uint64_t>& site_ids);
+absl::StatusOr<uint64_t> CountTargets(sql::Transaction& tx, Range range);
+
+struct Freshness {
+  uint64_t site_id = 0;
+  uint32_t bucket = 0;
+  int64_t last_checked_at_ms = 0, next_check_at_ms = 0;
+};
+absl::Status SaveFreshness(sql::Transaction& tx, const std::vector<Freshness>& rows);
+
+// The check policy of a site; fields without a value are defaults.
+struct CheckConfig {
+  uint64_t site_id = 0;
+  std::optional<std::string> method;   // HEAD, GET
+  std::optional<std::string> profile;  // legacy, simple_http, full
+};
+absl::StatusOr<std::vector<CheckConfig>> ConfigsOfBucket(sql::Transaction& tx, uint32_t bucket);
+
+}  // namespace jetmon::store
+
+#endif  // JETMON_STORE_SITES_H_
