@@ -1,0 +1,98 @@
+#ifndef JETMON_PROBE_ENGINE_H_
+#define JETMON_PROBE_ENGINE_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "clock/clock.h"
+#include "probe/check.h"
+#include "probe/target_safety.h"
+
+namespace jetmon::probe {
+
+class Reactor;
+
+// Runs HTTP checks over plain TCP on a few reactor threads that it owns.
+//
+// Each accepted check ends with exactly one call of its `done`, on a reactor thread (so never
+// inside Submit), which must not block: a reactor that finds more than a second gone between two
+// loops, for whatever reason, calls its running checks lost. `done` may Submit again.
+//
+// Thread-safe. The destructor cancels what is queued or running, calls each `done` with kCancelled,
+// and joins; it must not run on a reactor thread.
+class Engine {
+ public:
+  struct Options {
+    const Clock* clock = nullptr;  // null = SystemClock(); must outlive the engine
+    int reactors = 1;              // threads, 1..64
+    int max_concurrent = 1000;     // checks with a socket at a time, over all reactors
+    int max_queued = 10000;        // checks waiting for a place, over all reactors; may be 0
+    // Address literal that sockets of its family are bound to, so that a log tells who asked;
+    // empty = the kernel's choice.
+    std::string source_address;
+    TargetSafety safety;
+  };
+
+  struct Stats {
+    int64_t in_flight = 0;  // running now
+    int64_t queued = 0;     // waiting now
+    int64_t completed = 0;  // done called, whatever the outcome, since the engine began
+    int64_t lost = 0;       // of those, kLost
+  };
+
+  // InvalidArgument for options out of range; Unavailable, ResourceExhausted or Internal for what
+  // the system refuses.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(Options options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // OK: accepted, `done` will be called. Else it never will be: ResourceExhausted when as many
+  // checks as fit are running and queued (try again after a `done`), InvalidArgument for a request
+  // that can't be run (no timeout, a control character in the user agent), Unavailable while being
+  // destroyed. What is wrong with a URL is a result, not an error.
+  absl::Status Submit(CheckRequest request, std::function<void(CheckResult)> done);
+
+  // Ends what was submitted before the call, queued or running, as kCancelled (soon, not at once).
+  // The engine goes on taking checks.
+  void CancelAll();
+
+  Stats GetStats() const;
+
+ private:
+  explicit Engine(std::vector<std::unique_ptr<Reactor>> reactors, int64_t capacity);
+
+  const int64_t capacity_;  // running + queued
+  // Shared with the reactors, which lower it before calling `done`.
+  std::shared_ptr<std::atomic<int64_t>> outstanding_;
+  std::atomic<uint64_t> next_{0};
+  std::vector<std::unique_ptr<Reactor>> reactors_;
+};
+
+struct CheckAllOptions {
+  int concurrency = 50;   // checks submitted and not yet reported at a time, >= 1
+  double per_second = 0;  // starts a second, evenly spaced; 0 = as fast as they go
+  std::function<bool()>
+      cancelled;                 // asked on the calling thread, at least every 0.1 s; may be empty
+  const Clock* clock = nullptr;  // for per_second; null = SystemClock()
+};
+
+// Runs a list of checks to the end and reports each as it finishes, one at a time, on the calling
+// thread (never a reactor's). A lost check is run again, twice at most. Returns when each has been
+// reported; Cancelled if `options.cancelled` said so: then no more are begun, those running are
+// cancelled and reported, and the rest is not. Waits while the engine's queue is full. Another
+// error (Submit's) ends it the same way.
+absl::Status CheckAll(Engine& engine, std::vector<CheckRequest> requests,
+                      const std::function<void(const CheckResult&)>& on_result,
+                      const CheckAllOptions& options = {});
+
+}  // namespace jetmon::probe
+
+#endif  // JETMON_PROBE_ENGINE_H_
