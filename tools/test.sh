@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Builds and runs the tests, and closes with `N passed, N failed` (test cases).
+#
+#   tools/test.sh                      every test
+#   tools/test.sh --asan               the same under AddressSanitizer and UBSan
+#   tools/test.sh --tsan               the concurrent parts under ThreadSanitizer
+#   tools/test.sh //store/...          only what matches a Bazel pattern
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
+
+configuration=() patterns=() filters=()
+for argument in "$@"; do
+  case $argument in
+    --asan) configuration=(--config=asan) ;;
+    --tsan) configuration=(--config=tsan); filters=(--test_tag_filters=tsan) ;;
+    -h | --help) usage; exit 0 ;;
+    -*) echo "tools/test.sh: unknown option $argument; see --help" >&2; exit 2 ;;
+    *) patterns+=("$argument") ;;
+  esac
+done
+[ "${#patterns[@]}" -gt 0 ] || patterns=(//...)
+
+tools/setup.sh
+events=$(mktemp)
+trap 'rm -f "$events"' EXIT
+status=0
+bazel test --disk_cache="${XDG_CACHE_HOME:-$HOME/.cache}/jetmon-bazel" --nocache_test_results \
+  --keep_going --noshow_progress --color=no --build_event_json_file="$events" \
+  "${configuration[@]}" "${filters[@]}" -- "${patterns[@]}" || status=$?
+# 4: built, but no test matched the pattern.
+python3 tools/count_tests.py "$events" "$status"
