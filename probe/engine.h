@@ -67,7 +67,8 @@ class Engine {
   Stats GetStats() const;
 
  private:
-  explicit Engine(std::vector<std::unique_ptr<Reactor>> reactors, int64_t capacity);
+  Engine(std::vector<std::unique_ptr<Reactor>> reactors,
+         std::shared_ptr<std::atomic<int64_t>> outstanding, int64_t capacity);
 
   const int64_t capacity_;  // running + queued
   // Shared with the reactors, which lower it before calling `done`.
@@ -87,8 +88,8 @@ struct CheckAllOptions {
 // Runs a list of checks to the end and reports each as it finishes, one at a time, on the calling
 // thread (never a reactor's). A lost check is run again, twice at most. Returns when each has been
 // reported; Cancelled if `options.cancelled` said so: then no more are begun, those running are
-// cancelled and reported, and the rest is not. Waits while the engine's queue is full. Another
-// error (Submit's) ends it the same way.
+// cancelled (a request with a `cancelled` of its own ends by itself) and reported, and the rest is
+// not. Waits while the engine's queue is full. Another error (Submit's) ends it the same way.
 absl::Status CheckAll(Engine& engine, std::vector<CheckRequest> requests,
                       const std::function<void(const CheckResult&)>& on_result,
                       const CheckAllOptions& options = {});

@@ -1,0 +1,95 @@
+#include "probe/check.h"
+
+#include <array>
+
+#include "absl/status/status.h"
+#include "probe/text.h"
+
+namespace jetmon::probe {
+namespace {
+
+struct NamedMode {
+  std::string_view name;
+  Mode mode;
+};
+
+constexpr std::array<NamedMode, 5> kModes = {{
+    {"head-legacy", {Method::kHead, Profile::kLegacy}},
+    {"head-simple", {Method::kHead, Profile::kSimpleHttp}},
+    {"get-legacy", {Method::kGet, Profile::kLegacy}},
+    {"get-simple", {Method::kGet, Profile::kSimpleHttp}},
+    {"get-full", {Method::kGet, Profile::kFull}},
+}};
+
+}  // namespace
+
+absl::StatusOr<Mode> ParseMode(std::string_view name) {
+  for (const NamedMode& known : kModes) {
+    if (known.name == name) return known.mode;
+  }
+  return absl::InvalidArgumentError(
+      Cat("mode is head-legacy, head-simple, get-legacy, get-simple or get-full, not \"",
+          name.substr(0, 60), "\""));
+}
+
+std::string ModeName(Mode mode) {
+  for (const NamedMode& known : kModes) {
+    if (known.mode == mode) return std::string(known.name);
+  }
+  return "head-simple";  // HEAD caps full
+}
+
+absl::StatusOr<Mode> ParseMode(std::string_view method, std::string_view profile) {
+  Mode mode;
+  if (method == "GET") {
+    mode.method = Method::kGet;
+  } else if (method != "HEAD") {
+    return absl::InvalidArgumentError(
+        Cat("method is HEAD or GET, not \"", method.substr(0, 60), "\""));
+  }
+  if (profile == "simple_http") {
+    mode.profile = Profile::kSimpleHttp;
+  } else if (profile == "full") {
+    mode.profile = mode.method == Method::kHead ? Profile::kSimpleHttp : Profile::kFull;
+  } else if (profile != "legacy") {
+    return absl::InvalidArgumentError(
+        Cat("profile is legacy, simple_http or full, not \"", profile.substr(0, 60), "\""));
+  }
+  return mode;
+}
+
+std::string_view MethodName(Method method) { return method == Method::kHead ? "HEAD" : "GET"; }
+
+std::string_view ProfileName(Profile profile) {
+  switch (profile) {
+    case Profile::kLegacy:
+      return "legacy";
+    case Profile::kSimpleHttp:
+      return "simple_http";
+    case Profile::kFull:
+      return "full";
+  }
+  return "";
+}
+
+std::string_view OutcomeName(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kUp:
+      return "up";
+    case Outcome::kDown:
+      return "down";
+    case Outcome::kSafety:
+      return "safety";
+    case Outcome::kNotAvailable:
+      return "not_available";
+    case Outcome::kCancelled:
+      return "cancelled";
+    case Outcome::kLeaseLapsed:
+      return "lease_lapsed";
+    case Outcome::kLost:
+      return "lost";
+  }
+  return "";
+}
+
+}  // namespace jetmon::probe

@@ -1,0 +1,59 @@
+#ifndef JETMON_PROBE_CONNECTION_H_
+#define JETMON_PROBE_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "probe/ip_address.h"
+
+namespace jetmon::probe {
+
+// One non-blocking TCP connection to one address; owns its socket. These few verbs are all that a
+// check knows of a connection, so that one that speaks TLS can take its place. Sends nothing by
+// itself: whoever calls Connect or Write has asked the lease. Not thread-safe.
+class Connection {
+ public:
+  enum class Io {
+    kOk,
+    kAgain,  // wait for the socket
+    kEnd,    // the peer has closed its side (Read only)
+    kError,  // error() says why
+    kLocal,  // this machine's fault (no descriptor, no port, no route): says nothing about the peer
+  };
+
+  Connection() = default;
+  ~Connection() { Close(); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Makes a socket for the address, bound to `source` if that is of its family. kOk or kLocal. Must
+  // be closed before.
+  Io Prepare(const IpAddress& address, const std::optional<IpAddress>& source);
+  // Begins to connect; one system call. kAgain: wait until the socket is writable, then ask
+  // Connected.
+  Io Connect(const IpAddress& address, uint16_t port);
+  // After the socket became writable: kOk or kError.
+  Io Connected();
+  // kOk: `*done` bytes, at least one, were taken.
+  Io Write(std::string_view bytes, size_t* done);
+  // kOk: `*done` bytes, at least one, were read.
+  Io Read(char* buffer, size_t size, size_t* done);
+  void Close();
+  // Closes so that nothing that waits to be sent is sent any more.
+  void Abort();
+
+  int fd() const { return fd_; }        // -1 when closed
+  int error() const { return error_; }  // an errno
+
+ private:
+  Io Failed(int error);
+
+  int fd_ = -1;
+  int error_ = 0;
+};
+
+}  // namespace jetmon::probe
+
+#endif  // JETMON_PROBE_CONNECTION_H_

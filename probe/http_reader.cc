@@ -1,0 +1,213 @@
+#include "probe/http_reader.h"
+
+#include <algorithm>
+
+#include "probe/text.h"
+#include "probe/url.h"
+
+namespace jetmon::probe {
+namespace {
+
+constexpr std::string_view kProtocol = "HTTP";
+
+// False as soon as a first line can't become a status line any more.
+bool CanBeStatusLine(std::string_view begun) {
+  const size_t n = std::min(begun.size(), kProtocol.size());
+  return EqualsIgnoreCase(begun.substr(0, n), kProtocol.substr(0, n));
+}
+
+void SkipDigits(std::string_view* text) {
+  while (!text->empty() && absl::ascii_isdigit(text->front())) text->remove_prefix(1);
+}
+
+// "HTTP/1.1 200 OK", "HTTP/1.1 200OK", "HTTP/2 200", "HTTP 200": the code, or 0 if there is none.
+int StatusCode(std::string_view line) {
+  if (line.size() < kProtocol.size() || !CanBeStatusLine(line)) return 0;
+  line.remove_prefix(kProtocol.size());
+  if (line.starts_with('/')) {
+    line.remove_prefix(1);
+    SkipDigits(&line);
+    if (line.starts_with('.')) line.remove_prefix(1);
+    SkipDigits(&line);
+  }
+  const size_t begin = line.find_first_not_of(" \t");
+  if (begin == 0 || begin == std::string_view::npos) return 0;
+  line.remove_prefix(begin);
+  size_t digits = 0;
+  while (digits < line.size() && absl::ascii_isdigit(line[digits])) ++digits;
+  uint32_t code = 0;
+  if (digits > 3 || !ParseDigits(line.substr(0, digits), &code)) return 0;
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+HttpReader::State HttpReader::Feed(std::string_view bytes) {
+  std::string_view line;
+  while (!bytes.empty() && (state_ == State::kStatusLine || state_ == State::kHeaders)) {
+    const size_t before = bytes.size();
+    const bool whole = TakeLine(&bytes, &line);
+    header_bytes_ += before - bytes.size();
+    if (header_bytes_ > kMaxHeaderBytes) {
+      Break("headers longer than 64 KiB");
+    } else if (!whole) {
+      if (state_ == State::kStatusLine && !CanBeStatusLine(pending_)) Break("not HTTP");
+    } else if (state_ == State::kStatusLine) {
+      ReadStatusLine(line);
+    } else if (line.empty()) {
+      EndHeaders();
+    } else {
+      ReadHeader(line);
+    }
+  }
+  if (!bytes.empty() && state_ == State::kBody) FeedBody(bytes);
+  return state_;
+}
+
+HttpReader::State HttpReader::Finish() {
+  switch (state_) {
+    case State::kStatusLine:
+      Break(header_bytes_ == 0 ? "closed without an answer" : "closed inside the status line");
+      break;
+    case State::kHeaders:
+      // As curl does. A header that is cut off in its middle is not used.
+      if (interim_) {
+        Break("closed after an interim answer");
+      } else {
+        EndHeaders();
+        if (state_ == State::kBody)
+          EndBody(framing_ == Framing::kUntilClose, "closed in the headers");
+        if (error_.empty()) error_ = "closed in the headers";
+      }
+      break;
+    case State::kBody:
+      if (framing_ == Framing::kUntilClose) {
+        EndBody(true, "");
+      } else {
+        EndBody(false, "body broke off");
+      }
+      break;
+    case State::kDone:
+    case State::kBroken:
+      break;
+  }
+  return state_;
+}
+
+// Takes one line off `bytes`, without its end; if there is none, keeps what there is for the next
+// piece and returns false. `line` is valid until the next call.
+bool HttpReader::TakeLine(std::string_view* bytes, std::string_view* line) {
+  const size_t end = bytes->find('\n');
+  if (end == std::string_view::npos) {
+    // Feed stops soon after the bound, a piece is at most one read buffer: pending_ stays small.
+    pending_.append(*bytes);
+    *bytes = {};
+    return false;
+  }
+  if (pending_.empty()) {
+    *line = bytes->substr(0, end);
+  } else {
+    joined_.swap(pending_);
+    pending_.clear();
+    joined_.append(bytes->substr(0, end));
+    *line = joined_;
+  }
+  bytes->remove_prefix(end + 1);
+  if (line->ends_with('\r')) line->remove_suffix(1);
+  return true;
+}
+
+void HttpReader::ReadStatusLine(std::string_view line) {
+  if (line.empty()) return;  // some servers end the answer before with one line too many
+  const int code = StatusCode(line);
+  if (code == 0) return Break("not HTTP");
+  interim_ = code >= 100 && code < 200 && code != 101;
+  if (!interim_) code_ = code;
+  state_ = State::kHeaders;
+}
+
+void HttpReader::ReadHeader(std::string_view line) {
+  if (interim_ || line.front() == ' ' || line.front() == '\t')
+    return;  // or folded: nothing we need
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return;
+  const std::string_view name = Trim(line.substr(0, colon));
+  const std::string_view value = Trim(line.substr(colon + 1));
+  if (EqualsIgnoreCase(name, "location")) {
+    if (location_.empty()) location_ = std::string(value.substr(0, kMaxUrlBytes + 1));
+  } else if (EqualsIgnoreCase(name, "content-length")) {
+    // "5, 5" and repeated headers: the first number is as good as any.
+    if (!has_length_) has_length_ = ParseDigits(Trim(value.substr(0, value.find(','))), &left_);
+  } else if (EqualsIgnoreCase(name, "transfer-encoding")) {
+    const size_t comma = value.rfind(',');
+    const std::string_view last =
+        comma == std::string_view::npos ? value : Trim(value.substr(comma + 1));
+    chunked_ = chunked_ || EqualsIgnoreCase(last, "chunked");
+  }
+}
+
+void HttpReader::EndHeaders() {
+  if (interim_) {
+    interim_ = false;
+    state_ = State::kStatusLine;
+    return;
+  }
+  headers_complete_ = true;
+  const bool bodyless = head_ || code_ == 101 || code_ == 204 || code_ == 304;
+  if (bodyless || (has_length_ && left_ == 0 && !chunked_)) return EndBody(true, "");
+  framing_ = chunked_ ? Framing::kChunked : has_length_ ? Framing::kLength : Framing::kUntilClose;
+  if (chunked_) left_ = 0;
+  state_ = State::kBody;
+}
+
+void HttpReader::FeedBody(std::string_view bytes) {
+  bytes = bytes.substr(0, kMaxBodyBytes - body_bytes_);
+  body_bytes_ += bytes.size();
+  if (framing_ == Framing::kChunked) {
+    FeedChunked(bytes);
+  } else if (framing_ == Framing::kLength) {
+    left_ -= std::min<uint64_t>(left_, bytes.size());
+    if (left_ == 0) EndBody(true, "");
+  }
+  if (state_ == State::kBody && body_bytes_ == kMaxBodyBytes) EndBody(false, "");
+}
+
+void HttpReader::FeedChunked(std::string_view bytes) {
+  std::string_view line;
+  while (!bytes.empty() && state_ == State::kBody) {
+    if (chunk_part_ == ChunkPart::kData) {
+      const size_t n = std::min<uint64_t>(left_, bytes.size());
+      left_ -= n;
+      bytes.remove_prefix(n);
+      if (left_ == 0) chunk_part_ = ChunkPart::kDataEnd;
+    } else if (TakeLine(&bytes, &line)) {
+      ReadChunkLine(line);
+    }
+  }
+}
+
+void HttpReader::ReadChunkLine(std::string_view line) {
+  if (chunk_part_ == ChunkPart::kDataEnd) {
+    if (!line.empty()) return EndBody(false, "a chunk longer than its size");
+    chunk_part_ = ChunkPart::kSize;
+  } else if (chunk_part_ == ChunkPart::kTrailer) {
+    if (line.empty()) EndBody(true, "");
+  } else if (!ParseDigits(Trim(line.substr(0, line.find(';'))), &left_, 16)) {
+    EndBody(false, "bad chunk size");
+  } else {
+    chunk_part_ = left_ == 0 ? ChunkPart::kTrailer : ChunkPart::kData;
+  }
+}
+
+void HttpReader::Break(std::string_view error) {
+  error_ = std::string(error);
+  state_ = State::kBroken;
+}
+
+void HttpReader::EndBody(bool complete, std::string_view error) {
+  body_complete_ = complete;
+  error_ = std::string(error);
+  state_ = State::kDone;
+}
+
+}  // namespace jetmon::probe

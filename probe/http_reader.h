@@ -1,0 +1,87 @@
+#ifndef JETMON_PROBE_HTTP_READER_H_
+#define JETMON_PROBE_HTTP_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace jetmon::probe {
+
+// Reads one HTTP/1.x answer from pieces of any size, without input or output of its own. Tolerant,
+// because whatever curl or Go's client accepts, some living site sends, and refusing it would be a
+// false outage: no space after the status code, bare LF, a space in a header's name, a header line
+// without a colon, Transfer-Encoding together with Content-Length (the former wins), headers that
+// end with the connection. 1xx answers are skipped (101 is final). What is kept is bounded.
+//
+// Feed and Finish until the state is kDone or kBroken; later pieces are ignored. Not thread-safe.
+class HttpReader {
+ public:
+  // Status lines and headers of all answers together, in bytes.
+  static constexpr size_t kMaxHeaderBytes = 64 * 1024;
+  // Of the body as sent; more of it is not waited for.
+  static constexpr size_t kMaxBodyBytes = 64 * 1024;
+
+  enum class State {
+    kStatusLine,
+    kHeaders,  // status_code() is known
+    kBody,     // headers_complete()
+    kDone,    // the answer ended, or as much of its body as is read; or its body's framing is wrong
+    kBroken,  // not HTTP, or its headers broke off or are too long; status_code() may be known
+  };
+
+  // `head`: the request was HEAD, so the answer has no body whatever its headers say.
+  explicit HttpReader(bool head) : head_(head) {}
+
+  State Feed(std::string_view bytes);
+  // The peer has closed its side in order.
+  State Finish();
+
+  State state() const { return state_; }
+  // 1..999; 0 while unknown.
+  int status_code() const { return code_; }
+  // True from the end of the headers; stays so.
+  bool headers_complete() const { return headers_complete_; }
+  // True if the whole body was read, as far as its framing can tell.
+  bool body_complete() const { return body_complete_; }
+  // The first Location header; at most one byte longer than the longest URL.
+  const std::string& location() const { return location_; }
+  // What is wrong, for people; empty if nothing.
+  const std::string& error() const { return error_; }
+
+ private:
+  enum class Framing { kNone, kLength, kChunked, kUntilClose };
+  enum class ChunkPart { kSize, kData, kDataEnd, kTrailer };
+
+  bool TakeLine(std::string_view* bytes, std::string_view* line);
+  void ReadStatusLine(std::string_view line);
+  void ReadHeader(std::string_view line);
+  void EndHeaders();
+  void FeedBody(std::string_view bytes);
+  void FeedChunked(std::string_view bytes);
+  void ReadChunkLine(std::string_view line);
+  void Break(std::string_view error);
+  void EndBody(bool complete, std::string_view error);
+
+  bool head_;
+  State state_ = State::kStatusLine;
+  int code_ = 0;
+  bool headers_complete_ = false;
+  bool body_complete_ = false;
+  bool interim_ = false;  // reading the headers of a 1xx answer
+  bool chunked_ = false;
+  bool has_length_ = false;
+  Framing framing_ = Framing::kNone;
+  ChunkPart chunk_part_ = ChunkPart::kSize;
+  uint64_t left_ = 0;  // of the body, or of the chunk
+  size_t header_bytes_ = 0;
+  size_t body_bytes_ = 0;
+  std::string pending_;  // a line begun in an earlier piece
+  std::string joined_;   // what TakeLine's line points into when it began there
+  std::string location_;
+  std::string error_;
+};
+
+}  // namespace jetmon::probe
+
+#endif  // JETMON_PROBE_HTTP_READER_H_

@@ -1,0 +1,50 @@
+#ifndef JETMON_PROBE_VERDICT_H_
+#define JETMON_PROBE_VERDICT_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "probe/check.h"
+#include "probe/http_reader.h"
+#include "probe/url.h"
+
+namespace jetmon::probe {
+
+// What the profiles make of an answer. Pure functions.
+
+// Up or down, with all that belongs to it; or a redirect to follow.
+struct Verdict {
+  Outcome outcome = Outcome::kDown;
+  ErrorCode error_code = ErrorCode::kNone;
+  std::string detail;
+  std::optional<Url> follow;  // set: no verdict yet, go there
+};
+
+// How reading an answer ended.
+enum class Ending {
+  kRead,     // the reader has all that it wants, or its headers are complete and a redirect
+  kTimeout,  // the deadline of the check came first
+  kBroken,   // the connection failed (reset)
+};
+
+// To be called when the reader is done or broken, when a redirect's headers are complete, or when
+// the connection can't deliver any more. `redirects` were followed so far; `url` was asked.
+//
+// What goes wrong behind a valid status line does not change legacy's verdict (a redirect that
+// can't be read counts by its code, so as up), and makes simple_http's down. What goes wrong in the
+// body changes neither: only `full` will judge completeness. The third redirect response counts as
+// up for legacy, the eleventh as down for simple_http, each without looking where it leads.
+Verdict JudgeAnswer(Profile profile, const HttpReader& reader, Ending ending, int redirects,
+                    const Url& url);
+
+// True for a code whose Location is followed: 301, 302, 303, 307, 308.
+bool IsRedirectCode(int http_code);
+
+// The class of a verdict, for people (see CheckResult). No usable answer (refused, reset, not HTTP,
+// broken off) is "intermittent" like a timeout: what is wrong is not known to be the server.
+std::string_view FailureClass(Outcome outcome, ErrorCode error_code, int http_code);
+
+}  // namespace jetmon::probe
+
+#endif  // JETMON_PROBE_VERDICT_H_
