@@ -1,0 +1,40 @@
+#ifndef JETMON_STORE_SQL_MIGRATOR_H_
+#define JETMON_STORE_SQL_MIGRATOR_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "store/sql/database.h"
+
+namespace jetmon::sql {
+
+// One step of the schema: forward only, additive, idempotent.
+struct Migration {
+  int number = 0;  // 1, 2, 3 ...
+  std::string name;
+  // Statements for this dialect, run in order.
+  std::vector<std::string> (*statements)(const Dialect& dialect) = nullptr;
+  // The oldest build's schema number that may run on a database that has this migration.
+  int oldest_build = 1;
+};
+
+// What a database has, against what a build knows.
+struct SchemaState {
+  int database = 0;  // newest migration recorded, 0 = none
+  int build = 0;     // newest migration that the build knows
+  bool too_new = false;  // the database asks for a newer build
+};
+
+absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migration>& migrations);
+
+// Runs what is missing, in one exclusive transaction; safe when several processes do it at once.
+absl::Status Migrate(Database& db, const std::vector<Migration>& migrations);
+
+// OK if the build can run on the database; else one line that says which command to run.
+absl::Status CheckSchema(const SchemaState& state);
+
+}  // namespace jetmon::sql
+
+#endif  // JETMON_STORE_SQL_MIGRATOR_H_
