@@ -1,0 +1,45 @@
+#ifndef JETMON_TESTS_LAB_LEGACY_TABLE_H_
+#define JETMON_TESTS_LAB_LEGACY_TABLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace jetmon::lab {
+
+// A contiguous inclusive range of buckets.
+struct BucketRange {
+  uint32_t min = 0, max = 0;
+  bool Contains(uint32_t bucket) const { return bucket >= min && bucket <= max; }
+};
+
+// What v1 reads of one site.
+struct LegacySite {
+  uint64_t site_id = 0;
+  uint32_t bucket = 0;
+  std::string url;
+  int site_status = 1;     // 0 seems down, 1 up, 2 down
+  int check_interval = 5;  // units of --interval_unit
+};
+
+// The table that v1 works on. Thread-safe.
+class LegacyTable {
+ public:
+  virtual ~LegacyTable() = default;
+  // The active sites of a range.
+  virtual absl::StatusOr<std::vector<LegacySite>> ActiveSites(BucketRange range) = 0;
+  // Writes site_status and last_status_change as v1 does: by site id alone. Waits while others
+  // write; an error means that the row was not written.
+  virtual absl::Status SetStatus(uint64_t site_id, int status, int64_t unix_seconds) = 0;
+};
+
+// Of "sqlite:///path"; the database must exist. One short transaction a call.
+absl::StatusOr<std::unique_ptr<LegacyTable>> OpenLegacyTable(const std::string& url);
+
+}  // namespace jetmon::lab
+
+#endif  // JETMON_TESTS_LAB_LEGACY_TABLE_H_
