@@ -22,8 +22,8 @@ struct Migration {
 
 // What a database has, against what a build knows.
 struct SchemaState {
-  int database = 0;  // newest migration recorded, 0 = none
-  int build = 0;     // newest migration that the build knows
+  int database = 0;      // newest migration recorded, 0 = none
+  int build = 0;         // newest migration that the build knows
   bool too_new = false;  // the database asks for a newer build
 };
 

@@ -51,7 +51,7 @@ class Params {
   Params() = default;
   Params(std::initializer_list<Value> values) : span_(values.begin(), values.size()) {}
   template <typename Container>
-    requires requires(const Container& c) { std::span<const Value>(c); }
+  requires requires(const Container& c) { std::span<const Value>(c); }
   Params(const Container& values) : span_(values) {}
   std::span<const Value> values() const { return span_; }
 
