@@ -12,6 +12,7 @@ constexpr std::string_view kProtocol = "HTTP";
 
 // False as soon as a first line can't become a status line any more.
 bool CanBeStatusLine(std::string_view begun) {
+  if (begun == "\r") return true;  // an empty line, about to end
   const size_t n = std::min(begun.size(), kProtocol.size());
   return EqualsIgnoreCase(begun.substr(0, n), kProtocol.substr(0, n));
 }
