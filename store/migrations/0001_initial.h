@@ -230,6 +230,7 @@ inline constexpr const char* k0001Initial[] = {
       latency_ms BIGINT NOT NULL,
       detail TEXT NOT NULL))sql",
     "CREATE INDEX IF NOT EXISTS jetmon_audit_log_at ON jetmon_audit_log (at_ms)",
+    "CREATE INDEX IF NOT EXISTS jetmon_audit_log_run ON jetmon_audit_log (run_id, audit_id)",
 
     // --- sites, v2's side
     R"sql(CREATE TABLE IF NOT EXISTS jetmon_check_targets (

@@ -1,0 +1,61 @@
+#include "store/vantages.h"
+
+#include "store/test_database.h"
+
+namespace jetmon::store {
+namespace {
+
+Agent MakeAgent(const std::string& id, const std::string& lease) {
+  Agent a;
+  a.agent_id = id;
+  a.vantage_id = "v-1";
+  a.state = "live";
+  a.lease_id = lease;
+  return a;
+}
+
+TEST(Vantages, ChangeOnTheRevisionSeen) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  Vantage v;
+                  v.vantage_id = "v-1";
+                  v.trust = "pending";
+                  EXPECT_TRUE(*InsertVantage(tx, v));
+                  EXPECT_FALSE(*InsertVantage(tx, v));
+                  EXPECT_TRUE(TrustedVantages(tx)->empty());
+                  v.trust = "trusted";
+                  EXPECT_TRUE(*UpdateVantage(tx, v));
+                  EXPECT_FALSE(*UpdateVantage(tx, v));
+                  EXPECT_EQ(TrustedVantages(tx)->size(), 1u);
+                  EXPECT_EQ((*GetVantage(tx, "v-1"))->revision, 1u);
+                  EXPECT_FALSE(GetVantage(tx, "v-2")->has_value());
+                  EXPECT_EQ(ListVantages(tx, {50, ""})->rows.size(), 1u);
+                  EXPECT_TRUE(*DeleteVantage(tx, "v-1"));
+                  EXPECT_FALSE(*DeleteVantage(tx, "v-1"));
+                  return absl::OkStatus();
+                }).ok());
+}
+
+TEST(Agents, AnOldLeaseEndsNothing) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  EXPECT_TRUE(SaveAgent(tx, MakeAgent("a-1", "old")).ok());
+                  EXPECT_TRUE(SaveAgent(tx, MakeAgent("a-1", "new")).ok());
+                  EXPECT_FALSE(*EndAgent(tx, "a-1", "old", "lost", 9));
+                  EXPECT_EQ(LiveAgents(tx)->size(), 1u);
+                  Agent beat = MakeAgent("a-1", "new");
+                  beat.in_flight = 4;
+                  EXPECT_TRUE(SaveHeartbeats(tx, {beat, MakeAgent("a-1", "old")}).ok());
+                  EXPECT_EQ((*AgentsOfVantage(tx, "v-1"))[0].in_flight, 4);
+                  EXPECT_EQ((*AgentsOfVantage(tx, "v-1"))[0].seq, 1u);
+                  EXPECT_TRUE(*EndAgent(tx, "a-1", "new", "goodbye", 9));
+                  EXPECT_FALSE(*EndAgent(tx, "a-1", "new", "lost", 9));
+                  EXPECT_TRUE(SaveAgent(tx, MakeAgent("a-2", "x")).ok());
+                  EXPECT_EQ((*AgentsOfVantage(tx, "v-1"))[0].agent_id, "a-2");
+                  EXPECT_EQ(ListAgents(tx, "v-1", {1, ""})->next_token, "p1.a-2");
+                  return absl::OkStatus();
+                }).ok());
+}
+
+}  // namespace
+}  // namespace jetmon::store
