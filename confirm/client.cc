@@ -1,0 +1,302 @@
+#include "confirm/client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "confirm/credential.h"
+#include "jetmon/v1/veriflier.grpc.pb.h"
+
+namespace jetmon::confirm {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kLongest{10'000};
+constexpr size_t kMaxChannels = 1000;
+// An endpoint that can't be reached is noticed well before the whole deadline is gone.
+constexpr int kMinBackoffMs = 200, kMaxBackoffMs = 2000;
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& endpoint) {
+  grpc::ChannelArguments args;
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinBackoffMs);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinBackoffMs);
+  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxBackoffMs);
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(endpoint, grpc::InsecureChannelCredentials(), args);
+}
+
+}  // namespace
+
+// The calls under way and the channels. Calls hold it by shared_ptr, so that the last callback may
+// come while the client is being destroyed.
+class Client::Calls {
+ public:
+  std::shared_ptr<grpc::Channel> Channel(const std::string& endpoint) {
+    std::lock_guard lock(mutex_);
+    auto known = channels_.find(endpoint);
+    if (known != channels_.end()) return known->second;
+    if (channels_.size() >= kMaxChannels) channels_.clear();
+    return channels_.emplace(endpoint, MakeChannel(endpoint)).first->second;
+  }
+  // False once the client is going away.
+  bool Enter(grpc::ClientContext* context) {
+    std::lock_guard lock(mutex_);
+    if (closed_) return false;
+    contexts_.insert(context);
+    return true;
+  }
+  void Leave(grpc::ClientContext* context) {
+    std::lock_guard lock(mutex_);
+    contexts_.erase(context);
+  }
+  // A chain of tries is one unit of work, from the first call to its callback's return.
+  void BeginWork() {
+    std::lock_guard lock(mutex_);
+    ++work_;
+  }
+  void EndWork() {
+    std::lock_guard lock(mutex_);
+    --work_;
+    idle_.notify_all();
+  }
+  void CancelAll(bool close) {
+    std::lock_guard lock(mutex_);
+    closed_ = closed_ || close;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+  }
+  void WaitUntilIdle() {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return work_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::unordered_map<std::string, std::shared_ptr<grpc::Channel>> channels_;
+  std::unordered_set<grpc::ClientContext*> contexts_;
+  int work_ = 0;
+  bool closed_ = false;
+};
+
+namespace {
+
+void SetUp(grpc::ClientContext* context, const Vantage& vantage, steady_clock::time_point limit) {
+  context->AddMetadata("authorization", "Bearer " + CallerCredential(vantage.token_hash));
+  const auto left = std::chrono::duration_cast<milliseconds>(limit - steady_clock::now());
+  // A monotonic deadline: a change of the wall clock neither ends nor prolongs a call.
+  context->set_deadline(
+      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(left.count(), GPR_TIMESPAN)));
+}
+
+}  // namespace
+
+namespace {
+
+// The questions of one CheckSites and the answers so far; goes from one endpoint to the next.
+struct Round {
+  Vantage vantage;
+  std::vector<Question> questions;
+  std::vector<Answer> answers;
+  std::vector<bool> answered;
+  std::unordered_map<uint64_t, size_t> index;  // by site id
+  steady_clock::time_point limit;
+  size_t next_endpoint = 0;
+  std::function<void(std::vector<Answer>)> done;
+
+  bool Complete() const {
+    return std::all_of(answered.begin(), answered.end(), [](bool a) { return a; });
+  }
+  void Take(const v1::SiteCheckResult& result) {
+    auto at = index.find(result.site_id());
+    if (at == index.end()) return;
+    Answer& a = answers[at->second];
+    a.agent_id = result.agent_id();
+    a.outcome = result.outcome();
+    a.http_code = result.http_code();
+    a.error_code = result.error_code();
+    a.failure_class = result.failure_class();
+    a.error = result.error();
+    a.total_us = result.total_us();
+    answered[at->second] = a.outcome != "agent_overloaded";
+  }
+  v1::CheckSitesRequest Request() const {
+    v1::CheckSitesRequest request;
+    const auto left = std::chrono::duration_cast<milliseconds>(limit - steady_clock::now());
+    request.set_deadline_ms(
+        static_cast<uint32_t>(std::clamp<int64_t>(left.count(), 1, kLongest.count())));
+    for (size_t i = 0; i < questions.size(); ++i) {
+      if (answered[i]) continue;
+      const Question& q = questions[i];
+      auto* site = request.add_sites();
+      site->set_site_id(q.site_id);
+      site->set_blog_id(q.blog_id);
+      site->set_url(q.url);
+      site->set_method(q.method);
+      site->set_profile(q.profile);
+      site->set_timeout_ms(static_cast<uint32_t>(q.timeout.count()));
+      site->set_request_id(q.request_id);
+    }
+    return request;
+  }
+};
+
+template <typename Calls>
+class CheckCall final : public grpc::ClientReadReactor<v1::SiteCheckResult> {
+ public:
+  // Asks the round's next endpoint, or ends the round when there is none or no time.
+  static void Start(std::shared_ptr<Calls> calls, std::unique_ptr<Round> round) {
+    const bool over = round->Complete() ||
+                      round->next_endpoint >= round->vantage.endpoints.size() ||
+                      steady_clock::now() >= round->limit;
+    if (!over) {
+      auto* call = new CheckCall(calls, std::move(round));
+      if (calls->Enter(&call->context_)) {
+        call->Begin();
+        return;
+      }
+      round = std::move(call->round_);
+      delete call;
+    }
+    round->done(std::move(round->answers));
+    calls->EndWork();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    round_->Take(result_);
+    StartRead(&result_);
+  }
+  void OnDone(const grpc::Status&) override {
+    calls_->Leave(&context_);
+    auto calls = calls_;
+    auto round = std::move(round_);
+    delete this;
+    Start(std::move(calls), std::move(round));
+  }
+
+ private:
+  CheckCall(std::shared_ptr<Calls> calls, std::unique_ptr<Round> round)
+      : calls_(std::move(calls)), round_(std::move(round)) {}
+  void Begin() {
+    stub_ = v1::VeriflierService::NewStub(
+        calls_->Channel(round_->vantage.endpoints[round_->next_endpoint++]));
+    request_ = round_->Request();
+    SetUp(&context_, round_->vantage, round_->limit);
+    stub_->async()->CheckSites(&context_, &request_, this);
+    StartRead(&result_);
+    StartCall();
+  }
+
+  std::shared_ptr<Calls> calls_;
+  std::unique_ptr<Round> round_;
+  std::unique_ptr<v1::VeriflierService::Stub> stub_;
+  grpc::ClientContext context_;
+  v1::CheckSitesRequest request_;
+  v1::SiteCheckResult result_;
+};
+
+// One GetStatus, over the endpoints in order.
+template <typename Calls>
+struct StatusCall {
+  std::shared_ptr<Calls> calls;
+  Vantage vantage;
+  steady_clock::time_point limit;
+  size_t next_endpoint = 0;
+  absl::Status last = absl::UnavailableError("it has no endpoint");
+  std::function<void(absl::StatusOr<Facts>)> done;
+  std::unique_ptr<grpc::ClientContext> context;
+  std::unique_ptr<v1::VeriflierService::Stub> stub;
+  v1::GetVeriflierStatusRequest request;
+  v1::VeriflierStatus reply;
+
+  void End(absl::StatusOr<Facts> facts) {
+    auto keep = calls;
+    done(std::move(facts));
+    delete this;
+    keep->EndWork();
+  }
+  void Next() {
+    if (next_endpoint >= vantage.endpoints.size() || steady_clock::now() >= limit) {
+      return End(last);
+    }
+    const std::string endpoint = vantage.endpoints[next_endpoint++];
+    context = std::make_unique<grpc::ClientContext>();
+    SetUp(context.get(), vantage, limit);
+    if (!calls->Enter(context.get())) return End(absl::CancelledError("shutting down"));
+    stub = v1::VeriflierService::NewStub(calls->Channel(endpoint));
+    stub->async()->GetVeriflierStatus(
+        context.get(), &request, &reply, [this, endpoint](grpc::Status status) {
+          calls->Leave(context.get());
+          if (status.ok()) return End(Read());
+          last = status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
+                         status.error_code() == grpc::StatusCode::PERMISSION_DENIED
+                     ? absl::PermissionDeniedError(endpoint + " refuses this vantage's credential")
+                     : absl::UnavailableError(endpoint +
+                                              " does not answer: " + status.error_message());
+          Next();
+        });
+  }
+  Facts Read() const {
+    Facts f;
+    f.vantage_id = reply.vantage_id();
+    f.agent_id = reply.agent_id();
+    f.build = reply.build();
+    f.trust = reply.trust();
+    f.protocol_min = reply.protocol_min();
+    f.protocol_max = reply.protocol_max();
+    f.in_flight = reply.in_flight();
+    f.queue_depth = reply.queue_depth();
+    return f;
+  }
+};
+
+}  // namespace
+
+Client::Client() : calls_(std::make_shared<Calls>()) {}
+
+Client::~Client() {
+  calls_->CancelAll(/*close=*/true);
+  calls_->WaitUntilIdle();
+}
+
+void Client::CancelAll() { calls_->CancelAll(/*close=*/false); }
+
+void Client::CheckSites(const Vantage& vantage, std::vector<Question> questions,
+                        milliseconds deadline, std::function<void(std::vector<Answer>)> done) {
+  auto round = std::make_unique<Round>();
+  round->vantage = vantage;
+  round->questions = std::move(questions);
+  round->limit = steady_clock::now() + std::min(deadline, kLongest);
+  round->answered.assign(round->questions.size(), false);
+  for (size_t i = 0; i < round->questions.size(); ++i) {
+    const Question& q = round->questions[i];
+    Answer unknown;
+    unknown.site_id = q.site_id;
+    unknown.vantage_id = vantage.vantage_id;
+    unknown.request_id = q.request_id;
+    round->answers.push_back(std::move(unknown));
+    round->index[q.site_id] = i;
+  }
+  round->done = std::move(done);
+  calls_->BeginWork();
+  CheckCall<Calls>::Start(calls_, std::move(round));
+}
+
+void Client::GetStatus(const Vantage& vantage, milliseconds deadline,
+                       std::function<void(absl::StatusOr<Facts>)> done) {
+  auto* call = new StatusCall<Calls>;
+  call->calls = calls_;
+  call->vantage = vantage;
+  call->limit = steady_clock::now() + std::min(deadline, kLongest);
+  call->done = std::move(done);
+  calls_->BeginWork();
+  call->Next();
+}
+
+}  // namespace jetmon::confirm

@@ -1,0 +1,83 @@
+#ifndef JETMON_CONFIRM_CLIENT_H_
+#define JETMON_CONFIRM_CLIENT_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+// Asks Verifliers (VeriflierService) for Monitors and control plane.
+namespace jetmon::confirm {
+
+// The protocol that this build speaks with Verifliers.
+inline constexpr uint32_t kProtocol = 1;
+
+// Whom to ask.
+struct Vantage {
+  std::string vantage_id;
+  std::string token_hash;              // SHA-256 hex of its token, as the registry stores it
+  std::vector<std::string> endpoints;  // host:port, the best first
+};
+
+struct Question {
+  uint64_t site_id = 0, blog_id = 0;
+  std::string url;
+  std::string method = "HEAD";     // HEAD, GET
+  std::string profile = "legacy";  // legacy, simple_http, full
+  std::chrono::milliseconds timeout{10'000};
+  std::string request_id;
+};
+
+struct Answer {
+  uint64_t site_id = 0;
+  std::string vantage_id, agent_id, request_id;
+  // up, down, timeout, probe_error, agent_overloaded, unknown. `unknown` also when no answer came.
+  std::string outcome = "unknown";
+  int http_code = 0, error_code = 0;
+  std::string failure_class, error;
+  uint64_t total_us = 0;
+};
+
+struct Facts {
+  std::string vantage_id, agent_id, build, trust;
+  uint32_t protocol_min = 0, protocol_max = 0;
+  uint32_t in_flight = 0, queue_depth = 0;
+};
+
+// Asks over gRPC; keeps a channel an endpoint (at most 1,000). Thread-safe. The destructor cancels
+// what is under way and waits until every callback has been called.
+class Client {
+ public:
+  Client();
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Asks one vantage about at most 500 sites. Its endpoints are tried in order while the deadline
+  // (at most 10 s) allows: what one leaves unanswered, or answers with agent_overloaded, is asked
+  // of the next. `done` is called once, on a thread of gRPC's, with one answer a question in the
+  // order asked; it must not block.
+  void CheckSites(const Vantage& vantage, std::vector<Question> questions,
+                  std::chrono::milliseconds deadline,
+                  std::function<void(std::vector<Answer>)> done);
+
+  // Asks the first endpoint that answers who it is. `done` as above. Unavailable when none answers,
+  // PermissionDenied when one refuses the credential.
+  void GetStatus(const Vantage& vantage, std::chrono::milliseconds deadline,
+                 std::function<void(absl::StatusOr<Facts>)> done);
+
+  // Cancels every call that is under way; their callbacks come soon, with what was answered.
+  void CancelAll();
+
+ private:
+  class Calls;
+  std::shared_ptr<Calls> calls_;
+};
+
+}  // namespace jetmon::confirm
+
+#endif  // JETMON_CONFIRM_CLIENT_H_
