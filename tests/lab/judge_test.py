@@ -1,0 +1,382 @@
+"""The judge passes a clean story, and fails on each that was doctored."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).absolute().parent
+sys.path.insert(0, str(HERE))
+
+import synthetic as s  # noqa: E402
+from judge import judge  # noqa: E402
+from judging import handoff, ownership  # noqa: E402
+from judging.load import load  # noqa: E402
+from judging.story import Alert, Span, Story  # noqa: E402
+
+
+def failed(story: Story) -> dict[int, list[str]]:
+    """The violations by invariant, of those that do not hold."""
+    return {v.number: v.violations for v in judge(story) if not v.ok}
+
+
+class JudgeTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.story = s.clean_story()
+
+    def assert_fails(self, number: int, word: str, also: tuple[int, ...] = ()) -> None:
+        broken = failed(self.story)
+        self.assertIn(number, broken, f"invariant {number} was not broken: {broken}")
+        self.assertTrue(any(word in text for text in broken[number]), broken[number][:3])
+        self.assertLessEqual(set(broken), {number, *also}, broken)
+
+    def replace(self, name: str, match: dict, **changes) -> None:
+        rows = [r for r in getattr(self.story, name)
+                if all(r[k] == v for k, v in match.items())]
+        self.assertTrue(rows, f"no {name} {match}")
+        for row in rows:
+            row.update(changes)
+
+    def test_clean_story_passes(self) -> None:
+        self.assertEqual(failed(self.story), {})
+
+    # --- 1
+    def test_overlap_of_v1(self) -> None:
+        self.story.requests += s.checks(s.V1, range(3, 4), 30, 40)
+        self.assert_fails(1, "v1 asked for site 3 (bucket 0)")
+
+    def test_v1_after_its_stop(self) -> None:
+        self.story.requests.append(s.request(20.5, s.V1, 3))
+        self.assert_fails(1, "after it had acknowledged its stop")
+
+    def test_check_before_activation(self) -> None:
+        self.story.requests.append(s.request(20.5, s.A, 3))
+        self.assert_fails(1, "while nobody of v2 held it")
+
+    def test_check_before_acknowledgement(self) -> None:
+        self.story.requests.append(s.request(21.3, s.A, 3))
+        self.assert_fails(1, "before it had acknowledged")
+
+    def test_check_after_release(self) -> None:
+        self.story.requests.append(s.request(60.2, s.A, 3))
+        self.assert_fails(1, "while nobody of v2 held it")
+
+    def test_check_after_drain(self) -> None:
+        self.story.requests.append(s.request(59.9, s.A, 3))
+        self.assert_fails(1, "after it had drained")
+
+    def test_other_monitor(self) -> None:
+        self.story.requests.append(s.request(40, s.B, 3))
+        self.assert_fails(1, "while monitor-a held it")
+
+    def test_two_instances_by_turns(self) -> None:
+        self.story.senders["127.0.1.13"] = ownership.Sender("monitor-a-2", "monitor", "monitor-a")
+        for request in [s.request(40, "127.0.1.13", 3), s.request(42, "127.0.1.13", 3)]:
+            self.story.requests.append(request)
+        self.assert_fails(1, "by turns")
+
+    def test_monitor_with_the_agent_of_v1(self) -> None:
+        self.story.requests.append(
+            dataclasses.replace(s.request(40, s.A, 3), agent="jetmon/1.0 (x)"))
+        self.assert_fails(1, "jetmon/1.0")
+
+    def test_confirmation_without_event(self) -> None:
+        self.story.requests.append(s.request(40, s.VERIFLIER, 3))
+        self.assert_fails(1, "outside of an open event")
+
+    def test_confirmation_after_the_release(self) -> None:
+        self.story.requests.append(s.request(62, s.VERIFLIER, 2))
+        self.assert_fails(1, "while no Monitor held it")
+
+    def test_probe_outside_of_a_job(self) -> None:
+        self.story.requests.append(s.request(50, s.CONTROL, 3))
+        self.assert_fails(1, "outside of a smoke")
+
+    def test_unknown_sender(self) -> None:
+        self.story.requests.append(s.request(50, "127.0.1.99", 3))
+        self.assert_fails(1, "127.0.1.99")
+
+    # --- 2
+    def drop(self, source: str, site_id: int, from_s: float, until_s: float) -> None:
+        kept = [r for r in self.story.requests if not (
+            r.source == source and r.site_id == site_id
+            and s.ms(from_s) <= r.at_ms <= s.ms(until_s))]
+        self.assertLess(len(kept), len(self.story.requests))
+        self.story.requests = kept
+
+    def test_gap(self) -> None:
+        self.drop(s.A, 7, 30, 40)
+        self.assert_fails(2, "site 7 (bucket 0) of monitor-a went unchecked")
+
+    def test_gap_at_the_end(self) -> None:
+        self.drop(s.B, 50, 70, 80)
+        self.assert_fails(2, "site 50")
+
+    def test_never_checked(self) -> None:
+        self.drop(s.B, 50, 0, 80)
+        self.assert_fails(2, "was never checked")
+
+    def test_first_check_late(self) -> None:
+        self.drop(s.A, 20, 20, 28)
+        self.assert_fails(2, "first checked")
+
+    def test_first_checks_in_a_burst(self) -> None:
+        self.story.sites.update({i: dataclasses.replace(self.story.sites[33], site_id=i)
+                                 for i in range(100, 200)})
+        for i in range(100, 200):
+            self.story.requests += s.checks(s.B, range(i, i + 1), 31.6, s.END_S)
+        self.assert_fails(2, "one fifth")
+
+    def test_gap_of_a_dead_owner_is_excused(self) -> None:
+        self.drop(s.A, 7, 30, 40)
+        self.story.faults.append(Span(s.ms(29), s.ms(33), "monitor-a"))
+        self.assertEqual(failed(self.story), {})
+        self.story.faults = [Span(s.ms(29), s.ms(33), "monitor-b")]
+        self.assert_fails(2, "site 7")
+
+    def test_gap_while_the_machine_stalled_is_excused(self) -> None:
+        self.drop(s.A, 7, 30, 34)
+        self.assert_fails(2, "site 7")
+        self.story.stalls.append(Span(s.ms(30), s.ms(35)))
+        self.assertEqual(failed(self.story), {})
+
+    def test_gap_of_an_edited_site_is_excused(self) -> None:
+        self.drop(s.A, 7, 30, 40)
+        self.story.edits[7] = [s.ms(29)]
+        self.assertEqual(failed(self.story), {})
+
+    # --- 3
+    def test_smoke_writes_history(self) -> None:
+        self.story.history.append({"site_id": 3, "bucket_no": 0, "at_ms": s.ms(15),
+                                   "source": "controlplane"})
+        self.assert_fails(3, "during smoke job_smoke_1")
+
+    def test_freshness_without_a_check(self) -> None:
+        self.story.sites[65] = dataclasses.replace(self.story.sites[33], site_id=65, active=False)
+        self.story.runtime.append({"site_id": 65, "bucket_no": 4, "last_checked_at_ms": s.ms(40)})
+        self.assert_fails(3, "that no Monitor made")
+
+    def test_smoke_writes_freshness(self) -> None:
+        self.story.runtime.append({"site_id": 40, "bucket_no": 4, "last_checked_at_ms": s.ms(25)})
+        self.assert_fails(3, "during smoke job_smoke_2")
+
+    # --- 4
+    def test_adoption_notifies(self) -> None:
+        self.story.notifications.append(s.notification(1, "down", 1, 0, 16.5))
+        self.assert_fails(4, "ntf_1_down comes from no confirmation", also=(5,))
+
+    def test_adoption_marked_as_queued(self) -> None:
+        self.replace("transitions", {"reason": "adopted"}, notified=1)
+        self.assert_fails(4, "adopted queued a notification")
+
+    def test_delivery_of_nothing(self) -> None:
+        self.story.deliveries.append("ntf_9_down")
+        self.assert_fails(4, "ntf_9_down")
+
+    # --- 5
+    def test_double_notification(self) -> None:
+        again = dict(s.notification(2, "down", 2, 0, 46.2), notification_id="ntf_2_down_again")
+        self.story.notifications.append(again)
+        self.assert_fails(5, "event 2 has 2 down")
+
+    def test_up_without_down(self) -> None:
+        self.replace("transitions", {"reason": "adopted"}, notified=0)
+        self.replace("transitions", {"reason": "recovered"}, notified=0)
+        self.replace("events", {"event_id": 1}, notified=0)
+        self.assert_fails(5, "nobody was told a down")
+
+    def test_both_versions_tell(self) -> None:
+        self.story.v1_alerts.append(Alert(s.ms(65), 2, 2))
+        self.assert_fails(5, "site 2: people heard down twice, from v2 and v1")
+
+    def test_notification_of_no_event(self) -> None:
+        self.story.notifications.append(s.notification(77, "down", 9, 1, 46))
+        self.assert_fails(5, "event 77", also=(4,))
+
+    # --- 6
+    def test_transition_missing(self) -> None:
+        self.story.transitions = [t for t in self.story.transitions
+                                  if (t["event_id"], t["seq"]) != (2, 1)]
+        self.assert_fails(6, "event 2: transition 1 is missing")
+
+    def test_transition_from_another_severity(self) -> None:
+        self.replace("transitions", {"event_id": 2, "seq": 2}, from_severity=2)
+        self.assert_fails(6, "starts from severity 2")
+
+    def test_event_row_differs(self) -> None:
+        self.replace("events", {"event_id": 3}, severity=4)
+        self.story.sites[40] = dataclasses.replace(self.story.sites[40], status=2)
+        self.assert_fails(6, "event 3: severity is 4")
+
+    def test_transition_after_the_end(self) -> None:
+        self.story.transitions.append(s.transition(1, 3, 1, "opened", 0, 3, 2, 36, 1))
+        self.assert_fails(6, "comes after its end")
+
+    def test_event_row_missing(self) -> None:
+        self.story.events = [e for e in self.story.events if e["event_id"] != 3]
+        self.story.sites[40] = dataclasses.replace(self.story.sites[40], status=1)
+        self.assert_fails(6, "transitions of event 3", also=(3,))
+
+    # --- 7
+    def test_drift_without_an_event(self) -> None:
+        self.story.sites[41] = dataclasses.replace(self.story.sites[41], status=2)
+        self.assert_fails(7, "site 41")
+
+    def test_drift_of_an_open_event(self) -> None:
+        self.story.sites[40] = dataclasses.replace(self.story.sites[40], status=1)
+        self.assert_fails(7, "event 3 says 0")
+
+    def test_drift_of_the_time(self) -> None:
+        self.story.sites[40] = dataclasses.replace(self.story.sites[40], status_change="other")
+        self.assert_fails(7, "last_status_change")
+
+    def test_v1_sites_do_not_drift(self) -> None:
+        self.story.sites[9] = dataclasses.replace(self.story.sites[9], status=2)
+        self.assertEqual(failed(self.story), {})
+
+    # --- 8
+    def test_activation_without_token(self) -> None:
+        self.replace("tokens", {"job_id": "job_activate_1"}, consumed_at_ms=0)
+        self.assert_fails(8, "activate_buckets job_activate_1 was started by 0 tokens")
+
+    def test_expired_token(self) -> None:
+        self.replace("tokens", {"job_id": "job_seed_1"}, expires_at_ms=s.ms(1))
+        self.assert_fails(8, "outside of its time")
+
+    def test_token_of_another_key(self) -> None:
+        self.replace("tokens", {"job_id": "job_seed_1"}, key_id="key_2")
+        self.assert_fails(8, "of another key_id")
+
+    def test_token_of_another_range(self) -> None:
+        self.replace("tokens", {"job_id": "job_release_1"}, bucket_max=2)
+        self.assert_fails(8, "of another bucket_max")
+
+    def test_one_token_used_twice(self) -> None:
+        self.replace("tokens", {"job_id": "job_seed_1"}, job_id="job_activate_1")
+        self.assert_fails(8, "by 2 tokens")
+
+    def test_range_lock_out_of_nothing(self) -> None:
+        self.replace("locks", {"epoch": 2}, activate_job_id="")
+        self.assert_fails(8, "granted by no activation")
+
+    def test_released_by_nobody(self) -> None:
+        self.replace("locks", {"epoch": 1}, release_job_id="")
+        self.assert_fails(8, "without a release")
+
+    def test_bucket_without_range(self) -> None:
+        self.replace("buckets", {"bucket_no": 2}, owner_host="monitor-b", pool="api")
+        self.assert_fails(8, "bucket 2 belongs to 'monitor-b'")
+
+    def test_bucket_and_range_differ(self) -> None:
+        self.replace("buckets", {"bucket_no": 5}, epoch=1)
+        self.assert_fails(8, "bucket 5 has epoch 1")
+
+    def test_overlapping_grants(self) -> None:
+        self.story.locks.append(dict(self.story.locks[1], epoch=3, bucket_min=6))
+        self.assert_fails(8, "held by epochs [2, 3]")
+
+    def test_target_without_seed(self) -> None:
+        self.replace("targets", {"site_id": 3}, updated_at_ms=s.ms(2))
+        self.assert_fails(8, "written by no seed")
+
+    def test_adoption_outside_of_a_seed(self) -> None:
+        self.replace("transitions", {"reason": "adopted"}, at_ms=s.ms(10))
+        self.assert_fails(8, "outside of any seed", also=(3,))
+
+    def test_execution_without_audit(self) -> None:
+        self.story.audit.pop()
+        self.assert_fails(8, "nothing is in the audit")
+
+
+class HandoffTest(unittest.TestCase):
+    def test_figures_of_the_clean_story(self) -> None:
+        first, second = handoff.measure_all(s.clean_story())
+        self.assertAlmostEqual(first.activate_to_first_check_s, 0.6, places=3)
+        self.assertAlmostEqual(first.activate_to_all_checked_s, 0.6 + 5 * 31 / 32, places=3)
+        # v1's last check of the first site was at second 15, of monitor-a at 21.6.
+        self.assertAlmostEqual(first.longest_unchecked_at_activation_s, 6.6, places=3)
+        self.assertAlmostEqual(first.release_to_drained_s, 0.8, places=3)
+        self.assertAlmostEqual(first.release_to_v1_may_start_s, 1.0, places=3)
+        self.assertIsNotNone(first.longest_unchecked_at_release_s)
+        self.assertIsNone(second.release_to_drained_s)
+
+    def test_a_site_never_taken_again_is_said(self) -> None:
+        story = s.clean_story()
+        story.requests = [r for r in story.requests
+                          if not (r.site_id == 5 and r.at_ms > s.ms(60))]
+        self.assertIsNone(handoff.measure_all(story)[0].longest_unchecked_at_release_s)
+
+
+class LoadTest(unittest.TestCase):
+    """The files of a run, in the shape that the programs write them."""
+
+    def setUp(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = pathlib.Path(self.folder.name)
+        database = self.path / "jetmon.db"
+        db = sqlite3.connect(database)
+        db.execute("CREATE TABLE jetpack_monitor_sites (jetpack_monitor_site_id INTEGER, bucket_no "
+                   "INT, monitor_url TEXT, monitor_active INT, site_status INT, "
+                   "last_status_change TEXT, check_interval INT)")
+        db.execute("INSERT INTO jetpack_monitor_sites VALUES (7, 3, 'http://127.0.0.1:18080/s/7', "
+                   "1, 1, NULL, 5)")
+        for table in ("range_locks", "bucket_locks", "jobs", "confirmation_tokens"):
+            db.execute(f"CREATE TABLE jetmon_rollout_{table} (x)")
+        for table in ("audit_log", "events", "event_transitions", "notifications", "check_history",
+                      "false_positives", "check_targets", "endpoint_runtime"):
+            db.execute(f"CREATE TABLE jetmon_{table} (x)")
+        db.commit()
+        db.close()
+        self.lab = {"database": f"sqlite://{database}", "interval_unit_s": 1.0,
+                    "request_log": str(self.path / "requests.jsonl"),
+                    "v1_log": str(self.path / "v1.jsonl"),
+                    "chronicle": str(self.path / "chronicle.jsonl"),
+                    "senders": {"127.0.1.5": {"name": "v1", "role": "v1", "host": ""}}}
+
+    def write(self, name: str, *rows: dict, torn: str = "") -> None:
+        text = "".join(json.dumps(row) + "\n" for row in rows) + torn
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    def test_reads_every_file(self) -> None:
+        at = {"wall_ns": 1_790_000_000_000_000_000, "boot_ns": 5_000_000_000}
+        ask = {"kind": "request", **at, "source": "127.0.1.5", "agent": "jetmon/1.0", "path": "/s/7",
+               "site": 7, "hop": 0, "status": 200, "delay_ms": 0}
+        self.write("requests.jsonl", ask, {**ask, "path": "/s/7/r/1", "hop": 1},
+                   {**ask, "path": "/s/8"}, {"kind": "stall", **at, "lag_ms": 300},
+                   {"kind": "notify", **at, "idempotency_key": "ntf_1_down"}, torn='{"kind": "req')
+        self.write("v1.jsonl", {"kind": "v1_started", **at, "min": 0, "max": 511},
+                   {"kind": "notify", **at, "site_id": 7, "status": 2})
+        later = {"wall_ns": at["wall_ns"] + 9_000_000_000}
+        self.write("chronicle.jsonl", {"kind": "fault", "name": "monitor-a", **at},
+                   {"kind": "healed", "name": "monitor-a", **later},
+                   {"kind": "fault", "name": "monitor-b", **later}, {"kind": "end", **later})
+        story = load(self.lab)
+        self.assertEqual([(r.site_id, r.hop) for r in story.requests], [(7, 0), (7, 1)])
+        self.assertEqual(story.strays, 1)
+        self.assertEqual(story.deliveries, ["ntf_1_down"])
+        self.assertEqual([span.until_ms - span.from_ms for span in story.stalls], [300])
+        self.assertEqual(story.v1_alerts[0].status, 2)
+        self.assertEqual([(f.what, f.until_ms - f.from_ms) for f in story.faults],
+                         [("monitor-a", 9000), ("monitor-b", float("inf"))])
+        self.assertEqual(story.end_ms, 1_790_000_009_000)
+        self.assertEqual(story.sites[7].interval_s, 5.0)
+
+    def test_command(self) -> None:
+        (self.path / "lab.json").write_text(json.dumps(self.lab), encoding="utf-8")
+        done = subprocess.run([sys.executable, HERE / "judge.py", self.path / "lab.json", "--json"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(json.loads(done.stdout)["invariants"]), 8)
+        done = subprocess.run([sys.executable, HERE / "judge.py", self.path / "none.json"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

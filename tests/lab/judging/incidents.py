@@ -1,0 +1,228 @@
+"""Invariants 3 to 7: what was written about sites, and what people were told."""
+from __future__ import annotations
+
+from collections import Counter
+
+from judging.story import FOREVER, Row, Story, Verdict, covers, lock_end_ms
+
+SEEMS_DOWN, DOWN = 3, 4
+STATUS_OF = {SEEMS_DOWN: 0, DOWN: 2}
+CONFIRMS = ("verifier_confirmed", "local_confirmed", "quorum_degraded")
+ADOPTS = ("adopted", "promoted", "v1_recovered", "superseded")
+READ_ONLY_JOBS = ("preflight", "smoke", "compare_methods")
+ADOPTING_JOBS = ("seed", "final_reconcile", "activate_buckets")
+# Rows of one change carry one time; a job's rows lie within it.
+SAME_MS = 1000
+
+
+def ends(job: Row) -> float:
+    return job["finished_at_ms"] or FOREVER
+
+
+def during(job: Row, at_ms: float) -> bool:
+    return job["created_at_ms"] <= at_ms <= ends(job)
+
+
+class Explained:
+    """Tells whether somebody had the right to write about a bucket at a moment."""
+
+    def __init__(self, story: Story):
+        self.story = story
+        self.bucket_of_event = {e["event_id"]: e["bucket_no"] for e in story.events}
+
+    def by_monitor(self, bucket: int, at_ms: float) -> bool:
+        return any(covers(lock, bucket) and lock["acknowledged_at_ms"] > 0
+                   and lock["acknowledged_at_ms"] <= at_ms <= lock_end_ms(lock)
+                   for lock in self.story.locks)
+
+    def by_adoption(self, bucket: int, at_ms: float) -> bool:
+        return any(job["operation"] in ADOPTING_JOBS and covers(job, bucket) and during(job, at_ms)
+                   for job in self.story.jobs)
+
+    def at_all(self, bucket: int, at_ms: float) -> bool:
+        return self.by_monitor(bucket, at_ms) or self.by_adoption(bucket, at_ms)
+
+
+def written(story: Story, explained: Explained) -> list[tuple[str, int, float]]:
+    """(what, bucket, when) of every row that a read-only check must not write."""
+    buckets = explained.bucket_of_event
+    rows = [(f"transition {t['reason']} of event {t['event_id']}",
+             buckets.get(t["event_id"], -1), t["at_ms"]) for t in story.transitions]
+    rows += [(f"history of site {h['site_id']} by {h['source']}", h["bucket_no"], h["at_ms"])
+             for h in story.history]
+    rows += [(f"notification {n['notification_id']}", n["bucket_no"], n["created_at_ms"])
+             for n in story.notifications]
+    rows += [(f"false positive of event {f['event_id']}", story.bucket_of(f["site_id"]), f["at_ms"])
+             for f in story.false_positives]
+    rows += [(f"runtime of site {r['site_id']}", r["bucket_no"], r["last_checked_at_ms"])
+             for r in story.runtime if r["last_checked_at_ms"]]
+    return rows
+
+
+def judge_3(story: Story) -> Verdict:
+    """Smoke, compare and canary checks leave no trace on a site."""
+    verdict = Verdict(3)
+    explained = Explained(story)
+    jobs = [job for job in story.jobs if job["operation"] in READ_ONLY_JOBS]
+    rows = written(story, explained)
+    for what, bucket, at_ms in rows:
+        if explained.at_all(bucket, at_ms):
+            continue
+        blamed = [job for job in jobs if covers(job, bucket) and during(job, at_ms)]
+        reason = f"during {blamed[0]['operation']} {blamed[0]['job_id']}" if blamed else \
+            "when nothing had the right to"
+        verdict.violations.append(f"{what} was written at {at_ms} {reason}")
+    verdict.violations += unseen_checks(story)
+    verdict.evidence = f"{len(jobs)} read-only jobs; {len(rows)} rows about sites, each explained"
+    return verdict
+
+
+def unseen_checks(story: Story) -> list[str]:
+    """Incidents and freshness must rest on a Monitor's own request."""
+    hosts = {source: s.host for source, s in story.senders.items() if s.role == "monitor"}
+    first: dict[int, float] = {}
+    for request in story.requests:
+        if request.source in hosts:
+            first[request.site_id] = min(first.get(request.site_id, FOREVER), request.at_ms)
+    result = [f"event {t['event_id']} of site {t['site_id']} was opened without a Monitor's check"
+              for t in story.transitions
+              if t["reason"] == "opened" and first.get(t["site_id"], FOREVER) > t["at_ms"] + 1]
+    result += [f"site {r['site_id']} has a last check that no Monitor made" for r in story.runtime
+               if r["last_checked_at_ms"]
+               and first.get(r["site_id"], FOREVER) > r["last_checked_at_ms"] + SAME_MS]
+    return result
+
+
+def judge_4(story: Story) -> Verdict:
+    """Taking v1's incidents over tells nobody anything."""
+    verdict = Verdict(4)
+    changes: dict[int, list[Row]] = {}
+    for transition in story.transitions:
+        changes.setdefault(transition["event_id"], []).append(transition)
+    for n in story.notifications:
+        wanted = CONFIRMS if n["kind"] == "down" else ("recovered",)
+        causes = [t for t in changes.get(n["event_id"], []) if t["reason"] in wanted]
+        if not any(abs(t["at_ms"] - n["created_at_ms"]) <= SAME_MS for t in causes):
+            verdict.violations.append(
+                f"notification {n['notification_id']} comes from no confirmation or recovery")
+    for t in story.transitions:
+        if t["reason"] in ADOPTS and t["notified"] == 1 and not was_notified_before(t, changes):
+            verdict.violations.append(f"event {t['event_id']}: {t['reason']} queued a notification")
+    known = {n["notification_id"] for n in story.notifications}
+    for seen in sorted(set(story.deliveries) - known):
+        verdict.violations.append(f"the receiver got {seen!r}, which is not in the outbox")
+    adopted = [t for t in story.transitions if t["reason"] in ADOPTS]
+    down = sum(1 for t in adopted if t["to_severity"] == DOWN)
+    verdict.evidence = (f"{len(adopted)} changes by adoption, {down} of them to Down; "
+                        f"{len(story.notifications)} notifications, none of them from those")
+    return verdict
+
+
+def was_notified_before(transition: Row, changes: dict[int, list[Row]]) -> bool:
+    return any(t["seq"] < transition["seq"] and t["notified"] == 1
+               for t in changes[transition["event_id"]])
+
+
+def judge_5(story: Story) -> Verdict:
+    """One down and one up an incident at most, an up only after a down, v1's alerts included."""
+    verdict = Verdict(5)
+    per_kind = Counter((n["event_id"], n["kind"]) for n in story.notifications)
+    for (event_id, kind), count in per_kind.items():
+        if count > 1:
+            verdict.violations.append(f"event {event_id} has {count} {kind} notifications")
+    notified = {e["event_id"]: e["notified"] for e in story.events}
+    for event_id, kind in per_kind:
+        if kind == "up" and not (per_kind[event_id, "down"] or notified.get(event_id) == 2):
+            verdict.violations.append(f"event {event_id} has an up, but nobody was told a down")
+        if event_id not in notified:
+            verdict.violations.append(f"a notification names event {event_id}, which is not there")
+    verdict.violations += double_alerts(story)
+    repeated = sum(c - 1 for c in Counter(story.deliveries).values())
+    verdict.evidence = (f"{len(story.notifications)} in the outbox, {len(story.deliveries)} "
+                        f"delivered ({repeated} again, under the same id), {len(story.v1_alerts)} "
+                        "by v1")
+    return verdict
+
+
+def double_alerts(story: Story) -> list[str]:
+    """What people heard of a site, from either version, must alternate."""
+    heard: dict[int, list[tuple[float, str, str]]] = {}
+    for n in story.notifications:
+        heard.setdefault(n["site_id"], []).append((n["created_at_ms"], n["kind"], "v2"))
+    for a in story.v1_alerts:
+        heard.setdefault(a.site_id, []).append((a.at_ms, "down" if a.status == 2 else "up", "v1"))
+    result = []
+    for site_id, alerts in sorted(heard.items()):
+        alerts.sort()
+        for (_, kind, who), (_, again, second) in zip(alerts, alerts[1:]):
+            if kind == again:
+                result.append(f"site {site_id}: people heard {kind} twice, from {who} and {second}")
+    return result
+
+
+REPLAYED = ("severity", "notified", "last_seq", "end_reason", "ended_at_ms")
+
+
+def replay(changes: list[Row]) -> tuple[Row, str | None]:
+    """The event row that its transitions make, and what is wrong with their order."""
+    row: Row = {"severity": 0, "notified": 0, "last_seq": 0, "end_reason": "", "ended_at_ms": None}
+    for t in sorted(changes, key=lambda t: t["seq"]):
+        if t["seq"] != row["last_seq"] + 1:
+            return row, f"transition {row['last_seq'] + 1} is missing"
+        if row["ended_at_ms"] is not None:
+            return row, f"transition {t['seq']} comes after its end"
+        if t["from_severity"] != row["severity"]:
+            return row, (f"transition {t['seq']} starts from severity {t['from_severity']}, "
+                         f"not {row['severity']}")
+        row.update(severity=t["to_severity"], notified=t["notified"], last_seq=t["seq"])
+        if t["ended"]:
+            row.update(end_reason=t["reason"], ended_at_ms=t["at_ms"])
+    return row, None
+
+
+def judge_6(story: Story) -> Verdict:
+    """The transitions, replayed in order, make every event row."""
+    verdict = Verdict(6)
+    changes: dict[int, list[Row]] = {}
+    for transition in story.transitions:
+        changes.setdefault(transition["event_id"], []).append(transition)
+    for event in story.events:
+        row, wrong = replay(changes.pop(event["event_id"], []))
+        if wrong is not None:
+            verdict.violations.append(f"event {event['event_id']}: {wrong}")
+            continue
+        for name in REPLAYED:
+            # An ended event keeps the severity that it had, or says Up: both tell the same.
+            if name == "severity" and event["ended_at_ms"] is not None:
+                continue
+            if event[name] != row[name]:
+                verdict.violations.append(f"event {event['event_id']}: {name} is {event[name]!r}, "
+                                          f"its transitions say {row[name]!r}")
+    for event_id in changes:
+        verdict.violations.append(f"transitions of event {event_id}, which is not there")
+    verdict.evidence = f"{len(story.events)} events from {len(story.transitions)} transitions"
+    return verdict
+
+
+def judge_7(story: Story) -> Verdict:
+    """At rest the legacy columns of every site that v2 holds say what its open event says."""
+    verdict = Verdict(7)
+    open_event = {e["site_id"]: e for e in story.events if e["ended_at_ms"] is None}
+    held = [lock for lock in story.locks if lock["state"] == "active"]
+    looked_at = 0
+    for site in story.sites.values():
+        if not site.active or not any(covers(lock, site.bucket) for lock in held):
+            continue
+        looked_at += 1
+        event = open_event.get(site.site_id)
+        expected = 1 if event is None else STATUS_OF.get(event["severity"], 1)
+        if site.status != expected:
+            cause = "no open event" if event is None else f"event {event['event_id']}"
+            verdict.violations.append(f"site {site.site_id} (bucket {site.bucket}) has site_status "
+                                      f"{site.status}, {cause} says {expected}")
+        elif event is not None and (event["projected_change"] or "") != site.status_change:
+            verdict.violations.append(
+                f"site {site.site_id} has last_status_change {site.status_change!r}, event "
+                f"{event['event_id']} projected {event['projected_change']!r}")
+    verdict.evidence = f"{looked_at} sites under v2, {len(open_event)} open events"
+    return verdict

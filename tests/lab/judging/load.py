@@ -1,0 +1,130 @@
+"""Reads a story from a lab's files: lab.json names them."""
+from __future__ import annotations
+
+import json
+import pathlib
+import sqlite3
+from typing import Any, Iterator, Protocol
+
+from judging.story import FOREVER, Alert, Request, Row, Sender, Site, Span, Story, V1Switch
+
+
+class Reader(Protocol):
+    """One database, read as it is."""
+
+    def rows(self, table: str) -> list[Row]:
+        """All rows of a table, columns by name."""
+
+
+class SqliteReader:
+    def __init__(self, path: str):
+        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("BEGIN")  # one moment for all tables
+
+    def rows(self, table: str) -> list[Row]:
+        return [dict(row) for row in self._db.execute(f"SELECT * FROM {table}")]
+
+
+def open_database(url: str) -> Reader:
+    if url.startswith("sqlite://"):
+        return SqliteReader(url.removeprefix("sqlite://"))
+    raise ValueError(f"the judge can't read {url}")
+
+
+TABLES = {
+    "locks": "jetmon_rollout_range_locks",
+    "buckets": "jetmon_rollout_bucket_locks",
+    "jobs": "jetmon_rollout_jobs",
+    "tokens": "jetmon_rollout_confirmation_tokens",
+    "audit": "jetmon_audit_log",
+    "events": "jetmon_events",
+    "transitions": "jetmon_event_transitions",
+    "notifications": "jetmon_notifications",
+    "history": "jetmon_check_history",
+    "false_positives": "jetmon_false_positives",
+    "targets": "jetmon_check_targets",
+    "runtime": "jetmon_endpoint_runtime",
+}
+
+
+def json_lines(path: str) -> Iterator[Row]:
+    """The whole lines of a file; a last one that is being written is left out."""
+    file = pathlib.Path(path)
+    if not file.exists():
+        return
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def load_sites(reader: Reader, unit_s: float) -> dict[int, Site]:
+    sites = {}
+    for row in reader.rows("jetpack_monitor_sites"):
+        site = Site(row["jetpack_monitor_site_id"], row["bucket_no"], row["monitor_url"],
+                    row["check_interval"] * unit_s, bool(row["monitor_active"]),
+                    row["site_status"], row["last_status_change"] or "")
+        sites[site.site_id] = site
+    return sites
+
+
+def load_requests(story: Story, path: str) -> None:
+    by_path = {"/" + site.url.split("/", 3)[3]: site.site_id for site in story.sites.values()
+               if site.url.count("/") >= 3}
+    for row in json_lines(path):
+        at_ms, boot_ms = row["wall_ns"] / 1e6, row["boot_ns"] / 1e6
+        story.end_ms = max(story.end_ms, at_ms)
+        if row["kind"] in ("request", "partial"):
+            path_of_site = row["path"].split("/r/")[0]
+            site_id = by_path.get(path_of_site)
+            if site_id is None:
+                story.strays += 1
+                continue
+            story.requests.append(Request(at_ms, boot_ms, row["source"], site_id, row["agent"],
+                                          row.get("hop", 0), row.get("delay_ms", 0)))
+        elif row["kind"] == "notify":
+            story.deliveries.append(row["idempotency_key"])
+        elif row["kind"] == "stall":
+            story.stalls.append(Span(at_ms - row["lag_ms"], at_ms))
+
+
+def load_v1(story: Story, path: str) -> None:
+    for row in json_lines(path):
+        at_ms = row["wall_ns"] / 1e6
+        if row["kind"] == "notify":
+            story.v1_alerts.append(Alert(at_ms, row["site_id"], row["status"]))
+        elif row["kind"] in ("v1_started", "v1_stopped"):
+            story.v1_switches.append(V1Switch(at_ms, row["kind"], row["min"], row["max"]))
+
+
+def load_chronicle(story: Story, path: str) -> None:
+    """What the launcher did: faults (until healed, or for good), edits, the end."""
+    faults: dict[str, float] = {}
+    for row in json_lines(path):
+        at_ms = row["wall_ns"] / 1e6
+        name = row.get("name", "")
+        if row["kind"] == "fault":
+            faults.setdefault(name, at_ms)
+        elif row["kind"] == "healed" and name in faults:
+            story.faults.append(Span(faults.pop(name), at_ms, name))
+        elif row["kind"] == "edit":
+            story.edits.setdefault(row["site_id"], []).append(at_ms)
+        elif row["kind"] == "end":
+            story.end_ms = at_ms
+    story.faults += [Span(at_ms, FOREVER, name) for name, at_ms in faults.items()]
+
+
+def load(lab: dict[str, Any]) -> Story:
+    """`lab`: database, request_log, v1_log, chronicle, interval_unit_s, senders (source address
+    -> {name, role, host})."""
+    reader = open_database(lab["database"])
+    story = Story()
+    story.senders = {source: Sender(**who) for source, who in lab["senders"].items()}
+    story.sites = load_sites(reader, lab["interval_unit_s"])
+    for field, table in TABLES.items():
+        setattr(story, field, reader.rows(table))
+    load_requests(story, lab["request_log"])
+    load_v1(story, lab["v1_log"])
+    load_chronicle(story, lab["chronicle"])
+    return story

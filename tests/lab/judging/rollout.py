@@ -1,0 +1,132 @@
+"""Invariant 8: rollout state changes only by an execute with a token that was good for it."""
+from __future__ import annotations
+
+from judging.incidents import ADOPTING_JOBS, during
+from judging.story import Row, Story, Verdict, covers, range_text
+
+EXECUTED = ("seed", "final_reconcile", "activate_buckets", "release_buckets", "stage_policy")
+# A plan's token and the job that it starts name the same range, run and key.
+BOUND = ("operation", "run_id", "key_id", "bucket_min", "bucket_max")
+
+
+def token_fault(token: Row, job: Row) -> str | None:
+    """What is wrong with the token that a job was started with."""
+    if not token["created_at_ms"] <= token["consumed_at_ms"] <= token["expires_at_ms"]:
+        return "used outside of its time"
+    for name in BOUND:
+        if token[name] != job[name]:
+            return f"of another {name}: {token[name]}"
+    return None
+
+
+def judge_jobs(story: Story) -> list[str]:
+    by_job: dict[str, list[Row]] = {}
+    for token in story.tokens:
+        if token["consumed_at_ms"]:
+            by_job.setdefault(token["job_id"], []).append(token)
+    result = []
+    for job in story.jobs:
+        tokens = by_job.pop(job["job_id"], [])
+        if job["operation"] not in EXECUTED:
+            continue
+        if len(tokens) != 1 and not is_consequence(story, job):
+            result.append(f"{job['operation']} {job['job_id']} was started by {len(tokens)} tokens")
+        for token in tokens:
+            fault = token_fault(token, job)
+            if fault is not None:
+                result.append(f"{job['operation']} {job['job_id']} was started by a token {fault}")
+    result += [f"a token was consumed by job {job_id!r}, which is not there" for job_id in by_job]
+    return result
+
+
+def is_consequence(story: Story, job: Row) -> bool:
+    """A release of what an activation gave up is what that activation started."""
+    return job["operation"] == "release_buckets" and any(
+        lock["release_job_id"] == job["job_id"] and lock["gave_up"] for lock in story.locks)
+
+
+def judge_locks(story: Story) -> list[str]:
+    jobs = {job["job_id"]: job for job in story.jobs}
+    result = []
+    last = None
+    for lock in sorted(story.locks, key=lambda row: row["epoch"]):
+        name = f"range {range_text(lock)} (epoch {lock['epoch']})"
+        granted = jobs.get(lock["activate_job_id"])
+        if granted is None or granted["operation"] != "activate_buckets":
+            result.append(f"{name} was granted by no activation")
+        elif granted["epoch"] not in (0, lock["epoch"]):
+            result.append(f"{name} was granted by a job of epoch {granted['epoch']}")
+        leaving = lock["state"] in ("draining", "revoked", "released") and not lock["gave_up"]
+        released = jobs.get(lock["release_job_id"])
+        if leaving and (released is None or released["operation"] != "release_buckets"):
+            result.append(f"{name} is {lock['state']} without a release")
+        if lock["state"] == "released" and released is not None:
+            if released["state"] == "completed" and released["finished_at_ms"] < \
+                    lock["released_at_ms"]:
+                result.append(f"{name}: its release job completed before it was v1's")
+        if last is not None and lock["granted_at_ms"] < last:
+            result.append(f"{name} was granted before an older epoch")
+        last = lock["granted_at_ms"]
+    return result
+
+
+def judge_buckets(story: Story) -> list[str]:
+    result = []
+    for bucket in story.buckets:
+        held = [lock for lock in story.locks
+                if lock["state"] != "released" and covers(lock, bucket["bucket_no"])]
+        name = f"bucket {bucket['bucket_no']}"
+        if len(held) > 1:
+            result.append(f"{name} is held by epochs {[lock['epoch'] for lock in held]}")
+        elif held:
+            for mine, theirs in (("epoch", "epoch"), ("owner_host", "owner_host"),
+                                 ("owner_instance", "owner_instance"), ("state", "state")):
+                if bucket[mine] != held[0][theirs]:
+                    result.append(f"{name} has {mine} {bucket[mine]!r}, its range lock "
+                                  f"{held[0][theirs]!r}")
+        elif bucket["owner_host"] or bucket["pool"] != "v1":
+            result.append(f"{name} belongs to {bucket['owner_host']!r} ({bucket['pool']}) without "
+                          "a range lock")
+    return result
+
+
+def judge_adoption(story: Story) -> list[str]:
+    """Targets and adopted events lie where a seed, reconcile or activation put them."""
+    adopting = [job for job in story.jobs if job["operation"] in ADOPTING_JOBS]
+    result = []
+    for target in story.targets:
+        started = [job["created_at_ms"] for job in adopting if covers(job, target["bucket_no"])]
+        if not started or target["updated_at_ms"] < min(started):
+            result.append(f"the target of site {target['site_id']} was written by no seed")
+    buckets = {event["event_id"]: event["bucket_no"] for event in story.events}
+    epochs = {lock["epoch"]: lock for lock in story.locks}
+    for t in story.transitions:
+        if t["source"] != "rollout:seed":
+            continue
+        bucket = buckets.get(t["event_id"], -1)
+        by_job = any(covers(job, bucket) and during(job, t["at_ms"]) for job in adopting)
+        lock = epochs.get(t["epoch"])
+        by_load = lock is not None and covers(lock, bucket) and \
+            0 < lock["acknowledged_at_ms"] <= t["at_ms"]
+        if not by_job and not by_load:
+            result.append(f"event {t['event_id']}: {t['reason']} outside of any seed, reconcile or "
+                          "first load")
+    return result
+
+
+def judge_audit(story: Story) -> list[str]:
+    """Every execution left its audit row."""
+    rows = {(row["run_id"], row["key_id"]) for row in story.audit}
+    return [f"{token['operation']} of {token['run_id']} was executed, and nothing is in the audit"
+            for token in story.tokens
+            if token["consumed_at_ms"] and (token["run_id"], token["key_id"]) not in rows]
+
+
+def judge_8(story: Story) -> Verdict:
+    verdict = Verdict(8)
+    verdict.violations = (judge_jobs(story) + judge_locks(story) + judge_buckets(story)
+                          + judge_adoption(story) + judge_audit(story))
+    used = sum(1 for token in story.tokens if token["consumed_at_ms"])
+    verdict.evidence = (f"{len(story.locks)} grants, {len(story.jobs)} jobs, {used} of "
+                        f"{len(story.tokens)} tokens used, {len(story.targets)} targets")
+    return verdict

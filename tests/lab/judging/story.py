@@ -1,0 +1,143 @@
+"""What happened in a lab: the facts that the judge decides on, as plain data.
+
+Times named *_ms are Unix milliseconds by the machine's wall clock (the database's times);
+Request.boot_ms counts on CLOCK_BOOTTIME and serves for durations between requests.
+"""
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Iterable
+
+Row = dict[str, Any]
+FOREVER = math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    at_ms: float
+    boot_ms: float
+    source: str
+    site_id: int
+    agent: str = ""
+    hop: int = 0  # 0: a check's first request; else a redirect's
+    delay_ms: float = 0  # how long the site took to answer
+
+
+@dataclasses.dataclass(frozen=True)
+class Sender:
+    """Who sends from one source address."""
+    name: str
+    role: str  # v1, monitor, veriflier, controlplane
+    host: str = ""  # of a Monitor: its --host
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    site_id: int
+    bucket: int
+    url: str
+    interval_s: float
+    active: bool = True
+    status: int = 1
+    status_change: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Something that lasted: a fault, a stall. `what` names the process that it hit, or ''."""
+    from_ms: float
+    until_ms: float
+    what: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Alert:
+    """A v1 notification: status 2 is down, 1 is up."""
+    at_ms: float
+    site_id: int
+    status: int
+
+
+@dataclasses.dataclass(frozen=True)
+class V1Switch:
+    at_ms: float
+    kind: str  # v1_started, v1_stopped
+    bucket_min: int
+    bucket_max: int
+
+
+@dataclasses.dataclass
+class Story:
+    requests: list[Request] = dataclasses.field(default_factory=list)
+    strays: int = 0  # requests for no site of ours
+    senders: dict[str, Sender] = dataclasses.field(default_factory=dict)
+    sites: dict[int, Site] = dataclasses.field(default_factory=dict)
+    locks: list[Row] = dataclasses.field(default_factory=list)
+    buckets: list[Row] = dataclasses.field(default_factory=list)
+    jobs: list[Row] = dataclasses.field(default_factory=list)
+    tokens: list[Row] = dataclasses.field(default_factory=list)
+    audit: list[Row] = dataclasses.field(default_factory=list)
+    events: list[Row] = dataclasses.field(default_factory=list)
+    transitions: list[Row] = dataclasses.field(default_factory=list)
+    notifications: list[Row] = dataclasses.field(default_factory=list)
+    history: list[Row] = dataclasses.field(default_factory=list)
+    false_positives: list[Row] = dataclasses.field(default_factory=list)
+    targets: list[Row] = dataclasses.field(default_factory=list)
+    runtime: list[Row] = dataclasses.field(default_factory=list)
+    deliveries: list[str] = dataclasses.field(default_factory=list)  # ids that the receiver saw
+    v1_alerts: list[Alert] = dataclasses.field(default_factory=list)
+    v1_switches: list[V1Switch] = dataclasses.field(default_factory=list)
+    faults: list[Span] = dataclasses.field(default_factory=list)
+    stalls: list[Span] = dataclasses.field(default_factory=list)  # the witness itself was away
+    edits: dict[int, list[float]] = dataclasses.field(default_factory=dict)  # by site, when
+    end_ms: float = 0  # nothing after it is missed
+
+    def bucket_of(self, site_id: int) -> int:
+        site = self.sites.get(site_id)
+        return -1 if site is None else site.bucket
+
+    def by_site(self) -> dict[int, list[Request]]:
+        """First requests of checks, in order, by site."""
+        result: dict[int, list[Request]] = {}
+        for request in sorted(self.requests, key=lambda r: r.boot_ms):
+            if request.hop == 0:
+                result.setdefault(request.site_id, []).append(request)
+        return result
+
+
+def covers(row: Row, bucket: int) -> bool:
+    return row["bucket_min"] <= bucket <= row["bucket_max"]
+
+
+def range_text(row: Row) -> str:
+    return f"{row['bucket_min']}-{row['bucket_max']}"
+
+
+def lock_end_ms(lock: Row) -> float:
+    """When the range was v1's again; FOREVER while it is held."""
+    return lock["released_at_ms"] or FOREVER
+
+
+def overlap_ms(spans: Iterable[Span], from_ms: float, until_ms: float) -> float:
+    return sum(max(0.0, min(s.until_ms, until_ms) - max(s.from_ms, from_ms)) for s in spans)
+
+
+@dataclasses.dataclass
+class Verdict:
+    """The decision on one invariant."""
+    number: int
+    evidence: str = ""  # what was looked at, with figures
+    violations: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.violations
+
+    def line(self) -> str:
+        if self.ok:
+            return f"invariant {self.number}: ok: {self.evidence}"
+        shown = "; ".join(self.violations[:5])
+        rest = len(self.violations) - 5
+        more = f"; and {rest} more" if rest > 0 else ""
+        return f"invariant {self.number}: NOT OK: {shown}{more} ({self.evidence})"

@@ -1,0 +1,10 @@
+"""python_test: a unittest file, run by the system's Python."""
+
+def python_test(name, src, deps = [], data = [], **kwargs):
+    native.sh_test(
+        name = name,
+        srcs = ["//tests/lab:run_python.sh"],
+        args = ["$(location %s)" % src],
+        data = [src, "//tests/lab:unittest_xml.py"] + deps + data,
+        **kwargs
+    )

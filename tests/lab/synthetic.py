@@ -1,0 +1,152 @@
+"""A clean story made by hand, for the judge's own test: two ranges handed over, one handed back.
+
+Buckets 0-3 go from v1 to monitor-a and back, 4-7 to monitor-b, eight sites each, every 5 s. Site 1
+was Down under v1 and recovers under v2, site 2 goes down under v2 and is confirmed, site 40 stays
+Seems Down.
+"""
+from __future__ import annotations
+
+from judging.story import Alert, Request, Row, Sender, Site, Story, V1Switch
+
+T0 = 1_790_000_000_000  # Unix ms of second 0
+INTERVAL_S = 5.0
+V1, A, B, VERIFLIER, CONTROL = ("127.0.1.5", "127.0.1.11", "127.0.1.12", "127.0.1.21", "127.0.1.2")
+END_S = 80.0
+RUN_A, RUN_B, KEY = "rol_A", "rol_B", "key_1"
+
+
+def ms(second: float) -> int:
+    return round(T0 + second * 1000)
+
+
+def request(second: float, source: str, site_id: int) -> Request:
+    version = "1.0" if source == V1 else "2.0"
+    return Request(T0 + second * 1000, 5_000_000 + second * 1000, source, site_id,
+                   f"jetmon/{version} (Jetpack Site Uptime Monitor by WordPress.com)")
+
+
+def checks(source: str, site_ids: range, first: float, until: float) -> list[Request]:
+    """Each site once every 5 s, first ones spread over the first 5 s."""
+    result = []
+    for i, site_id in enumerate(site_ids):
+        second = first + INTERVAL_S * i / len(site_ids)
+        while second < until:
+            result.append(request(second, source, site_id))
+            second += INTERVAL_S
+    return result
+
+
+def lock(epoch: int, low: int, high: int, host: str, run_id: str, granted: float,
+         released: float | None) -> Row:
+    gone = released is not None
+    return {"epoch": epoch, "bucket_min": low, "bucket_max": high, "owner_host": host,
+            "owner_instance": f"i-{host}", "state": "released" if gone else "active",
+            "run_id": run_id, "activate_job_id": f"job_activate_{epoch}",
+            "release_job_id": f"job_release_{epoch}" if gone else "", "gave_up": 0,
+            "drained": int(gone), "granted_at_ms": ms(granted),
+            "activating_at_ms": ms(granted + 0.2), "acknowledged_at_ms": ms(granted + 0.5),
+            "draining_at_ms": ms(released - 1) if released else 0,
+            "drained_at_ms": ms(released - 0.2) if released else 0, "revoked_at_ms": 0,
+            "released_at_ms": ms(released) if released else 0}
+
+
+def job(name: str, operation: str, run_id: str, low: int, high: int, start: float,
+        end: float, epoch: int = 0) -> Row:
+    return {"job_id": name, "operation": operation, "run_id": run_id, "bucket_min": low,
+            "bucket_max": high, "state": "completed", "epoch": epoch, "key_id": KEY,
+            "created_at_ms": ms(start), "started_at_ms": ms(start), "finished_at_ms": ms(end)}
+
+
+def jobs_of(epoch: int, low: int, high: int, run_id: str, granted: float,
+            released: float | None) -> list[Row]:
+    def make(operation: str, start: float, end: float, of_epoch: int = 0) -> Row:
+        return job(f"job_{operation.split('_')[0]}_{epoch}", operation, run_id, low, high, start,
+                   end, of_epoch)
+    jobs = [make("preflight", granted - 8, granted - 7), make("smoke", granted - 7, granted - 5),
+            make("seed", granted - 5, granted - 4),
+            make("final_reconcile", granted - 0.5, granted - 0.1),
+            make("activate_buckets", granted, granted + 0.6, epoch)]
+    if released is not None:
+        jobs.append(make("release_buckets", released - 1, released + 0.1, epoch))
+    return jobs
+
+
+def token_for(job_row: Row) -> Row:
+    return {"key_id": KEY, "operation": job_row["operation"], "run_id": job_row["run_id"],
+            "bucket_min": job_row["bucket_min"], "bucket_max": job_row["bucket_max"],
+            "created_at_ms": job_row["created_at_ms"] - 500,
+            "expires_at_ms": job_row["created_at_ms"] + 900_000,
+            "consumed_at_ms": job_row["created_at_ms"], "job_id": job_row["job_id"]}
+
+
+def event(event_id: int, site_id: int, bucket: int, severity: int, notified: int, start: float,
+          end: float | None, reason: str, last_seq: int, changed: float) -> Row:
+    return {"event_id": event_id, "site_id": site_id, "bucket_no": bucket, "severity": severity,
+            "notified": notified, "started_at_ms": ms(start),
+            "ended_at_ms": None if end is None else ms(end), "end_reason": reason,
+            "last_seq": last_seq, "projected_change": f"at {ms(changed)}"}
+
+
+def transition(event_id: int, seq: int, site_id: int, reason: str, before: int, after: int,
+               notified: int, second: float, epoch: int, ended: int = 0) -> Row:
+    source = "rollout:seed" if reason == "adopted" else "monitor"
+    return {"event_id": event_id, "seq": seq, "site_id": site_id, "reason": reason,
+            "from_severity": before, "to_severity": after, "notified": notified, "ended": ended,
+            "source": source, "epoch": epoch, "instance": "i", "at_ms": ms(second)}
+
+
+def notification(event_id: int, kind: str, site_id: int, bucket: int, second: float) -> Row:
+    return {"notification_id": f"ntf_{event_id}_{kind}", "event_id": event_id, "kind": kind,
+            "site_id": site_id, "bucket_no": bucket, "created_at_ms": ms(second)}
+
+
+def clean_story() -> Story:
+    story = Story(end_ms=ms(END_S))
+    story.senders = {V1: Sender("v1", "v1"), A: Sender("monitor-a", "monitor", "monitor-a"),
+                     B: Sender("monitor-b", "monitor", "monitor-b"),
+                     VERIFLIER: Sender("veriflier-1", "veriflier"),
+                     CONTROL: Sender("controlplane", "controlplane")}
+    story.sites = {i: Site(i, (i - 1) // 8, f"http://127.0.0.1:18080/s/{i}", INTERVAL_S)
+                   for i in range(1, 65)}
+    first, second = range(1, 33), range(33, 65)
+    story.requests = (checks(V1, first, 0, 20) + checks(A, first, 21.6, 59)
+                      + checks(V1, first, 61, END_S) + checks(V1, second, 0, 30)
+                      + checks(B, second, 31.6, END_S)
+                      + [request(15, CONTROL, 3), request(25, CONTROL, 40),
+                         request(45.5, VERIFLIER, 2)])
+    story.v1_switches = [V1Switch(ms(-1), "v1_started", 0, 7), V1Switch(ms(20.1), "v1_stopped", 0, 3),
+                         V1Switch(ms(30.1), "v1_stopped", 4, 7),
+                         V1Switch(ms(60.5), "v1_started", 0, 3)]
+    story.locks = [lock(1, 0, 3, "monitor-a", RUN_A, 21, 60), lock(2, 4, 7, "monitor-b", RUN_B, 31,
+                                                                   None)]
+    story.buckets = [{"bucket_no": b, "pool": "v1", "owner_host": None, "owner_instance": None,
+                      "epoch": 1, "state": "free"} for b in range(4)]
+    story.buckets += [{"bucket_no": b, "pool": "api", "owner_host": "monitor-b",
+                       "owner_instance": "i-monitor-b", "epoch": 2, "state": "active"}
+                      for b in range(4, 8)]
+    story.jobs = (jobs_of(1, 0, 3, RUN_A, 21, 60) + jobs_of(2, 4, 7, RUN_B, 31, None))
+    story.tokens = [token_for(j) for j in story.jobs if j["operation"] not in ("preflight", "smoke")]
+    story.audit = [{"run_id": run, "key_id": KEY} for run in (RUN_A, RUN_B)]
+    add_incidents(story)
+    story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "updated_at_ms": ms(28)}
+                     for s in story.sites.values()]
+    story.runtime = [{"site_id": s, "bucket_no": (s - 1) // 8, "last_checked_at_ms": ms(58)}
+                     for s in first]
+    return story
+
+
+def add_incidents(story: Story) -> None:
+    story.events = [event(1, 1, 0, 4, 2, 5, 35, "recovered", 2, 35),
+                    event(2, 2, 0, 4, 1, 43, None, "", 2, 46),
+                    event(3, 40, 4, 3, 0, 50, None, "", 1, 50)]
+    story.transitions = [transition(1, 1, 1, "adopted", 0, 4, 2, 16.5, 0),
+                         transition(1, 2, 1, "recovered", 4, 0, 2, 35, 1, ended=1),
+                         transition(2, 1, 2, "opened", 0, 3, 0, 43, 1),
+                         transition(2, 2, 2, "verifier_confirmed", 3, 4, 1, 46, 1),
+                         transition(3, 1, 40, "opened", 0, 3, 0, 50, 2)]
+    story.notifications = [notification(1, "up", 1, 0, 35), notification(2, "down", 2, 0, 46)]
+    story.deliveries = ["ntf_1_up", "ntf_2_down", "ntf_2_down"]
+    story.v1_alerts = [Alert(ms(5), 1, 2), Alert(ms(70), 2, 1)]
+    story.history = [{"site_id": 2, "bucket_no": 0, "at_ms": ms(43), "source": "monitor-a"}]
+    story.sites[40] = Site(40, 4, "http://127.0.0.1:18080/s/40", INTERVAL_S, True, 0,
+                           f"at {ms(50)}")
