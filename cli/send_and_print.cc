@@ -1,0 +1,58 @@
+#include <stdio.h>
+
+#include <iostream>
+
+#include "cli/api_commands.h"
+#include "cli/findings.h"
+#include "cli/terminal.h"
+
+namespace jetmon::cli {
+namespace {
+
+int Refused(const absl::Status& status) {
+  std::cerr << "jetmon2: " << status.message() << "\n";
+  return absl::IsUnavailable(status) ? kFailed : kUsage;
+}
+
+int ErrorCode(const Response& answer) {
+  std::cerr << "jetmon2: " << answer.ErrorText() << "\n";
+  const std::string code = answer.error_code();
+  const bool confirmation =
+      code == "invalid_confirmation" || code == "missing_confirmation" || code == "plan_changed";
+  return confirmation ? kRefused : kFailed;
+}
+
+}  // namespace
+
+absl::Status SettleConnection(ApiOptions* options) {
+  if (options->token_file.empty()) return absl::OkStatus();
+  auto token = ReadTokenFile(options->token_file);
+  if (!token.ok()) return token.status();
+  options->connection.token = *token;
+  return absl::OkStatus();
+}
+
+int SendAndPrint(const ApiOptions& options, const Request& request) {
+  auto answer = ApiClient(options.connection).Send(request);
+  if (!answer.ok()) return Refused(answer.status());
+  if (!answer->ok()) return ErrorCode(*answer);
+  if (options.output == "table") {
+    std::cout << Table(answer->json);
+  } else if (options.pretty) {
+    std::cout << Indent(answer->body) << "\n";
+  } else {
+    std::cout << answer->body << "\n";
+  }
+  return answer->json["status"].Text() == "blocked" ? kBlocked : kOk;
+}
+
+int StreamAndPrint(const ApiOptions& options, const Request& request) {
+  auto answer = ApiClient(options.connection).Stream(request, [](std::string_view line) {
+    std::cout << line << std::endl;
+    return true;
+  });
+  if (!answer.ok()) return Refused(answer.status());
+  return answer->ok() ? kOk : ErrorCode(*answer);
+}
+
+}  // namespace jetmon::cli
