@@ -153,7 +153,8 @@ absl::Status ForCaller(const absl::Status& status) {
     case absl::StatusCode::kDeadlineExceeded:
       return Error(v1::DEADLINE_EXCEEDED, "the call's time is over; try again");
     case absl::StatusCode::kCancelled:
-      return Error(v1::CALL_CANCELLED, "the caller went away");
+      return Error(v1::CALL_CANCELLED,
+                   "the call was cancelled: the caller went away, or the server stops");
     default:
       return Error(v1::INTERNAL,
                    "the control plane failed on this call; look for the request id in its log, "

@@ -32,10 +32,10 @@ struct CallInput {
   std::optional<BootTime> deadline;
   BootTime received;
   std::shared_ptr<Cancellation> cancellation;  // never null
-  // The empty request, to be filled by `decode`, which runs after identity, rate limit and scope:
-  // what is wrong with a body is told only to who may send one. May be empty.
-  google::protobuf::Message* request = nullptr;
-  std::function<absl::Status(google::protobuf::Message*)> decode;
+  // The request. With `decode`, empty until that has run, which is after identity, rate limit and
+  // scope: what is wrong with a body is told only to who may send one.
+  const google::protobuf::Message* request = nullptr;
+  std::function<absl::Status()> decode;
 };
 
 // Before the first message or the answer: what goes into headers or initial metadata.
