@@ -56,13 +56,21 @@ inline CheckResult RunCheck(Engine& engine, CheckRequest request) {
 class JumpingClock final : public Clock {
  public:
   BootTime Boot() const override {
+    if (calls_left_ > 0 && --calls_left_ == 0) ahead_ += jump_at_call_;
     return SystemClock().Boot() + std::chrono::nanoseconds(ahead_.load());
   }
   int64_t WallMs() const override { return SystemClock().WallMs(); }
   void Jump(std::chrono::nanoseconds d) { ahead_ += d.count(); }
+  // Jumps inside the `calls`-th call of Boot from now on.
+  void JumpAtCall(int calls, std::chrono::nanoseconds d) {
+    jump_at_call_ = d.count();
+    calls_left_ = calls;
+  }
 
  private:
-  std::atomic<int64_t> ahead_{0};
+  mutable std::atomic<int64_t> ahead_{0};
+  mutable std::atomic<int> calls_left_{0};
+  std::atomic<int64_t> jump_at_call_{0};
 };
 
 }  // namespace jetmon::probe

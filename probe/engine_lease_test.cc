@@ -148,6 +148,16 @@ TEST_F(PauseTest, WhatWasInFlightIsLostThoughItsAnswerIsThere) {
   EXPECT_EQ(engine->GetStats().completed, 2);
 }
 
+// The loop that reads the answer asks for the time when it begins and at the first byte.
+TEST_F(PauseTest, APauseInTheMiddleOfALoopCountsToo) {
+  TestServer server([&](TestServer::Connection& c, const std::string&) {
+    clock_.JumpAtCall(2, seconds(2));
+    c.Send(kOk);
+  });
+  const auto engine = MakeEngine(Options());
+  EXPECT_EQ(RunCheck(*engine, MakeRequest(server.Url("/"))).outcome, Outcome::kLost);
+}
+
 // Not a timeout: the pause may have been all of it.
 TEST_F(PauseTest, PastItsDeadlineIsLostToo) {
   TestServer server([&](TestServer::Connection& c, const std::string&) {

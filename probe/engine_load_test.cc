@@ -71,6 +71,7 @@ TEST(EngineLoadTest, TheCapOnConcurrencyHolds) {
       [&](TestServer::Connection& c, const std::string&) {
         std::unique_lock lock(mutex);
         most = std::max(most, ++at_once);
+        changed.notify_all();
         changed.wait(lock, [&] { return open; });
         --at_once;
         lock.unlock();
@@ -82,7 +83,10 @@ TEST(EngineLoadTest, TheCapOnConcurrencyHolds) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_TRUE(engine->Submit(MakeRequest(server.Url("/")), tally.Done()).ok());
   }
-  server.AwaitConnections(5);
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return at_once >= 5; });
+  }
   EXPECT_EQ(engine->GetStats().in_flight, 5);
   EXPECT_EQ(engine->GetStats().queued, 15);
   const absl::Status full = engine->Submit(MakeRequest(server.Url("/")), tally.Done());

@@ -21,12 +21,14 @@ void SkipDigits(std::string_view* text) {
   while (!text->empty() && absl::ascii_isdigit(text->front())) text->remove_prefix(1);
 }
 
-// "HTTP/1.1 200 OK", "HTTP/1.1 200OK", "HTTP/2 200", "HTTP 200": the code, or 0 if there is none.
+// "HTTP/1.1 200 OK", "HTTP/1.1 200OK", "HTTP/2 200", "HTTP 200": the code, or 0 if there is none. A
+// code has three digits: whatever else stands there must not pass for a success below 400.
 int StatusCode(std::string_view line) {
   if (line.size() < kProtocol.size() || !CanBeStatusLine(line)) return 0;
   line.remove_prefix(kProtocol.size());
   if (line.starts_with('/')) {
     line.remove_prefix(1);
+    while (line.starts_with(' ')) line.remove_prefix(1);
     SkipDigits(&line);
     if (line.starts_with('.')) line.remove_prefix(1);
     SkipDigits(&line);
@@ -37,7 +39,7 @@ int StatusCode(std::string_view line) {
   size_t digits = 0;
   while (digits < line.size() && absl::ascii_isdigit(line[digits])) ++digits;
   uint32_t code = 0;
-  if (digits > 3 || !ParseDigits(line.substr(0, digits), &code)) return 0;
+  if (digits != 3 || !ParseDigits(line.substr(0, digits), &code)) return 0;
   return static_cast<int>(code);
 }
 

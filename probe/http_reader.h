@@ -38,7 +38,7 @@ class HttpReader {
   State Finish();
 
   State state() const { return state_; }
-  // 1..999; 0 while unknown.
+  // 1..999, sent as three digits; 0 while unknown.
   int status_code() const { return code_; }
   // True from the end of the headers; stays so.
   bool headers_complete() const { return headers_complete_; }

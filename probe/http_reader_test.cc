@@ -55,6 +55,8 @@ TEST(HttpReaderTest, StatusLines) {
       {"lower case", "http/1.1 200 ok\r\n\r\n", true, State::kDone, 200, true, ""},
       {"blank line first", "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", true, State::kDone, 200, true, ""},
       {"odd code", "HTTP/1.1 999 No\r\n\r\n", true, State::kDone, 999, true, ""},
+      {"space in the version", "HTTP/ 1.1 200 OK\r\n\r\n", true, State::kDone, 200, true, ""},
+      {"two digits", "HTTP/1.1 20 OK\r\n", true, State::kBroken, 0, false, ""},
       {"four digits", "HTTP/1.1 2000 OK\r\n", true, State::kBroken, 0, false, ""},
       {"code 0", "HTTP/1.1 000 ?\r\n", true, State::kBroken, 0, false, ""},
       {"no code", "HTTP/1.1 OK\r\n", true, State::kBroken, 0, false, ""},

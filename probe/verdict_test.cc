@@ -23,7 +23,9 @@ Verdict Judge(Profile profile, std::string_view text, Ending ending = Ending::kR
   return JudgeAnswer(profile, Reader(text), ending, redirects, Asked());
 }
 
-std::string Coded(int code) { return "HTTP/1.1 " + std::to_string(code) + " X\r\n\r\n"; }
+std::string Coded(int code) {
+  return "HTTP/1.1 " + std::to_string(1000 + code).substr(1) + " X\r\n\r\n";
+}
 
 TEST(VerdictTest, CodesBelow400AreUp) {
   for (const Profile profile : {Profile::kLegacy, Profile::kSimpleHttp}) {
