@@ -1,0 +1,382 @@
+#include "store/locks.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace jetmon::store {
+namespace {
+
+constexpr char kRangeColumns[] =
+    "epoch, bucket_min, bucket_max, owner_host, owner_instance, state, revision, lease_seq, "
+    "run_id, activate_job_id, release_job_id, gave_up, drained, notifications_left, overrides, "
+    "granted_at_ms, activating_at_ms, acknowledged_at_ms, draining_at_ms, drained_at_ms, "
+    "revoked_at_ms, released_at_ms";
+
+RangeLock RangeLockOf(const sql::Row& row) {
+  RangeLock l;
+  l.epoch = row.Uint(0);
+  l.range = {static_cast<uint32_t>(row.Int(1)), static_cast<uint32_t>(row.Int(2))};
+  l.owner_host = row.Text(3);
+  l.owner_instance = row.Text(4);
+  l.state = row.Text(5);
+  l.revision = row.Uint(6);
+  l.lease_seq = row.Uint(7);
+  l.run_id = row.Text(8);
+  l.activate_job_id = row.Text(9);
+  l.release_job_id = row.Text(10);
+  l.gave_up = row.Bool(11);
+  l.drained = row.Bool(12);
+  l.notifications_left = row.Uint(13);
+  l.overrides = row.Text(14);
+  l.granted_at_ms = row.Int(15);
+  l.activating_at_ms = row.Int(16);
+  l.acknowledged_at_ms = row.Int(17);
+  l.draining_at_ms = row.Int(18);
+  l.drained_at_ms = row.Int(19);
+  l.revoked_at_ms = row.Int(20);
+  l.released_at_ms = row.Int(21);
+  return l;
+}
+
+absl::StatusOr<std::vector<RangeLock>> Ranges(sql::Transaction& tx, const std::string& rest,
+                                              sql::Params params) {
+  std::vector<RangeLock> locks;
+  auto s = tx.Query(absl::StrCat("SELECT ", kRangeColumns, " FROM jetmon_rollout_range_locks ",
+                                 rest),
+                    params, [&](const sql::Row& row) {
+                      locks.push_back(RangeLockOf(row));
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return locks;
+}
+
+// Brings the bucket rows of a range lock to a state: as many as the range has, or the transaction
+// must not commit.
+absl::Status SetBuckets(sql::Transaction& tx, const RangeLock& lock, std::string_view state) {
+  auto matched = tx.Execute(
+      "UPDATE jetmon_rollout_bucket_locks SET state = ?, touched = touched + 1 WHERE epoch = ?",
+      {state, lock.epoch});
+  if (!matched.ok()) return matched.status();
+  if (*matched != lock.range.size()) {
+    return absl::InternalError(absl::StrCat("range ", lock.range.ToString(), " of epoch ",
+                                            lock.epoch, " holds ", *matched, " bucket rows"));
+  }
+  return absl::OkStatus();
+}
+
+// After a conditional change of the range row that matched: the bucket rows follow.
+absl::StatusOr<bool> Follow(sql::Transaction& tx, uint64_t epoch, absl::StatusOr<bool> matched) {
+  if (!matched.ok() || !*matched) return matched;
+  auto lock = GetRangeLock(tx, epoch);
+  if (!lock.ok()) return lock.status();
+  if (!lock->has_value()) return absl::InternalError("a range lock is gone");
+  if (auto s = SetBuckets(tx, **lock, (*lock)->state); !s.ok()) return s;
+  return true;
+}
+
+// After a conditional change to `released` that matched: the buckets are v1's again.
+absl::StatusOr<bool> FreeBuckets(sql::Transaction& tx, uint64_t epoch, int64_t now_ms,
+                                 absl::StatusOr<bool> matched) {
+  if (!matched.ok() || !*matched) return matched;
+  auto lock = GetRangeLock(tx, epoch);
+  if (!lock.ok()) return lock.status();
+  if (!lock->has_value()) return absl::InternalError("a range lock is gone");
+  auto ordinal = NextCounter(tx, "ordinal");
+  if (!ordinal.ok()) return ordinal.status();
+  auto freed = tx.Execute(
+      "UPDATE jetmon_rollout_bucket_locks SET pool = ?, owner_host = NULL, owner_instance = NULL, "
+      "epoch = 0, state = ?, touched = touched + 1, changed_ordinal = ?, changed_at_ms = ? WHERE "
+      "epoch = ?",
+      {kPoolV1, kBucketFree, *ordinal, now_ms, epoch});
+  if (!freed.ok()) return freed.status();
+  if (*freed != (*lock)->range.size()) {
+    return absl::InternalError(absl::StrCat("epoch ", epoch, " freed ", *freed, " bucket rows of ",
+                                            (*lock)->range.size()));
+  }
+  return true;
+}
+
+// Voids the evidence of a range whose activation failed.
+absl::Status MarkChanged(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
+  auto ordinal = NextCounter(tx, "ordinal");
+  if (!ordinal.ok()) return ordinal.status();
+  return tx
+      .Execute(
+          "UPDATE jetmon_rollout_bucket_locks SET changed_ordinal = ?, changed_at_ms = ? WHERE "
+          "epoch = ?",
+          {*ordinal, now_ms, epoch})
+      .status();
+}
+
+absl::StatusOr<uint64_t> CountHeld(sql::Transaction& tx, std::string_view host) {
+  uint64_t count = 0;
+  auto s = tx.Query(
+      "SELECT COUNT(*) FROM jetmon_rollout_range_locks WHERE owner_host = ? AND state <> "
+      "'released'",
+      {host}, [&](const sql::Row& row) {
+        count = row.Uint(0);
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return count;
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> NextCounter(sql::Transaction& tx, std::string_view name) {
+  const std::string insert = absl::StrCat(std::string(tx.dialect().InsertIgnore()),
+                                          " jetmon_counters (name, value) VALUES (?, 0)");
+  if (auto made = tx.Execute(insert, {name}); !made.ok()) return made.status();
+  auto bumped =
+      tx.ExecuteOne("UPDATE jetmon_counters SET value = value + 1 WHERE name = ?", {name});
+  if (!bumped.ok()) return bumped.status();
+  if (!*bumped) return absl::InternalError("a counter row is gone");
+  uint64_t value = 0;
+  auto found = tx.QueryOne("SELECT value FROM jetmon_counters WHERE name = ?", {name},
+                           [&](const sql::Row& row) {
+                             value = row.Uint(0);
+                             return absl::OkStatus();
+                           });
+  if (!found.ok()) return found.status();
+  return value;
+}
+
+absl::Status EnsureBuckets(sql::Transaction& tx, uint32_t total, int64_t now_ms) {
+  uint64_t beyond = 0;
+  auto s = tx.Query(
+      "SELECT COUNT(*) FROM jetmon_rollout_bucket_locks WHERE bucket_no >= ? AND pool <> ?",
+      {total, kPoolV1}, [&](const sql::Row& row) {
+        beyond = row.Uint(0);
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  if (beyond > 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(beyond, " buckets at or past --bucket_total=", total,
+                     " are held; start with the bucket_total that they were granted under"));
+  }
+  const std::string insert = absl::StrCat(
+      std::string(tx.dialect().InsertIgnore()),
+      " jetmon_rollout_bucket_locks (bucket_no, pool, epoch, state, changed_at_ms) VALUES (?, ?, "
+      "0, ?, ?)");
+  for (uint32_t bucket = 0; bucket < total; ++bucket) {
+    auto made = tx.Execute(insert, {bucket, kPoolV1, kBucketFree, now_ms});
+    if (!made.ok()) return made.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<RangeLock>> GetRangeLock(sql::Transaction& tx, uint64_t epoch) {
+  auto locks = Ranges(tx, "WHERE epoch = ?", {epoch});
+  if (!locks.ok()) return locks.status();
+  return locks->empty() ? std::nullopt : std::optional((*locks)[0]);
+}
+
+absl::StatusOr<std::vector<RangeLock>> ListHeldRanges(sql::Transaction& tx) {
+  return Ranges(tx, "WHERE state <> 'released' ORDER BY bucket_min", {});
+}
+
+absl::StatusOr<std::vector<RangeLock>> ListHeldRangesOfHost(sql::Transaction& tx,
+                                                            std::string_view host) {
+  return Ranges(tx, "WHERE owner_host = ? AND state <> 'released' ORDER BY bucket_min", {host});
+}
+
+absl::StatusOr<std::vector<BucketLock>> ListBuckets(sql::Transaction& tx, Range range) {
+  std::vector<BucketLock> buckets;
+  auto s = tx.Query(
+      "SELECT bucket_no, pool, owner_host, owner_instance, epoch, state, changed_ordinal, "
+      "changed_at_ms FROM jetmon_rollout_bucket_locks WHERE bucket_no BETWEEN ? AND ? ORDER BY "
+      "bucket_no",
+      {range.min, range.max}, [&](const sql::Row& row) {
+        BucketLock b;
+        b.bucket = static_cast<uint32_t>(row.Int(0));
+        b.pool = row.Text(1);
+        b.owner_host = row.Text(2);
+        b.owner_instance = row.Text(3);
+        b.epoch = row.Uint(4);
+        b.state = row.Text(5);
+        b.changed_ordinal = row.Uint(6);
+        b.changed_at_ms = row.Int(7);
+        buckets.push_back(std::move(b));
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return buckets;
+}
+
+absl::StatusOr<uint64_t> LastChangeOrdinal(sql::Transaction& tx, Range range) {
+  uint64_t ordinal = 0;
+  auto s = tx.Query(
+      "SELECT COALESCE(MAX(changed_ordinal), 0) FROM jetmon_rollout_bucket_locks WHERE bucket_no "
+      "BETWEEN ? AND ?",
+      {range.min, range.max}, [&](const sql::Row& row) {
+        ordinal = row.Uint(0);
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return ordinal;
+}
+
+absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& g) {
+  GrantResult result;
+  auto bumped = tx.ExecuteOne(
+      "UPDATE jetmon_hosts SET generation = generation + 1 WHERE host = ? AND generation = ?",
+      {g.owner_host, g.owner_generation});
+  if (!bumped.ok()) return bumped.status();
+  if (!*bumped) {
+    result.outcome = GrantOutcome::kOwnerChanged;
+    return result;
+  }
+  auto held = CountHeld(tx, g.owner_host);
+  if (!held.ok()) return held.status();
+  if (*held > 0) {
+    result.outcome = GrantOutcome::kOwnerHasRange;
+    return result;
+  }
+  auto epoch = NextCounter(tx, "epoch");
+  if (!epoch.ok()) return epoch.status();
+  auto ordinal = NextCounter(tx, "ordinal");
+  if (!ordinal.ok()) return ordinal.status();
+  auto taken = tx.Execute(
+      "UPDATE jetmon_rollout_bucket_locks SET pool = ?, owner_host = ?, owner_instance = ?, epoch "
+      "= ?, state = ?, touched = touched + 1, changed_ordinal = ?, changed_at_ms = ? WHERE "
+      "bucket_no BETWEEN ? AND ? AND pool = ? AND owner_host IS NULL",
+      {kPoolApi, g.owner_host, g.owner_instance, *epoch, range_state::kPreparing, *ordinal,
+       g.now_ms, g.range.min, g.range.max, kPoolV1});
+  if (!taken.ok()) return taken.status();
+  if (*taken != g.range.size()) {
+    result.outcome = GrantOutcome::kBucketsTaken;
+    return result;
+  }
+  auto inserted = tx.Execute(
+      "INSERT INTO jetmon_rollout_range_locks (epoch, bucket_min, bucket_max, owner_host, "
+      "owner_instance, state, revision, lease_seq, run_id, activate_job_id, overrides, "
+      "granted_at_ms) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?)",
+      {*epoch, g.range.min, g.range.max, g.owner_host, g.owner_instance, range_state::kPreparing,
+       g.run_id, g.job_id, g.overrides, g.now_ms});
+  if (!inserted.ok()) return inserted.status();
+  auto lock = GetRangeLock(tx, *epoch);
+  if (!lock.ok()) return lock.status();
+  if (!lock->has_value()) return absl::InternalError("a range lock is gone");
+  result.lock = **lock;
+  return result;
+}
+
+absl::StatusOr<bool> BeginActivating(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
+  return Follow(tx, epoch,
+                tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'activating', revision "
+                              "= revision + 1, activating_at_ms = ? WHERE epoch = ? AND state = "
+                              "'preparing'",
+                              {now_ms, epoch}));
+}
+
+absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
+  auto changed = Follow(
+      tx, epoch,
+      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
+                    "THEN 1 ELSE 0 END, state = 'draining', gave_up = 1, revision = revision + 1, "
+                    "draining_at_ms = ? WHERE epoch = ? AND state IN ('preparing', 'activating')",
+                    {now_ms, epoch}));
+  if (!changed.ok() || !*changed) return changed;
+  if (auto s = MarkChanged(tx, epoch, now_ms); !s.ok()) return s;
+  return true;
+}
+
+absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::string_view job_id,
+                                  int64_t now_ms) {
+  return Follow(
+      tx, epoch,
+      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
+                    "THEN 1 ELSE 0 END, state = 'draining', release_job_id = ?, revision = revision "
+                    "+ 1, draining_at_ms = ? WHERE epoch = ? AND state IN ('preparing', "
+                    "'activating', 'active')",
+                    {job_id, now_ms, epoch}));
+}
+
+absl::StatusOr<bool> RevokeRange(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
+  return Follow(tx, epoch,
+                tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'revoked', revision = "
+                              "revision + 1, revoked_at_ms = ? WHERE epoch = ? AND state = "
+                              "'draining' AND drained = 0",
+                              {now_ms, epoch}));
+}
+
+absl::StatusOr<bool> FreeDrained(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
+  return FreeBuckets(
+      tx, epoch, now_ms,
+      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'released', revision = revision "
+                    "+ 1, released_at_ms = ? WHERE epoch = ? AND state = 'draining' AND drained = 1",
+                    {now_ms, epoch}));
+}
+
+absl::StatusOr<bool> FreeDead(sql::Transaction& tx, uint64_t epoch, uint64_t lease_seq_seen,
+                              int64_t now_ms) {
+  return FreeBuckets(
+      tx, epoch, now_ms,
+      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'released', revision = revision "
+                    "+ 1, released_at_ms = ? WHERE epoch = ? AND lease_seq = ? AND state IN "
+                    "('draining', 'revoked')",
+                    {now_ms, epoch, lease_seq_seen}));
+}
+
+absl::StatusOr<bool> RenewLease(sql::Transaction& tx, uint64_t epoch, std::string_view instance,
+                                uint64_t revision) {
+  return tx.ExecuteOne(
+      "UPDATE jetmon_rollout_range_locks SET lease_seq = lease_seq + 1 WHERE epoch = ? AND "
+      "owner_instance = ? AND revision = ? AND state IN ('activating', 'active', 'draining')",
+      {epoch, instance, revision});
+}
+
+absl::StatusOr<bool> AcknowledgeRange(sql::Transaction& tx, uint64_t epoch,
+                                      std::string_view instance, uint64_t revision,
+                                      int64_t now_ms) {
+  return Follow(
+      tx, epoch,
+      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'active', lease_seq = lease_seq "
+                    "+ 1, revision = revision + 1, acknowledged_at_ms = ? WHERE epoch = ? AND "
+                    "owner_instance = ? AND revision = ? AND state = 'activating'",
+                    {now_ms, epoch, instance, revision}));
+}
+
+absl::StatusOr<bool> ReportDrained(sql::Transaction& tx, uint64_t epoch, std::string_view instance,
+                                   uint64_t notifications_left, int64_t now_ms) {
+  return tx.ExecuteOne(
+      "UPDATE jetmon_rollout_range_locks SET drained = 1, notifications_left = ?, drained_at_ms = "
+      "?, lease_seq = lease_seq + 1, revision = revision + 1 WHERE epoch = ? AND owner_instance = "
+      "? AND state = 'draining' AND drained = 0",
+      {notifications_left, now_ms, epoch, instance});
+}
+
+absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
+                                   std::string_view old_instance, uint64_t lease_seq_seen,
+                                   std::string_view new_instance, int64_t now_ms) {
+  auto matched = tx.ExecuteOne(
+      "UPDATE jetmon_rollout_range_locks SET owner_instance = ?, lease_seq = lease_seq + 1, "
+      "revision = revision + 1, drained_at_ms = CASE WHEN state = 'draining' AND drained = 0 THEN ? "
+      "ELSE drained_at_ms END, drained = CASE WHEN state = 'draining' THEN 1 ELSE drained END WHERE "
+      "epoch = ? AND owner_instance = ? AND lease_seq = ? AND state IN ('activating', 'active', "
+      "'draining')",
+      {new_instance, now_ms, epoch, old_instance, lease_seq_seen});
+  if (!matched.ok() || !*matched) return matched;
+  auto lock = GetRangeLock(tx, epoch);
+  if (!lock.ok()) return lock.status();
+  auto rows = tx.Execute(
+      "UPDATE jetmon_rollout_bucket_locks SET owner_instance = ?, touched = touched + 1 WHERE "
+      "epoch = ?",
+      {new_instance, epoch});
+  if (!rows.ok()) return rows.status();
+  if (!lock->has_value() || *rows != (*lock)->range.size()) {
+    return absl::InternalError(absl::StrCat("epoch ", epoch, " holds ", *rows, " bucket rows"));
+  }
+  return true;
+}
+
+absl::StatusOr<bool> FenceBucket(sql::Transaction& tx, uint32_t bucket, uint64_t epoch,
+                                 std::string_view instance) {
+  return tx.ExecuteOne(
+      "UPDATE jetmon_rollout_bucket_locks SET touched = touched + 1 WHERE bucket_no = ? AND epoch "
+      "= ? AND owner_instance = ? AND state IN ('active', 'draining')",
+      {bucket, epoch, instance});
+}
+
+}  // namespace jetmon::store
