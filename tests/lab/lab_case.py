@@ -1,0 +1,75 @@
+"""What the tests that run a whole lab have in common."""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+from judge import judge
+from judging import handoff
+from judging.load import load
+from judging.story import Story
+from lab import Lab, Programs, Settings
+from launcher.rest import Answer, Json
+
+
+class LabCase(unittest.TestCase):
+    """A lab of its own for each class; its files are kept where Bazel looks if a test failed."""
+
+    SITES = 256
+    INTERVAL = 5
+    lab: Lab
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR")))
+        cls.addClassCleanup(cls.put_away)
+        cls.lab = Lab(cls.folder, Programs.find(), Settings(cls.SITES, cls.INTERVAL))
+
+    @classmethod
+    def put_away(cls) -> None:
+        cls.lab.kill_all()
+        outputs = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
+        if outputs:
+            shutil.copytree(cls.folder, pathlib.Path(outputs) / cls.__name__,
+                            ignore=shutil.ignore_patterns("*.fifo", "*.token"), dirs_exist_ok=True)
+        shutil.rmtree(cls.folder, ignore_errors=True)
+
+    def story(self) -> Story:
+        return load(json.loads(self.lab.describe().read_text(encoding="utf-8")))
+
+    def assert_judged_ok(self, killed: tuple[str, ...] = ()) -> Story:
+        """Ends the run, and lets the judge decide. `killed` processes end as they were told to."""
+        codes = self.lab.stop()
+        story = self.story()
+        for one in handoff.measure_all(story):
+            print("\n".join(one.lines()))
+        lines = [verdict.line() for verdict in judge(story)]
+        print("\n".join(lines))
+        self.assertEqual([line for line in lines if "NOT OK" in line], [])
+        self.assertEqual({n: c for n, c in codes.items() if c != 0 and n not in killed}, {})
+        return story
+
+    # --- an operator that uses the API step by step
+    def open_session(self, low: int, high: int, owner: str) -> str:
+        return self.lab.api.post("/api/v1/rollout/sessions", {
+            "bucket_min": low, "bucket_max": high, "owner_host": owner})["run_id"]
+
+    def call(self, operation: str, body: Json) -> Answer:
+        return self.lab.api.call("POST", f"/api/v1/rollout/{operation}", body)
+
+    def plan(self, operation: str, body: Json) -> str:
+        """The confirmation token of a plan that must not be blocked."""
+        answer = self.call(operation, {**body, "dry_run": True})
+        self.assertEqual((answer.status, answer.body.get("status")), (200, "ok"), answer.body)
+        return answer.body["confirmation_token"]
+
+    def execute(self, operation: str, body: Json) -> Json:
+        """Plans, executes and waits for the end, which must be good."""
+        token = self.plan(operation, body)
+        answer = self.call(operation, {**body, "execute": True, "confirm": token, "wait": "60s"})
+        self.assertEqual((answer.status, answer.body.get("status")), (200, "ok"), answer.body)
+        return answer.body
