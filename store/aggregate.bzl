@@ -1,9 +1,9 @@
-"""aggregate(name, deps): NAME.cc, NAME.h and NAME_test.cc of one aggregate of the store."""
+"""aggregate(name, deps, srcs): NAME.cc, NAME.h and NAME_test.cc of one aggregate of the store."""
 
-def aggregate(name, deps = []):
+def aggregate(name, deps = [], srcs = []):
     native.cc_library(
         name = name,
-        srcs = [name + ".cc"],
+        srcs = [name + ".cc"] + srcs,
         hdrs = [name + ".h"],
         deps = deps + [
             ":ids",

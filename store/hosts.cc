@@ -60,9 +60,9 @@ std::string JoinWarnings(const std::vector<std::string>& warnings) {
 }  // namespace
 
 absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
-  const std::string host = absl::StrCat(
-      std::string(tx.dialect().InsertIgnore()),
-      " jetmon_hosts (host, generation, created_at_ms) VALUES (?, 0, ?)");
+  const std::string host =
+      absl::StrCat(std::string(tx.dialect().InsertIgnore()),
+                   " jetmon_hosts (host, generation, created_at_ms) VALUES (?, 0, ?)");
   if (auto made = tx.Execute(host, {h.host, h.updated_at_ms}); !made.ok()) return made.status();
   sql::Value min, max;
   if (h.range.has_value()) {
@@ -84,10 +84,28 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
       .Execute(absl::StrCat("INSERT INTO jetmon_process_health (", kColumns,
                             ") VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
                             "?, ?, ?)"),
-               {h.instance, h.kind, h.host, h.version, h.protocol, h.mode, h.state, h.goodbye,
-                h.pid, min, max, h.epoch, h.targets, h.due_backlog, h.oldest_due_ms,
-                h.checks_per_s, h.in_flight, h.rss_bytes, h.notify_configured, warnings,
-                h.started_at_ms, h.updated_at_ms})
+               {h.instance,
+                h.kind,
+                h.host,
+                h.version,
+                h.protocol,
+                h.mode,
+                h.state,
+                h.goodbye,
+                h.pid,
+                min,
+                max,
+                h.epoch,
+                h.targets,
+                h.due_backlog,
+                h.oldest_due_ms,
+                h.checks_per_s,
+                h.in_flight,
+                h.rss_bytes,
+                h.notify_configured,
+                warnings,
+                h.started_at_ms,
+                h.updated_at_ms})
       .status();
 }
 
@@ -114,13 +132,14 @@ absl::StatusOr<bool> SaidGoodbye(sql::Transaction& tx, std::string_view instance
 absl::StatusOr<std::vector<ProcessHealth>> ListProcesses(sql::Transaction& tx,
                                                          std::string_view kind, bool with_gone) {
   std::vector<ProcessHealth> rows;
-  auto s = tx.Query(absl::StrCat("SELECT ", kColumns,
-                                 " FROM jetmon_process_health WHERE kind = ? AND (? OR goodbye = 0) "
-                                 "ORDER BY host, started_at_ms DESC LIMIT 10000"),
-                    {kind, with_gone}, [&](const sql::Row& row) {
-                      rows.push_back(HealthOf(row));
-                      return absl::OkStatus();
-                    });
+  auto s =
+      tx.Query(absl::StrCat("SELECT ", kColumns,
+                            " FROM jetmon_process_health WHERE kind = ? AND (? OR goodbye = 0) "
+                            "ORDER BY host, started_at_ms DESC LIMIT 10000"),
+               {kind, with_gone}, [&](const sql::Row& row) {
+                 rows.push_back(HealthOf(row));
+                 return absl::OkStatus();
+               });
   if (!s.ok()) return s;
   return rows;
 }

@@ -40,12 +40,12 @@ RangeLock RangeLockOf(const sql::Row& row) {
 absl::StatusOr<std::vector<RangeLock>> Ranges(sql::Transaction& tx, const std::string& rest,
                                               sql::Params params) {
   std::vector<RangeLock> locks;
-  auto s = tx.Query(absl::StrCat("SELECT ", kRangeColumns, " FROM jetmon_rollout_range_locks ",
-                                 rest),
-                    params, [&](const sql::Row& row) {
-                      locks.push_back(RangeLockOf(row));
-                      return absl::OkStatus();
-                    });
+  auto s =
+      tx.Query(absl::StrCat("SELECT ", kRangeColumns, " FROM jetmon_rollout_range_locks ", rest),
+               params, [&](const sql::Row& row) {
+                 locks.push_back(RangeLockOf(row));
+                 return absl::OkStatus();
+               });
   if (!s.ok()) return s;
   return locks;
 }
@@ -263,11 +263,12 @@ absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& g) {
 }
 
 absl::StatusOr<bool> BeginActivating(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
-  return Follow(tx, epoch,
-                tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'activating', revision "
-                              "= revision + 1, activating_at_ms = ? WHERE epoch = ? AND state = "
-                              "'preparing'",
-                              {now_ms, epoch}));
+  return Follow(
+      tx, epoch,
+      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'activating', revision "
+                    "= revision + 1, activating_at_ms = ? WHERE epoch = ? AND state = "
+                    "'preparing'",
+                    {now_ms, epoch}));
 }
 
 absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
@@ -286,11 +287,12 @@ absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::str
                                   int64_t now_ms) {
   return Follow(
       tx, epoch,
-      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
-                    "THEN 1 ELSE 0 END, state = 'draining', release_job_id = ?, revision = revision "
-                    "+ 1, draining_at_ms = ? WHERE epoch = ? AND state IN ('preparing', "
-                    "'activating', 'active')",
-                    {job_id, now_ms, epoch}));
+      tx.ExecuteOne(
+          "UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
+          "THEN 1 ELSE 0 END, state = 'draining', release_job_id = ?, revision = revision "
+          "+ 1, draining_at_ms = ? WHERE epoch = ? AND state IN ('preparing', "
+          "'activating', 'active')",
+          {job_id, now_ms, epoch}));
 }
 
 absl::StatusOr<bool> RevokeRange(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
@@ -304,9 +306,10 @@ absl::StatusOr<bool> RevokeRange(sql::Transaction& tx, uint64_t epoch, int64_t n
 absl::StatusOr<bool> FreeDrained(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
   return FreeBuckets(
       tx, epoch, now_ms,
-      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'released', revision = revision "
-                    "+ 1, released_at_ms = ? WHERE epoch = ? AND state = 'draining' AND drained = 1",
-                    {now_ms, epoch}));
+      tx.ExecuteOne(
+          "UPDATE jetmon_rollout_range_locks SET state = 'released', revision = revision "
+          "+ 1, released_at_ms = ? WHERE epoch = ? AND state = 'draining' AND drained = 1",
+          {now_ms, epoch}));
 }
 
 absl::StatusOr<bool> FreeDead(sql::Transaction& tx, uint64_t epoch, uint64_t lease_seq_seen,
@@ -352,8 +355,10 @@ absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
                                    std::string_view new_instance, int64_t now_ms) {
   auto matched = tx.ExecuteOne(
       "UPDATE jetmon_rollout_range_locks SET owner_instance = ?, lease_seq = lease_seq + 1, "
-      "revision = revision + 1, drained_at_ms = CASE WHEN state = 'draining' AND drained = 0 THEN ? "
-      "ELSE drained_at_ms END, drained = CASE WHEN state = 'draining' THEN 1 ELSE drained END WHERE "
+      "revision = revision + 1, drained_at_ms = CASE WHEN state = 'draining' AND drained = 0 THEN "
+      "? "
+      "ELSE drained_at_ms END, drained = CASE WHEN state = 'draining' THEN 1 ELSE drained END "
+      "WHERE "
       "epoch = ? AND owner_instance = ? AND lease_seq = ? AND state IN ('activating', 'active', "
       "'draining')",
       {new_instance, now_ms, epoch, old_instance, lease_seq_seen});

@@ -1,0 +1,269 @@
+#include "store/sites.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "store/ids.h"
+
+namespace jetmon::store {
+namespace {
+
+constexpr char kSiteColumns[] =
+    "jetpack_monitor_site_id, blog_id, bucket_no, monitor_url, monitor_active, site_status, "
+    "last_status_change, check_interval";
+constexpr size_t kRowsAStatement = 100;
+
+Site SiteOf(const sql::Row& row) {
+  Site s;
+  s.site_id = row.Uint(0);
+  s.blog_id = row.Uint(1);
+  s.bucket = static_cast<uint32_t>(row.Int(2));
+  s.url = row.Text(3);
+  s.active = row.Bool(4);
+  s.site_status = static_cast<int>(row.Int(5));
+  s.last_status_change = row.Text(6);
+  s.check_interval = static_cast<int>(row.Int(7));
+  return s;
+}
+
+// Runs `head` + "(?, ..), (?, ..)" + `tail` for the rows, a few at a time. `columns` values a row.
+absl::Status InsertRows(sql::Transaction& tx, const std::string& head, const std::string& tail,
+                        size_t columns, const std::vector<std::vector<sql::Value>>& rows) {
+  std::string tuple = "(?";
+  for (size_t i = 1; i < columns; ++i) tuple += ", ?";
+  tuple += ")";
+  for (size_t at = 0; at < rows.size(); at += kRowsAStatement) {
+    const size_t n = std::min(kRowsAStatement, rows.size() - at);
+    std::string sql = head;
+    std::vector<sql::Value> values;
+    values.reserve(n * columns);
+    for (size_t i = 0; i < n; ++i) {
+      absl::StrAppend(&sql, i == 0 ? "" : ", ", tuple);
+      for (const sql::Value& v : rows[at + i]) values.push_back(v);
+    }
+    auto done = tx.Execute(sql + tail, values);
+    if (!done.ok()) return done.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> CountOne(sql::Transaction& tx, std::string_view sql, sql::Params params) {
+  uint64_t count = 0;
+  auto s = tx.Query(sql, params, [&](const sql::Row& row) {
+    count = row.Uint(0);
+    return absl::OkStatus();
+  });
+  if (!s.ok()) return s;
+  return count;
+}
+
+}  // namespace
+
+std::string ConfigHash(const Site& site) {
+  return Sha256Hex(absl::StrCat(site.site_id, "\n", site.blog_id, "\n", site.url, "\n",
+                                site.active ? 1 : 0, "\n", site.check_interval))
+      .substr(0, 16);
+}
+
+std::string LegacyTime(int64_t ms) {
+  const time_t seconds = ms / 1000;
+  tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &utc);
+  return text;
+}
+
+int64_t ParseLegacyTime(std::string_view text) {
+  tm utc{};
+  const std::string copy(text);
+  const char* end = strptime(copy.c_str(), "%Y-%m-%d %H:%M:%S", &utc);
+  if (end == nullptr || (*end != '\0' && *end != '.')) return 0;
+  const time_t seconds = timegm(&utc);
+  return seconds < 0 ? 0 : int64_t{seconds} * 1000;
+}
+
+absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                      uint64_t after, int limit) {
+  std::vector<Site> sites;
+  auto s = tx.Query(absl::StrCat("SELECT ", kSiteColumns,
+                                 " FROM jetpack_monitor_sites WHERE bucket_no = ? AND "
+                                 "monitor_active = 1 AND jetpack_monitor_site_id > ? ORDER BY "
+                                 "jetpack_monitor_site_id LIMIT ?"),
+                    {bucket, after, limit}, [&](const sql::Row& row) {
+                      sites.push_back(SiteOf(row));
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return sites;
+}
+
+absl::StatusOr<std::optional<Site>> GetSite(sql::Transaction& tx, uint64_t site_id) {
+  std::optional<Site> site;
+  auto found = tx.QueryOne(absl::StrCat("SELECT ", kSiteColumns,
+                                        " FROM jetpack_monitor_sites WHERE "
+                                        "jetpack_monitor_site_id = ?"),
+                           {site_id}, [&](const sql::Row& row) {
+                             site = SiteOf(row);
+                             return absl::OkStatus();
+                           });
+  if (!found.ok()) return found.status();
+  return site;
+}
+
+absl::Status InsertSites(sql::Transaction& tx, const std::vector<Site>& sites) {
+  std::vector<std::vector<sql::Value>> rows;
+  for (const Site& s : sites) {
+    rows.push_back({s.site_id == 0 ? sql::Value() : sql::Value(s.site_id), s.blog_id, s.bucket,
+                    s.url, s.active, s.site_status,
+                    s.last_status_change.empty() ? sql::Value() : sql::Value(s.last_status_change),
+                    s.check_interval});
+  }
+  return InsertRows(tx,
+                    absl::StrCat("INSERT INTO jetpack_monitor_sites (", kSiteColumns, ") VALUES "),
+                    "", 8, rows);
+}
+
+absl::StatusOr<SiteCounts> CountSites(sql::Transaction& tx, Range range) {
+  SiteCounts counts;
+  auto s = tx.Query(
+      "SELECT site_status, COUNT(*) FROM jetpack_monitor_sites WHERE bucket_no BETWEEN ? AND ? AND "
+      "monitor_active = 1 GROUP BY site_status",
+      {range.min, range.max}, [&](const sql::Row& row) {
+        const uint64_t n = row.Uint(1);
+        counts.active += n;
+        switch (row.Int(0)) {
+          case 0:
+            counts.seems_down += n;
+            break;
+          case 1:
+            counts.up += n;
+            break;
+          case 2:
+            counts.down += n;
+            break;
+          default:
+            counts.other += n;
+        }
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return counts;
+}
+
+absl::StatusOr<std::vector<std::string>> MissingLegacyColumns(sql::Transaction& tx) {
+  std::vector<std::string> missing;
+  for (const char* column :
+       {"jetpack_monitor_site_id", "blog_id", "bucket_no", "monitor_url", "monitor_active",
+        "site_status", "last_status_change", "check_interval"}) {
+    const absl::Status s =
+        tx.Query(absl::StrCat("SELECT ", column, " FROM jetpack_monitor_sites LIMIT 1"), {},
+                 [](const sql::Row&) { return absl::OkStatus(); });
+    if (absl::IsAborted(s) || absl::IsUnavailable(s)) return s;
+    if (!s.ok()) missing.push_back(column);
+  }
+  return missing;
+}
+
+Target TargetOf(const Site& site) {
+  Target t;
+  t.site_id = site.site_id;
+  t.blog_id = site.blog_id;
+  t.bucket = site.bucket;
+  t.url = site.url;
+  t.interval = site.check_interval;
+  // Knuth's multiplicative hash: neighbours get phases far apart, and always the same.
+  t.phase = (site.site_id * 2654435761u) & 0x7fffffff;
+  t.config_hash = ConfigHash(site);
+  return t;
+}
+
+absl::StatusOr<std::vector<Target>> TargetsOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                    uint64_t after, int limit) {
+  std::vector<Target> targets;
+  auto s = tx.Query(
+      "SELECT site_id, blog_id, bucket_no, url, interval_minutes, phase, config_hash FROM "
+      "jetmon_check_targets WHERE bucket_no = ? AND site_id > ? ORDER BY site_id LIMIT ?",
+      {bucket, after, limit}, [&](const sql::Row& row) {
+        Target t;
+        t.site_id = row.Uint(0);
+        t.blog_id = row.Uint(1);
+        t.bucket = static_cast<uint32_t>(row.Int(2));
+        t.url = row.Text(3);
+        t.interval = static_cast<int>(row.Int(4));
+        t.phase = row.Uint(5);
+        t.config_hash = row.Text(6);
+        targets.push_back(std::move(t));
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return targets;
+}
+
+absl::Status UpsertTargets(sql::Transaction& tx, const std::vector<Target>& targets,
+                           int64_t now_ms) {
+  std::vector<std::vector<sql::Value>> rows, runtime;
+  for (const Target& t : targets) {
+    rows.push_back(
+        {t.site_id, t.blog_id, t.bucket, t.url, t.interval, t.phase, t.config_hash, now_ms});
+    runtime.push_back({t.site_id, t.bucket});
+  }
+  auto s = InsertRows(tx,
+                      "INSERT INTO jetmon_check_targets (site_id, blog_id, bucket_no, url, "
+                      "interval_minutes, phase, config_hash, updated_at_ms) VALUES ",
+                      tx.dialect().OnDuplicateUpdate(
+                          {"site_id"}, {"blog_id", "bucket_no", "url", "interval_minutes", "phase",
+                                        "config_hash", "updated_at_ms"}),
+                      8, rows);
+  if (!s.ok()) return s;
+  return InsertRows(
+      tx, absl::StrCat("INSERT INTO jetmon_endpoint_runtime (site_id, bucket_no) VALUES "),
+      tx.dialect().OnDuplicateUpdate({"site_id"}, {"bucket_no"}), 2, runtime);
+}
+
+absl::Status DeleteTargets(sql::Transaction& tx, const std::vector<uint64_t>& site_ids) {
+  for (uint64_t id : site_ids) {
+    auto target = tx.Execute("DELETE FROM jetmon_check_targets WHERE site_id = ?", {id});
+    if (!target.ok()) return target.status();
+    auto runtime = tx.Execute("DELETE FROM jetmon_endpoint_runtime WHERE site_id = ?", {id});
+    if (!runtime.ok()) return runtime.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> CountTargets(sql::Transaction& tx, Range range) {
+  return CountOne(tx, "SELECT COUNT(*) FROM jetmon_check_targets WHERE bucket_no BETWEEN ? AND ?",
+                  {range.min, range.max});
+}
+
+absl::Status SaveFreshness(sql::Transaction& tx, const std::vector<Freshness>& freshness) {
+  std::vector<std::vector<sql::Value>> rows;
+  for (const Freshness& f : freshness) {
+    rows.push_back({f.site_id, f.bucket, f.last_checked_at_ms, f.next_check_at_ms});
+  }
+  return InsertRows(tx,
+                    "INSERT INTO jetmon_endpoint_runtime (site_id, bucket_no, last_checked_at_ms, "
+                    "next_check_at_ms) VALUES ",
+                    tx.dialect().OnDuplicateUpdate(
+                        {"site_id"}, {"bucket_no", "last_checked_at_ms", "next_check_at_ms"}),
+                    4, rows);
+}
+
+absl::StatusOr<std::vector<CheckConfig>> ConfigsOfBucket(sql::Transaction& tx, uint32_t bucket) {
+  std::vector<CheckConfig> configs;
+  auto s = tx.Query(
+      "SELECT c.site_id, c.method, c.profile FROM jetmon_check_targets t JOIN "
+      "jetmon_endpoint_check_config c ON c.site_id = t.site_id WHERE t.bucket_no = ? ORDER BY "
+      "c.site_id",
+      {bucket}, [&](const sql::Row& row) {
+        configs.push_back({row.Uint(0), row.OptText(1), row.OptText(2)});
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return configs;
+}
+
+}  // namespace jetmon::store
