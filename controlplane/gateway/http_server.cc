@@ -131,6 +131,7 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
   // The answer to the request under way.
   void Send(std::string bytes, bool last);
   void SetHeartbeat(std::string data, milliseconds every);
+  void CloseAfter() { close_after_ = true; }
   bool must_close() const { return close_after_ || refused_; }
   asio::io_context& io() { return server_.io_; }
   Impl& server() { return server_; }
@@ -177,8 +178,8 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
 class HttpServer::Impl::Exchange final : public HttpExchange,
                                          public std::enable_shared_from_this<Exchange> {
  public:
-  Exchange(std::shared_ptr<Connection> connection, bool head, bool http10, bool close)
-      : connection_(std::move(connection)), head_(head), http10_(http10), close_(close) {
+  Exchange(std::shared_ptr<Connection> connection, bool head, bool http10)
+      : connection_(std::move(connection)), head_(head), http10_(http10) {
     connection_->server().ExchangeBegins();
   }
   ~Exchange() override {
@@ -192,9 +193,9 @@ class HttpServer::Impl::Exchange final : public HttpExchange,
   void Respond(int status, HttpHeaders headers, std::string body) override {
     if (answered_.exchange(true)) return;
     const std::string framing = absl::StrCat("content-length: ", body.size(), "\r\n");
-    Post([this_close = close_, status, headers = std::move(headers), framing,
+    Post([status, headers = std::move(headers), framing,
           body = head_ ? std::string() : std::move(body)](Connection& c) {
-      c.Send(Head(status, headers, framing, this_close || c.must_close()) + body, true);
+      c.Send(Head(status, headers, framing, c.must_close()) + body, true);
     });
   }
 
@@ -204,9 +205,10 @@ class HttpServer::Impl::Exchange final : public HttpExchange,
     streaming_ = true;
     // HTTP/1.0 knows no chunks: the connection's end is the stream's.
     const std::string framing = http10_ ? "" : "transfer-encoding: chunked\r\n";
-    Post([status, headers = std::move(headers), framing, close = close_ || http10_,
+    Post([status, headers = std::move(headers), framing, close = http10_,
           heartbeat = Frame(std::move(heartbeat)), heartbeat_every](Connection& c) {
-      c.Send(Head(status, headers, framing, close || c.must_close()), false);
+      if (close) c.CloseAfter();
+      c.Send(Head(status, headers, framing, c.must_close()), false);
       c.SetHeartbeat(heartbeat, heartbeat_every);
     });
   }
@@ -246,8 +248,6 @@ class HttpServer::Impl::Exchange final : public HttpExchange,
     }
     if (on_gone) std::exchange(on_gone, nullptr)();
   }
-  bool http10() const { return http10_; }
-  bool close() const { return close_; }
 
   std::function<void()> on_gone;  // the server's thread only
 
@@ -266,7 +266,7 @@ class HttpServer::Impl::Exchange final : public HttpExchange,
   }
 
   std::shared_ptr<Connection> connection_;
-  const bool head_, http10_, close_;
+  const bool head_, http10_;
   std::atomic<bool> answered_{false};
   std::atomic<bool> streaming_{false};
   std::mutex mu_;
@@ -285,7 +285,6 @@ void HttpServer::Impl::Connection::Arm(milliseconds d) {
 
 void HttpServer::Impl::Connection::ReadHead() {
   if (closed_) return;
-  if (close_after_ && buffer_.size() == 0) return Close();
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(server_.limits_.header_bytes));
   parser_->body_limit(server_.limits_.body_bytes);
@@ -359,10 +358,9 @@ void HttpServer::Impl::Connection::HandOver(bool too_large) {
   request.body_too_large = too_large;
   if (!too_large) request.body = std::move(message.body());
   refused_ = refused_ || too_large;
-  const bool close = !message.keep_alive() || too_large;
-  close_after_ = close_after_ || close;
+  close_after_ = close_after_ || !message.keep_alive();
   auto exchange = std::make_shared<Exchange>(shared_from_this(), request.method == "HEAD",
-                                             message.version() < 11, close);
+                                             message.version() < 11);
   parser_.reset();
   busy_ = true;
   last_queued_ = false;
@@ -442,9 +440,7 @@ void HttpServer::Impl::Connection::AnswerDone() {
   busy_ = false;
   heartbeat_data_.clear();
   exchange_.reset();
-  if (refused_) return Linger();
-  bool close = close_after_;
-  if (close) return Close();
+  if (must_close()) return Linger();
   ReadHead();
 }
 
