@@ -213,6 +213,10 @@ class JudgeTest(unittest.TestCase):
         self.story.sites[40] = dataclasses.replace(self.story.sites[40], status=2)
         self.assert_fails(6, "event 3: severity is 4")
 
+    def test_confirmed_at_another_time(self) -> None:
+        self.replace("events", {"event_id": 2}, confirmed_at_ms=s.ms(47))
+        self.assert_fails(6, "event 2: confirmed_at_ms")
+
     def test_transition_after_the_end(self) -> None:
         self.story.transitions.append(s.transition(1, 3, 1, "opened", 0, 3, 2, 36, 1))
         self.assert_fails(6, "comes after its end")

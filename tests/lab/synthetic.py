@@ -80,9 +80,11 @@ def token_for(job_row: Row) -> Row:
 
 
 def event(event_id: int, site_id: int, bucket: int, severity: int, notified: int, start: float,
-          end: float | None, reason: str, last_seq: int, changed: float) -> Row:
+          confirmed: float | None, end: float | None, reason: str, last_seq: int,
+          changed: float) -> Row:
     return {"event_id": event_id, "site_id": site_id, "bucket_no": bucket, "severity": severity,
             "notified": notified, "started_at_ms": ms(start),
+            "confirmed_at_ms": 0 if confirmed is None else ms(confirmed),
             "ended_at_ms": None if end is None else ms(end), "end_reason": reason,
             "last_seq": last_seq, "projected_change": f"at {ms(changed)}"}
 
@@ -136,9 +138,9 @@ def clean_story() -> Story:
 
 
 def add_incidents(story: Story) -> None:
-    story.events = [event(1, 1, 0, 4, 2, 5, 35, "recovered", 2, 35),
-                    event(2, 2, 0, 4, 1, 43, None, "", 2, 46),
-                    event(3, 40, 4, 3, 0, 50, None, "", 1, 50)]
+    story.events = [event(1, 1, 0, 0, 2, 5, 5, 35, "recovered", 2, 35),
+                    event(2, 2, 0, 4, 1, 43, 46, None, "", 2, 46),
+                    event(3, 40, 4, 3, 0, 50, None, None, "", 1, 50)]
     story.transitions = [transition(1, 1, 1, "adopted", 0, 4, 2, 16.5, 0),
                          transition(1, 2, 1, "recovered", 4, 0, 2, 35, 1, ended=1),
                          transition(2, 1, 2, "opened", 0, 3, 0, 43, 1),

@@ -160,12 +160,15 @@ def double_alerts(story: Story) -> list[str]:
     return result
 
 
-REPLAYED = ("severity", "notified", "last_seq", "end_reason", "ended_at_ms")
+REPLAYED = ("severity", "notified", "last_seq", "end_reason", "ended_at_ms", "started_at_ms",
+            "confirmed_at_ms")
 
 
 def replay(changes: list[Row]) -> tuple[Row, str | None]:
-    """The event row that its transitions make, and what is wrong with their order."""
-    row: Row = {"severity": 0, "notified": 0, "last_seq": 0, "end_reason": "", "ended_at_ms": None}
+    """The event row that its transitions make, and what is wrong with their order. None: they do
+    not say (v1's own times of what was adopted)."""
+    row: Row = {"severity": 0, "notified": 0, "last_seq": 0, "end_reason": "", "ended_at_ms": None,
+                "started_at_ms": None, "confirmed_at_ms": 0}
     for t in sorted(changes, key=lambda t: t["seq"]):
         if t["seq"] != row["last_seq"] + 1:
             return row, f"transition {row['last_seq'] + 1} is missing"
@@ -175,6 +178,12 @@ def replay(changes: list[Row]) -> tuple[Row, str | None]:
             return row, (f"transition {t['seq']} starts from severity {t['from_severity']}, "
                          f"not {row['severity']}")
         row.update(severity=t["to_severity"], notified=t["notified"], last_seq=t["seq"])
+        if t["reason"] == "opened":
+            row["started_at_ms"] = t["at_ms"]
+        elif t["reason"] in CONFIRMS:
+            row["confirmed_at_ms"] = t["at_ms"]
+        elif t["reason"] in ("adopted", "promoted") and t["to_severity"] == DOWN:
+            row["confirmed_at_ms"] = None
         if t["ended"]:
             row.update(end_reason=t["reason"], ended_at_ms=t["at_ms"])
     return row, None
@@ -192,10 +201,8 @@ def judge_6(story: Story) -> Verdict:
             verdict.violations.append(f"event {event['event_id']}: {wrong}")
             continue
         for name in REPLAYED:
-            # An ended event keeps the severity that it had, or says Up: both tell the same.
-            if name == "severity" and event["ended_at_ms"] is not None:
-                continue
-            if event[name] != row[name]:
+            unknown = row[name] is None and name in ("started_at_ms", "confirmed_at_ms")
+            if event[name] != row[name] and not unknown:
                 verdict.violations.append(f"event {event['event_id']}: {name} is {event[name]!r}, "
                                           f"its transitions say {row[name]!r}")
     for event_id in changes:
