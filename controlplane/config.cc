@@ -1,0 +1,117 @@
+#include "controlplane/config.h"
+
+#include <gflags/gflags.h>
+#include <unistd.h>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "probe/target_safety.h"
+
+DEFINE_string(database, "",
+              "where the database is: sqlite:///absolute/path/file.db (or JETMON_DATABASE)");
+DEFINE_string(grpc_listen, "127.0.0.1:9443", "address:port for gRPC");
+DEFINE_string(http_listen, "127.0.0.1:8443", "address:port for REST");
+DEFINE_string(server_host, "", "this control plane's name in answers; default: the host's name");
+DEFINE_string(source_address, "", "the address that probes are sent from; default: the system's");
+DEFINE_string(target_safety, "public_only", "which targets may be probed: public_only or off");
+DEFINE_string(allow_cidr, "", "blocks that may be probed besides, such as 127.0.0.0/8,10.0.0.0/8");
+DEFINE_string(discovery_mode, "active", "where Verifliers are known from: static, shadow, active");
+DEFINE_string(verifliers, "", "the static list: name=host:port,...");
+DEFINE_uint32(bucket_total, 512, "how many buckets there are, 1..65536");
+DEFINE_uint32(peer_offline_limit, 3, "distinct vantages that a rollout needs, 1..100");
+DEFINE_string(interval_unit, "60s", "what a check_interval of 1 means, 10ms..1h");
+DEFINE_bool(auto_migrate, true, "bring an older schema up at the start");
+DEFINE_bool(insecure_allow_remote, false,
+            "listen also on addresses that are not loopback, without TLS");
+DEFINE_double(rate_limit, 100, "requests a second that one API key may send, 0.1..1000000");
+DEFINE_uint32(rate_burst, 200, "requests that one API key may send at once, 1..1000000");
+DEFINE_uint32(http_connections, 1024, "REST connections at most, 1..100000");
+
+namespace jetmon::controlplane {
+namespace {
+
+absl::Status Wrong(const char* flag, const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", what));
+}
+
+absl::Status CheckRanges(const Config& c) {
+  if (c.bucket_total < 1 || c.bucket_total > 65536)
+    return Wrong("bucket_total", "must be 1..65536");
+  if (c.peer_offline_limit < 1 || c.peer_offline_limit > 100) {
+    return Wrong("peer_offline_limit", "must be 1..100");
+  }
+  if (!(c.rate_limit >= 0.1 && c.rate_limit <= 1e6))
+    return Wrong("rate_limit", "must be 0.1..1000000");
+  if (c.rate_burst < 1 || c.rate_burst > 1'000'000)
+    return Wrong("rate_burst", "must be 1..1000000");
+  if (c.http_connections < 1 || c.http_connections > 100'000) {
+    return Wrong("http_connections", "must be 1..100000");
+  }
+  if (c.discovery_mode != "static" && c.discovery_mode != "shadow" &&
+      c.discovery_mode != "active") {
+    return Wrong("discovery_mode", "must be static, shadow or active");
+  }
+  if (c.server_host.empty() || c.server_host.size() > 128) {
+    return Wrong("server_host", "must be 1 to 128 characters");
+  }
+  return absl::OkStatus();
+}
+
+std::string HostName() {
+  char name[256] = {};
+  if (gethostname(name, sizeof(name) - 1) != 0) return "controlplane";
+  return name;
+}
+
+}  // namespace
+
+absl::Status CheckListen(const std::string& flag, const std::string& listen, bool allow_remote) {
+  const size_t colon = listen.rfind(':');
+  uint32_t port = 0;
+  if (colon == std::string::npos || colon == 0 ||
+      !absl::SimpleAtoi(listen.substr(colon + 1), &port) || port > 65535) {
+    return Wrong(flag.c_str(), listen + " is no ADDRESS:PORT, such as 127.0.0.1:8443");
+  }
+  const std::string host = listen.substr(0, colon);
+  const bool loopback = host.starts_with("127.") || host == "[::1]" || host == "localhost";
+  if (loopback || allow_remote) return absl::OkStatus();
+  return Wrong(flag.c_str(), listen +
+                                 " is not loopback, and this build has no TLS yet; say "
+                                 "--insecure_allow_remote to listen there in the clear");
+}
+
+absl::StatusOr<Config> ConfigFromFlags() {
+  Config c;
+  c.database = FLAGS_database;
+  c.grpc_listen = FLAGS_grpc_listen;
+  c.http_listen = FLAGS_http_listen;
+  c.server_host = FLAGS_server_host.empty() ? HostName() : FLAGS_server_host;
+  c.source_address = FLAGS_source_address;
+  c.target_safety = FLAGS_target_safety;
+  c.allow_cidr = FLAGS_allow_cidr;
+  c.discovery_mode = FLAGS_discovery_mode;
+  c.verifliers = FLAGS_verifliers;
+  c.bucket_total = FLAGS_bucket_total;
+  c.peer_offline_limit = FLAGS_peer_offline_limit;
+  c.auto_migrate = FLAGS_auto_migrate;
+  c.insecure_allow_remote = FLAGS_insecure_allow_remote;
+  c.rate_limit = FLAGS_rate_limit;
+  c.rate_burst = FLAGS_rate_burst;
+  c.http_connections = FLAGS_http_connections;
+  if (c.database.empty()) return Wrong("database", "is required, such as sqlite:///var/lib/j.db");
+  absl::Duration unit;
+  if (!absl::ParseDuration(FLAGS_interval_unit, &unit) || unit < absl::Milliseconds(10) ||
+      unit > absl::Hours(1)) {
+    return Wrong("interval_unit", "must be a duration of 10ms to 1h, such as 60s");
+  }
+  c.interval_unit = absl::ToChronoMilliseconds(unit);
+  absl::Status status = CheckRanges(c);
+  if (status.ok()) status = CheckListen("grpc_listen", c.grpc_listen, c.insecure_allow_remote);
+  if (status.ok()) status = CheckListen("http_listen", c.http_listen, c.insecure_allow_remote);
+  if (status.ok()) status = probe::TargetSafety::FromFlags(c.target_safety, c.allow_cidr).status();
+  if (!status.ok()) return status;
+  return c;
+}
+
+}  // namespace jetmon::controlplane

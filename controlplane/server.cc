@@ -1,0 +1,115 @@
+#include "controlplane/server.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "clock/clock.h"
+#include "controlplane/access/audit.h"
+#include "controlplane/access/authenticator.h"
+#include "controlplane/access/idempotency.h"
+#include "controlplane/access/rate_limiter.h"
+#include "controlplane/api/identity.h"
+#include "controlplane/gateway/gateway.h"
+#include "controlplane/gateway/http_server.h"
+#include "controlplane/rpc/chain.h"
+#include "controlplane/rpc/dispatcher.h"
+#include "controlplane/rpc/grpc_server.h"
+#include "controlplane/rpc/registry.h"
+#include "controlplane/rpc/statistics.h"
+#include "daemon/log.h"
+#include "store/schema.h"
+
+namespace jetmon::controlplane {
+namespace {
+
+// Of the 30 s that a daemon has to stop.
+constexpr std::chrono::seconds kGrace{10};
+
+class RunningServer final : public Server {
+ public:
+  RunningServer(const Config& config, std::unique_ptr<sql::Database> db)
+      : config_(config),
+        db_(std::move(db)),
+        authenticator_(*db_, clock_),
+        rate_limiter_({config.rate_limit, config.rate_burst}, clock_),
+        idempotency_(*db_, clock_),
+        audit_(*db_),
+        chain_({&authenticator_, &rate_limiter_, &idempotency_, &audit_, &statistics_, &clock_},
+               rpc::Chain::Limits()),
+        dispatcher_(rpc::Dispatcher::Sizes()),
+        gateway_({&registry_, &chain_, &dispatcher_, &statistics_, &clock_}) {}
+
+  ~RunningServer() override { Shutdown(); }
+
+  absl::Status Begin() {
+    statistics_.AddSource("jetmon_audit_failures_total", "Audit rows that could not be written.",
+                          [this] { return audit_.failures(); });
+    AddServices();
+    for (const std::string& name : registry_.WithoutReplay()) {
+      return absl::InternalError(name + " is idempotent and has no replay handler");
+    }
+    absl::Status status = gateway_.Init();
+    if (!status.ok()) return status;
+    auto grpc = rpc::GrpcServer::Start(config_.grpc_listen,
+                                       {&registry_, &chain_, &dispatcher_, &clock_, nullptr});
+    if (!grpc.ok()) return grpc.status();
+    grpc_ = *std::move(grpc);
+    gateway::HttpServer::Limits limits;
+    limits.connections = config_.http_connections;
+    auto http = gateway::HttpServer::Start(config_.http_listen, gateway_, limits);
+    if (!http.ok()) return http.status();
+    http_ = *std::move(http);
+    LogInfo(absl::StrCat("gRPC on ", config_.grpc_listen, ", REST on ", config_.http_listen,
+                         ", database ", db_->dialect().name()));
+    return absl::OkStatus();
+  }
+
+  void Shutdown() override {
+    // Streams first: they would outlast any grace.
+    dispatcher_.CancelStreams();
+    if (http_ != nullptr) http_->Shutdown(kGrace);
+    if (grpc_ != nullptr) grpc_->Shutdown(kGrace);
+    dispatcher_.CancelAll();
+    dispatcher_.Stop();
+    http_.reset();
+    grpc_.reset();
+  }
+
+  int grpc_port() const override { return grpc_->port(); }
+  int http_port() const override { return http_->port(); }
+
+ private:
+  void AddServices() {
+    api::AddIdentityService(registry_, *db_, config_.server_host, daemon::Version());
+  }
+
+  const Config config_;
+  Clock& clock_ = SystemClock();
+  const std::unique_ptr<sql::Database> db_;
+  access::Authenticator authenticator_;
+  access::RateLimiter rate_limiter_;
+  access::Idempotency idempotency_;
+  access::Audit audit_;
+  rpc::Statistics statistics_;
+  rpc::Registry registry_;
+  rpc::Chain chain_;
+  rpc::Dispatcher dispatcher_;
+  gateway::Gateway gateway_;
+  std::unique_ptr<rpc::GrpcServer> grpc_;
+  std::unique_ptr<gateway::HttpServer> http_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
+  auto db = store::OpenDatabase(config.database, config.auto_migrate);
+  if (!db.ok()) return db.status();
+  auto server = std::make_unique<RunningServer>(config, *std::move(db));
+  const absl::Status status = server->Begin();
+  if (!status.ok()) return status;
+  return server;
+}
+
+}  // namespace jetmon::controlplane
