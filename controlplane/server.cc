@@ -62,7 +62,7 @@ class RunningServer final : public Server {
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
     LogInfo(absl::StrCat("gRPC on ", config_.grpc_listen, ", REST on ", config_.http_listen,
-                         ", database ", db_->dialect().name()));
+                         ", database ", std::string(db_->dialect().name())));
     return absl::OkStatus();
   }
 

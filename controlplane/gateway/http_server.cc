@@ -49,6 +49,11 @@ std::string Head(int status, const HttpHeaders& headers, std::string_view framin
   return out;
 }
 
+// The connection is broken, whatever was being read. (Success is of this category, too.)
+bool IsSystem(const error_code& ec) {
+  return ec && ec.category() == asio::error::get_system_category();
+}
+
 absl::StatusOr<tcp::endpoint> ParseListen(const std::string& listen) {
   const size_t colon = listen.rfind(':');
   std::string host = colon == std::string::npos ? "" : listen.substr(0, colon);
@@ -298,9 +303,8 @@ void HttpServer::Impl::Connection::OnHead(error_code ec) {
   Disarm();
   if (ec == http::error::body_limit) return HandOver(/*too_large=*/true);
   if (ec == http::error::header_limit) return RefuseRequest(431, "the header is above 16 KiB\n");
-  if (ec == http::error::end_of_stream || ec == asio::error::operation_aborted ||
-      ec.category() == asio::error::get_system_category() || ec == asio::error::eof ||
-      ec == http::error::partial_message) {
+  if (ec == http::error::end_of_stream || ec == asio::error::operation_aborted || IsSystem(ec) ||
+      ec == asio::error::eof || ec == http::error::partial_message) {
     return Close();
   }
   if (ec) return RefuseRequest(400, "this is no HTTP/1.1 request\n");
@@ -330,8 +334,7 @@ void HttpServer::Impl::Connection::OnBody(error_code ec) {
   if (closed_) return;
   Disarm();
   if (ec == http::error::body_limit) return HandOver(/*too_large=*/true);
-  if (ec == asio::error::operation_aborted || ec == http::error::partial_message ||
-      ec.category() == asio::error::get_system_category()) {
+  if (ec == asio::error::operation_aborted || ec == http::error::partial_message || IsSystem(ec)) {
     return Close();
   }
   if (ec) return RefuseRequest(400, "the request's body can't be read\n");

@@ -184,7 +184,8 @@ absl::StatusOr<std::string> ToJson(const Message& message) {
 
 std::string ErrorJson(const absl::Status& status, std::string_view request_id) {
   std::string details;
-  for (const auto& detail : ToRpcStatus(status).details()) {
+  const google::rpc::Status rpc_status = ToRpcStatus(status);
+  for (const auto& detail : rpc_status.details()) {
     const auto json = ToJson(detail);
     if (!json.ok()) continue;
     if (!details.empty()) details += ',';
