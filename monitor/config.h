@@ -1,0 +1,60 @@
+#ifndef JETMON_MONITOR_CONFIG_H_
+#define JETMON_MONITOR_CONFIG_H_
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+namespace jetmon::monitor {
+
+using std::chrono::milliseconds;
+
+// What a Monitor was told by its flags.
+struct Config {
+  std::string host;
+  std::string instance;  // random, one a process
+  std::string mode;      // standby, api-controlled
+  std::string version;
+  // One minute of the legacy table; 1 s in a lab. Scales intervals and the times that go with them.
+  milliseconds unit{60'000};
+  int num_of_checks = 3;           // local failures before Verifliers are asked
+  double time_between_checks = 1;  // units between a failure and the next check
+  int peer_offline_limit = 3;      // confirmations wanted, at most
+  bool quorum_majority = false;    // --quorum_degraded=majority, else hold
+  bool legacy_projection = true;
+  std::string notify_url;  // "" = notifications are recorded, not sent
+
+  // Of the whole check: 10 s, scaled; never under 2 s, which a busy machine may need.
+  milliseconds CheckTimeout() const {
+    return std::clamp(milliseconds(10'000 * unit.count() / 60'000), milliseconds(2'000),
+                      milliseconds(10'000));
+  }
+  milliseconds RetryDelay() const {
+    return milliseconds(static_cast<int64_t>(time_between_checks * unit.count()));
+  }
+  // How long a confirmation without a quorum is held before quorum_degraded decides.
+  milliseconds DegradedAfter() const { return 5 * unit; }
+  // Owned buckets are read again at least this often: 60 s, in a lab at least every 5 s.
+  milliseconds RefreshPeriod() const {
+    return std::clamp(unit, milliseconds(5'000), milliseconds(60'000));
+  }
+  // A healthy site's last check is written at most this often.
+  milliseconds FreshnessPeriod() const { return 15 * unit; }
+  // A bucket's summary: every 5 s, in a lab every second.
+  milliseconds SummaryPeriod() const {
+    return std::clamp(unit, milliseconds(1'000), milliseconds(5'000));
+  }
+};
+
+// How far behind its interval a check may be: 10 %, or 1 s if that is more.
+inline milliseconds LateAllowance(milliseconds interval) {
+  return std::max(interval / 10, milliseconds(1'000));
+}
+// After a load every site is first checked within this.
+inline milliseconds FirstCheckWithin(milliseconds interval) {
+  return std::min(interval, milliseconds(60'000));
+}
+
+}  // namespace jetmon::monitor
+
+#endif  // JETMON_MONITOR_CONFIG_H_

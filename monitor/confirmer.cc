@@ -1,0 +1,97 @@
+#include "monitor/confirmer.h"
+
+#include "store/vantages.h"
+
+namespace jetmon::monitor {
+namespace {
+
+// One round: the answers of all vantages come together here.
+struct Round {
+  std::mutex mutex;
+  std::vector<RoundResult> results;  // in the order of the questions
+  size_t waiting = 0;                // vantages
+  Confirmer::Done done;
+
+  void Take(const std::vector<confirm::Answer>& answers) {
+    std::unique_lock lock(mutex);
+    for (size_t i = 0; i < answers.size() && i < results.size(); ++i) {
+      const confirm::Answer& a = answers[i];
+      results[i].votes.Count(a.outcome);
+      if (a.outcome == "unknown") continue;
+      results[i].checks.push_back({2, a.vantage_id, a.outcome == "up" ? 1 : 0,
+                                   static_cast<int64_t>(a.total_us / 1000), a.http_code});
+    }
+    if (--waiting > 0) return;
+    lock.unlock();
+    done(std::move(results));
+  }
+};
+
+class TheConfirmer final : public Confirmer {
+ public:
+  void Ask(std::vector<confirm::Question> questions, milliseconds deadline, Done done) override {
+    std::vector<confirm::Vantage> vantages;
+    {
+      std::lock_guard lock(mutex_);
+      vantages = vantages_;
+    }
+    auto round = std::make_shared<Round>();
+    round->done = std::move(done);
+    round->waiting = vantages.size();
+    for (const confirm::Question& q : questions) {
+      RoundResult result;
+      result.site_id = q.site_id;
+      result.votes.enabled = static_cast<int>(vantages.size());
+      round->results.push_back(std::move(result));
+    }
+    if (vantages.empty()) {
+      round->done(std::move(round->results));
+      return;
+    }
+    for (const confirm::Vantage& v : vantages) {
+      client_.CheckSites(v, questions, deadline,
+                         [round](std::vector<confirm::Answer> answers) { round->Take(answers); });
+    }
+  }
+  void SetVantages(std::vector<confirm::Vantage> vantages) override {
+    std::lock_guard lock(mutex_);
+    vantages_ = std::move(vantages);
+  }
+  size_t enabled() const override {
+    std::lock_guard lock(mutex_);
+    return vantages_.size();
+  }
+  void CancelAll() override { client_.CancelAll(); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<confirm::Vantage> vantages_;  // guarded by mutex_
+  confirm::Client client_;                  // last member: gone first
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<confirm::Vantage>> ReadVantages(sql::Transaction& tx) {
+  auto rows = store::TrustedVantages(tx);
+  if (!rows.ok()) return rows.status();
+  std::vector<confirm::Vantage> vantages;
+  for (const store::Vantage& v : *rows) {
+    confirm::Vantage asked;
+    asked.vantage_id = v.vantage_id;
+    asked.token_hash = v.token_hash;
+    if (!v.endpoint.empty()) {
+      asked.endpoints.push_back(v.endpoint);
+    } else {
+      auto agents = store::AgentsOfVantage(tx, v.vantage_id);
+      if (!agents.ok()) return agents.status();
+      for (const store::Agent& a : *agents) asked.endpoints.push_back(a.endpoint);
+    }
+    // A vantage without an agent stays in the set: it abstains, and counts among the enabled.
+    vantages.push_back(std::move(asked));
+  }
+  return vantages;
+}
+
+std::unique_ptr<Confirmer> NewConfirmer() { return std::make_unique<TheConfirmer>(); }
+
+}  // namespace jetmon::monitor

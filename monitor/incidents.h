@@ -1,0 +1,69 @@
+#ifndef JETMON_MONITOR_INCIDENTS_H_
+#define JETMON_MONITOR_INCIDENTS_H_
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "clock/clock.h"
+#include "monitor/votes.h"
+#include "store/events.h"
+#include "store/sites.h"
+#include "store/sql/database.h"
+
+namespace jetmon::monitor {
+
+// Who writes: the range lock that every transaction is fenced by, and how changes are recorded.
+struct Writer {
+  uint64_t epoch = 0;
+  std::string instance;
+  bool project = true;        // --legacy_projection
+  bool notify_sends = false;  // --notify_url is set
+};
+
+// One change of a site's incident, decided from checks; what it did is filled in.
+struct IncidentOp {
+  enum class Kind { kOpen, kConfirm, kClose, kFalseAlarm, kRemove };
+  Kind kind = Kind::kOpen;
+  size_t index = 0;  // of the site in the table
+  store::Site site;
+  std::optional<store::Event> seen;  // the open event that was decided on; none for kOpen
+  std::string reason;                // a transition's
+  store::Failure why;
+  std::string checks_json = "[]";
+  Votes votes;
+
+  store::ChangeOutcome outcome = store::ChangeOutcome::kStale;
+  std::optional<store::Event> now;  // the open event after the change, whatever came of it
+};
+
+// The fence of a bucket did not match: this Monitor does not own it (any more).
+absl::Status FencedOut(uint32_t bucket);
+bool IsFencedOut(const absl::Status& status);
+
+// Passes the fence of each bucket, ascending. FencedOut if one does not match; the transaction must
+// then roll back.
+absl::Status PassFences(sql::Transaction& tx, const Writer& writer,
+                        const std::set<uint32_t>& buckets);
+
+// Applies the changes (at most 500) in one fenced transaction, in order. OK: all outcomes are
+// filled in and committed. FencedOut: nothing was written. Unavailable: the database did not take
+// it by the deadline; may be tried again.
+absl::Status WriteIncidents(sql::Database& db, const Clock& clock, BootTime deadline,
+                            const Writer& writer, std::vector<IncidentOp>* ops);
+
+// The body's checks[] of a notification: [{type, host, status, rtt, code}].
+struct CheckRecord {
+  int type = 1;  // 1 local, 2 Veriflier
+  std::string host;
+  int status = 0;  // 0 down, 1 up
+  int64_t rtt_ms = 0;
+  int code = 0;
+};
+std::string ChecksJson(const std::vector<CheckRecord>& checks);
+
+}  // namespace jetmon::monitor
+
+#endif  // JETMON_MONITOR_INCIDENTS_H_

@@ -1,0 +1,83 @@
+#ifndef JETMON_MONITOR_OWNERSHIP_H_
+#define JETMON_MONITOR_OWNERSHIP_H_
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "clock/clock.h"
+#include "monitor/config.h"
+#include "monitor/lease_observer.h"
+#include "monitor/watch.h"
+#include "store/hosts.h"
+#include "store/locks.h"
+#include "store/sql/database.h"
+
+namespace jetmon::monitor {
+
+// Follows the range locks of this host: acknowledges, renews, drains, takes over from a dead or
+// departed instance, and gives up at once what is not its own any more. Polls every 2 s (every
+// 0.25 s during a drain) on a connection of its own, reports health with each poll, and keeps the
+// confirmer's vantages fresh. At most one range at a time has a Watch.
+//
+// Poll does one turn; Run starts a thread that polls. Not thread-safe but for Stop and watch facts.
+class Ownership {
+ public:
+  explicit Ownership(const WatchParts& parts);
+  ~Ownership();
+
+  // Opens its connection. Then Poll by hand (tests), or Run.
+  absl::Status Open();
+  void Poll();
+  void Run();
+  // Ends the thread, drains what is under way within `limit`, sends nothing more, says goodbye. The
+  // lock stays this host's: a successor takes it over.
+  void Stop(std::chrono::seconds limit);
+
+  // For tests.
+  Watch* watch() { return watch_.get(); }
+  std::string state() const;
+
+ private:
+  struct View {
+    std::vector<store::RangeLock> locks;
+    std::vector<bool> goodbye;  // by lock: its instance, not ours, has said goodbye
+    std::vector<confirm::Vantage> vantages;
+  };
+  absl::Status Read(View* view);
+  void FollowMine(const store::RangeLock& lock, BootTime read);
+  void FollowActivating(const store::RangeLock& lock);
+  void FollowActive(const store::RangeLock& lock, BootTime read);
+  void FollowDraining(const store::RangeLock& lock, BootTime read);
+  void FollowOther(const store::RangeLock& lock, bool goodbye);
+  // Makes the watch of this lock and loads it, unless it is there already. False: not now.
+  bool EnsureWatch(const store::RangeLock& lock);
+  // True if the renewal matched; the lease then counts from `read`.
+  bool Renew(const store::RangeLock& lock, BootTime read);
+  void DropWatch(const std::string& why);
+  void ReportHealth(bool final);
+  BootTime Limit() const;
+
+  const WatchParts parts_;
+  std::unique_ptr<sql::Session> session_;
+  std::unique_ptr<Watch> watch_;
+  LeaseObserver observer_;
+  std::string state_ = "standby";
+  std::string warning_;
+  int64_t started_at_ms_ = 0;
+  BootTime drain_began_, last_health_;
+  uint64_t last_checks_ = 0;
+  double checks_per_s_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;  // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace jetmon::monitor
+
+#endif  // JETMON_MONITOR_OWNERSHIP_H_

@@ -1,0 +1,150 @@
+#include "monitor/site_table.h"
+
+#include <algorithm>
+
+#include "probe/url.h"
+
+namespace jetmon::monitor {
+namespace {
+
+// First checks are spread over this part of what is allowed, so that the last one is in time too.
+constexpr double kFirstCheckShare = 0.8;
+constexpr milliseconds kSoon{500};
+
+// The latest moment in (after, after + interval] that is in the site's phase.
+BootTime InPhase(BootTime after, milliseconds interval, uint64_t phase) {
+  const int64_t period = std::chrono::nanoseconds(interval).count();
+  const int64_t offset = static_cast<int64_t>(phase * 1'000'003 % static_cast<uint64_t>(period));
+  const int64_t last = after.ns + period;
+  const int64_t over = ((last - offset) % period + period) % period;
+  return {last - over};
+}
+
+}  // namespace
+
+size_t SiteTable::Put(const store::Site& site, std::optional<probe::Mode> mode) {
+  auto known = by_id_.find(site.site_id);
+  size_t index = known == by_id_.end() ? sites_.size() : known->second;
+  if (known == by_id_.end()) {
+    sites_.emplace_back();
+    by_id_[site.site_id] = index;
+    buckets_[site.bucket].push_back(index);
+  }
+  WatchedSite& w = sites_[index];
+  const store::Target target = store::TargetOf(site);
+  w.site = site;
+  w.config_hash = target.config_hash;
+  w.phase = target.phase;
+  w.mode = mode.value_or(probe::Mode{});
+  w.interval = std::max(1, site.check_interval) * config_.unit;
+  w.gone = false;
+  w.not_available = probe::NotAvailableYet(probe::ParseUrl(site.url));
+  return index;
+}
+
+void SiteTable::ScheduleFirst(size_t index, BootTime now) {
+  const WatchedSite& w = sites_[index];
+  if (w.gone || w.not_available) return;
+  const auto window = std::chrono::nanoseconds(FirstCheckWithin(w.interval));
+  const auto spread = static_cast<uint64_t>(kFirstCheckShare * window.count());
+  Push(index, now + std::chrono::nanoseconds(w.phase * 1'000'003 % spread));
+}
+
+void SiteTable::MarkGone(size_t index) {
+  sites_[index].gone = true;
+  sites_[index].due = {};
+}
+
+std::vector<size_t> SiteTable::TakeDue(BootTime now, size_t max) {
+  std::vector<size_t> due;
+  for (DropStale(); due.size() < max && !queue_.empty() && queue_.top().due <= now; DropStale()) {
+    const size_t index = queue_.top().index;
+    queue_.pop();
+    sites_[index].running = true;
+    due.push_back(index);
+  }
+  return due;
+}
+
+std::optional<BootTime> SiteTable::NextDue() {
+  DropStale();
+  if (queue_.empty()) return std::nullopt;
+  return queue_.top().due;
+}
+
+void SiteTable::Finished(size_t index, Next next, BootTime now) {
+  WatchedSite& w = sites_[index];
+  w.running = false;
+  if (w.gone || w.not_available) return;
+  // Regular checks count from when this one was due, so that lateness does not add up.
+  BootTime due = std::max(InPhase(w.due, w.interval, w.phase), now);
+  if (next == Next::kRetry) due = std::min(due, now + config_.RetryDelay());
+  if (next == Next::kSoon) due = std::min(due, now + kSoon);
+  Push(index, due);
+}
+
+std::optional<size_t> SiteTable::Find(uint64_t site_id) const {
+  auto known = by_id_.find(site_id);
+  if (known == by_id_.end()) return std::nullopt;
+  return known->second;
+}
+
+void SiteTable::Push(size_t index, BootTime due) {
+  sites_[index].due = due;
+  queue_.push({due, index});
+}
+
+void SiteTable::DropStale() {
+  while (!queue_.empty()) {
+    const Entry& top = queue_.top();
+    const WatchedSite& w = sites_[top.index];
+    if (!w.gone && !w.running && w.due == top.due) return;
+    queue_.pop();
+  }
+}
+
+store::BucketActivity SiteTable::Summarise(uint32_t bucket, BootTime now, BootTime began) const {
+  store::BucketActivity a;
+  a.bucket = bucket;
+  auto indices = buckets_.find(bucket);
+  if (indices == buckets_.end()) return a;
+  bool some_never = false;
+  for (size_t index : indices->second) {
+    const WatchedSite& w = sites_[index];
+    if (w.gone) continue;
+    if (w.not_available) {
+      ++a.not_available;
+      continue;
+    }
+    ++a.sites;
+    const bool checked = w.last_check.ns != 0;
+    if (checked) ++a.checked;
+    const auto allowed = checked ? w.interval + LateAllowance(w.interval)
+                                 : FirstCheckWithin(w.interval) + LateAllowance(w.interval);
+    // A check that is running delays the next; its own deadline bounds it.
+    if (!w.running && now - (checked ? w.last_check : began) > allowed) ++a.late;
+    if (!checked) {
+      some_never = true;
+    } else {
+      if (a.oldest_check_ms == 0 || w.last_check_wall_ms < a.oldest_check_ms) {
+        a.oldest_check_ms = w.last_check_wall_ms;
+      }
+    }
+  }
+  if (some_never) a.oldest_check_ms = 0;
+  return a;
+}
+
+SiteTable::Backlog SiteTable::Overdue(BootTime now) const {
+  Backlog b;
+  for (const WatchedSite& w : sites_) {
+    if (w.gone) continue;
+    ++b.targets;
+    if (w.not_available || w.running || w.due.ns == 0 || w.due > now) continue;
+    ++b.due;
+    b.oldest = std::max(b.oldest, std::chrono::duration_cast<milliseconds>(now - w.due));
+  }
+  return b;
+}
+
+}  // namespace jetmon::monitor

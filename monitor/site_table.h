@@ -1,0 +1,96 @@
+#ifndef JETMON_MONITOR_SITE_TABLE_H_
+#define JETMON_MONITOR_SITE_TABLE_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <queue>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "clock/clock.h"
+#include "monitor/config.h"
+#include "probe/check.h"
+#include "store/activity.h"
+#include "store/events.h"
+#include "store/sites.h"
+
+namespace jetmon::monitor {
+
+// A site that the Monitor watches. Its identity in memory is its index in the table.
+struct WatchedSite {
+  store::Site site;
+  std::string config_hash;
+  probe::Mode mode;
+  milliseconds interval{0};
+  uint64_t phase = 0;
+  bool gone = false;           // removed, deactivated or moved: never checked again
+  bool not_available = false;  // this build can't check it (https, host name): never judged
+  bool running = false;        // a check of it is under way
+  bool confirming = false;     // Verifliers are being asked about it
+  bool deciding = false;       // a change of its event waits to be written
+  int failures = 0;            // local failures in a row
+  BootTime due;                // of its next check
+  BootTime last_check;         // start of the last check with a verdict; zero = none in this epoch
+  int64_t last_check_wall_ms = 0, saved_check_wall_ms = 0;
+  BootTime asked_since;               // first round of Verifliers for the open event; zero = none
+  std::optional<store::Event> event;  // the open event, as the database had it last
+};
+
+// The sites of a range and when each is due. Spreads first checks evenly, then lets each fall into
+// its stable phase without ever exceeding its interval. Not thread-safe.
+class SiteTable {
+ public:
+  explicit SiteTable(const Config& config) : config_(config) {}
+
+  // Adds a site, or replaces it after a change of its configuration; not scheduled yet when new.
+  // Returns the index.
+  size_t Put(const store::Site& site, std::optional<probe::Mode> mode);
+  // Schedules the first check of a site.
+  void ScheduleFirst(size_t index, BootTime now);
+  void MarkGone(size_t index);
+
+  // Up to `max` sites that are due; marks them running.
+  std::vector<size_t> TakeDue(BootTime now, size_t max);
+  // When the next site is due; nullopt if none is.
+  std::optional<BootTime> NextDue();
+  // A check of the site has ended: schedules the next. `started` is when its request began.
+  enum class Next { kRegular, kRetry, kSoon };
+  void Finished(size_t index, Next next, BootTime now);
+
+  WatchedSite& at(size_t index) { return sites_[index]; }
+  const WatchedSite& at(size_t index) const { return sites_[index]; }
+  std::optional<size_t> Find(uint64_t site_id) const;
+  size_t size() const { return sites_.size(); }
+  // Indices by bucket, gone ones included.
+  const std::map<uint32_t, std::vector<size_t>>& buckets() const { return buckets_; }
+
+  // The summary of one bucket. `began`: when checking began in this epoch.
+  store::BucketActivity Summarise(uint32_t bucket, BootTime now, BootTime began) const;
+  struct Backlog {
+    size_t due = 0, targets = 0;
+    milliseconds oldest{0};
+  };
+  Backlog Overdue(BootTime now) const;
+
+ private:
+  struct Entry {
+    BootTime due;
+    size_t index;
+    bool operator>(const Entry& other) const { return due > other.due; }
+  };
+  void Push(size_t index, BootTime due);
+  void DropStale();
+
+  const Config& config_;
+  std::vector<WatchedSite> sites_;
+  std::unordered_map<uint64_t, size_t> by_id_;
+  std::map<uint32_t, std::vector<size_t>> buckets_;
+  // Entries whose due differs from their site's are stale.
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue_;
+};
+
+}  // namespace jetmon::monitor
+
+#endif  // JETMON_MONITOR_SITE_TABLE_H_

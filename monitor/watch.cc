@@ -1,0 +1,356 @@
+#include "monitor/watch.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/log.h"
+
+namespace jetmon::monitor {
+namespace {
+
+constexpr milliseconds kSchedulerTick{20};
+constexpr milliseconds kRecorderTick{50};
+constexpr size_t kMostAtOnce = 500;
+constexpr int kSitesAPage = 5000;
+constexpr std::chrono::seconds kWriteLimit{5};
+
+}  // namespace
+
+Watch::Watch(const WatchParts& parts, const store::RangeLock& lock)
+    : parts_(parts),
+      writer_{lock.epoch, parts.config->instance, parts.config->legacy_projection,
+              !parts.config->notify_url.empty()},
+      range_(lock.range),
+      table_(*parts.config) {}
+
+Watch::~Watch() {
+  Abandon();
+  if (scheduler_.joinable()) scheduler_.join();
+  if (recorder_.joinable()) recorder_.join();
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [this] { return running_ == 0 && rounds_under_way_ == 0; });
+}
+
+void Watch::Start(bool adopt) {
+  adopt_ = adopt;
+  started_ = true;
+  recorder_ = std::thread([this] { RecordLoop(); });
+  scheduler_ = std::thread([this] { ScheduleLoop(); });
+}
+
+void Watch::BeginDrain() {
+  if (draining_.exchange(true)) return;
+  if (!started_) drained_ = true;
+  wake_.notify_all();
+}
+
+void Watch::Abandon() {
+  lease_.Close();
+  if (abandoned_.exchange(true)) return;
+  parts_.engine->CancelAll();
+  parts_.confirmer->CancelAll();
+  wake_.notify_all();
+}
+
+void Watch::ScheduleLoop() {
+  while (!abandoned_ && !draining_) {
+    std::vector<size_t> due;
+    {
+      std::unique_lock lock(mutex_);
+      if (checking_ && MaySend()) due = table_.TakeDue(parts_.clock->Boot(), kMostAtOnce);
+      running_ += due.size();
+      if (due.empty()) wake_.wait_for(lock, kSchedulerTick);
+    }
+    if (!due.empty()) Submit(due);
+  }
+}
+
+void Watch::Submit(const std::vector<size_t>& due) {
+  for (size_t index : due) {
+    probe::CheckRequest request;
+    {
+      std::lock_guard lock(mutex_);
+      const WatchedSite& w = table_.at(index);
+      request.site_id = w.site.site_id;
+      request.url = w.site.url;
+      request.mode = w.mode;
+    }
+    request.timeout = parts_.config->CheckTimeout();
+    request.lease = &lease_;
+    const absl::Status s =
+        parts_.engine->Submit(std::move(request), [this, index](probe::CheckResult check) {
+          std::lock_guard lock(mutex_);
+          --running_;
+          results_.push_back({index, std::move(check)});
+          wake_.notify_all();
+        });
+    if (s.ok()) continue;
+    // The engine is full: the site is due again soon, and its lateness shows in the figures.
+    std::lock_guard lock(mutex_);
+    --running_;
+    table_.Finished(index, SiteTable::Next::kSoon, parts_.clock->Boot());
+    wake_.notify_all();
+  }
+}
+
+void Watch::RecordLoop() {
+  while (adopt_ && !abandoned_ && !AdoptAll()) {
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, kRecorderTick);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    began_ = parts_.clock->Boot();
+    for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began_);
+  }
+  checking_ = true;
+  next_summary_ = next_refresh_ = began_;
+  refresh_bucket_ = range_.min;
+  while (!abandoned_) {
+    std::deque<Result> results;
+    std::deque<RoundResult> rounds;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kRecorderTick,
+                     [this] { return !results_.empty() || !rounds_.empty() || abandoned_; });
+      results.swap(results_);
+      rounds.swap(rounds_);
+    }
+    std::vector<store::CheckHistoryRow> history;
+    for (const Result& r : results) TakeResult(r, &history);
+    for (const RoundResult& r : rounds) TakeRound(r);
+    WritePending();
+    WriteHistory(std::move(history));
+    AskVantages();
+    if (!draining_) RefreshNextBucket();
+    WriteSummaries();
+    if (draining_ && !drained_ && Idle()) {
+      WriteFreshness(/*all=*/true);
+      drained_ = true;
+    }
+  }
+}
+
+bool Watch::Idle() {
+  std::lock_guard lock(mutex_);
+  return running_ == 0 && results_.empty() && rounds_.empty() && pending_.empty() &&
+         rounds_under_way_ == 0;
+}
+
+void Watch::TakeResult(const Result& result, std::vector<store::CheckHistoryRow>* history) {
+  const probe::CheckResult& check = result.check;
+  const BootTime now = parts_.clock->Boot();
+  std::lock_guard lock(mutex_);
+  WatchedSite& w = table_.at(result.index);
+  if (!probe::IsVerdict(check.outcome)) {
+    // Target safety's word is no word about the site; the other outcomes are checked again.
+    const bool regular = check.outcome == probe::Outcome::kSafety;
+    if (check.outcome == probe::Outcome::kNotAvailable) w.not_available = true;
+    table_.Finished(result.index, regular ? SiteTable::Next::kRegular : SiteTable::Next::kSoon,
+                    now);
+    return;
+  }
+  ++checks_;
+  const int64_t started_ms = parts_.clock->WallMs() -
+                             std::chrono::duration_cast<milliseconds>(now - check.started).count();
+  w.last_check = check.started;
+  w.last_check_wall_ms = started_ms;
+  int64_t& first = bucket_first_check_ms_[w.site.bucket];
+  if (first == 0 || started_ms < first) first = started_ms;
+  const bool up = check.outcome == probe::Outcome::kUp;
+  if (!w.event.has_value()) suspicion_.Add(now, !up);
+  if (up) {
+    OnSuccess(result.index, check);
+  } else {
+    OnFailure(result.index, check);
+    history->push_back({w.site.site_id, w.site.bucket, started_ms, parts_.config->host, "down",
+                        check.http_code, static_cast<int>(check.error_code), check.failure_class,
+                        check.detail, check.timings.total_us});
+  }
+  const bool retry = !up && (!w.event.has_value() || w.event->severity != store::Severity::kDown);
+  table_.Finished(result.index, retry ? SiteTable::Next::kRetry : SiteTable::Next::kRegular, now);
+}
+
+// Called with the lock.
+void Watch::OnSuccess(size_t index, const probe::CheckResult& check) {
+  WatchedSite& w = table_.at(index);
+  w.failures = 0;
+  if (!w.event.has_value() || w.deciding) return;
+  IncidentOp op;
+  op.kind = IncidentOp::Kind::kClose;
+  op.index = index;
+  op.site = w.site;
+  op.seen = w.event;
+  op.reason = w.event->severity == store::Severity::kDown ? store::transition::kRecovered
+                                                          : store::transition::kProbeCleared;
+  op.checks_json =
+      ChecksJson({{1, parts_.config->host, 1, check.timings.total_us / 1000, check.http_code}});
+  w.deciding = true;
+  pending_.push_back(std::move(op));
+}
+
+// Called with the lock.
+void Watch::OnFailure(size_t index, const probe::CheckResult& check) {
+  WatchedSite& w = table_.at(index);
+  ++w.failures;
+  if (w.deciding) return;
+  if (!w.event.has_value()) {
+    // When many sites fail at once the fault may be ours: a second pass must agree.
+    if (w.failures < 2 && suspicion_.suspect(parts_.clock->Boot())) return;
+    IncidentOp op;
+    op.kind = IncidentOp::Kind::kOpen;
+    op.index = index;
+    op.site = w.site;
+    op.why = {static_cast<int>(check.error_code), check.http_code, check.failure_class,
+              check.detail};
+    w.deciding = true;
+    pending_.push_back(std::move(op));
+    return;
+  }
+  if (w.event->severity == store::Severity::kSeemsDown && !w.confirming &&
+      w.failures >= parts_.config->num_of_checks) {
+    w.confirming = true;
+    to_confirm_.push_back(index);
+  }
+}
+
+void Watch::TakeRound(const RoundResult& round) {
+  std::lock_guard lock(mutex_);
+  auto index = table_.Find(round.site_id);
+  if (!index.has_value()) return;
+  WatchedSite& w = table_.at(*index);
+  w.confirming = false;
+  const bool still_open = w.event.has_value() && w.event->severity == store::Severity::kSeemsDown;
+  if (!still_open || w.deciding || w.failures == 0) return;
+  const BootTime now = parts_.clock->Boot();
+  if (w.asked_since.ns == 0) w.asked_since = now;
+  IncidentOp op;
+  op.kind = IncidentOp::Kind::kConfirm;
+  op.index = *index;
+  op.site = w.site;
+  op.seen = w.event;
+  op.votes = round.votes;
+  std::vector<CheckRecord> checks = round.checks;
+  checks.insert(checks.begin(), {1, parts_.config->host, 0, 0, w.event->http_code});
+  op.checks_json = ChecksJson(checks);
+  const bool alone = round.votes.enabled == 0;
+  const Verdict verdict = Decide(round.votes, parts_.config->peer_offline_limit);
+  if (alone) {
+    local_only_ = true;
+    op.reason = store::transition::kLocalConfirmed;
+  } else if (verdict == Verdict::kDown) {
+    op.reason = store::transition::kVerifierConfirmed;
+  } else if (verdict == Verdict::kFalseAlarm) {
+    op.kind = IncidentOp::Kind::kFalseAlarm;
+    op.reason = store::transition::kFalseAlarm;
+    w.failures = 0;
+  } else if (parts_.config->quorum_majority &&
+             now - w.asked_since > parts_.config->DegradedAfter() && MajorityDown(round.votes)) {
+    op.reason = store::transition::kQuorumDegraded;
+  } else {
+    return;  // it stays Seems Down, and is asked about again after the next failure
+  }
+  w.deciding = true;
+  pending_.push_back(std::move(op));
+}
+
+void Watch::WritePending() {
+  for (;;) {
+    std::vector<IncidentOp> ops;
+    {
+      std::lock_guard lock(mutex_);
+      const size_t n = std::min(pending_.size(), kMostAtOnce);
+      ops.assign(pending_.begin(), pending_.begin() + n);
+    }
+    if (ops.empty() || abandoned_) return;
+    const absl::Status s = WriteIncidents(*parts_.db, *parts_.clock,
+                                          parts_.clock->Boot() + kWriteLimit, writer_, &ops);
+    if (s.ok()) {
+      Settle(ops);
+      continue;
+    }
+    if (IsFencedOut(s)) {
+      fenced_out_ = true;
+      LogWarning(absl::StrCat("epoch ", writer_.epoch, ": a write was refused: ", s.message()));
+      return;
+    }
+    // They stay queued, and are tried again while the lease lasts.
+    LogWarning(absl::StrCat("incidents wait to be written: ", s.message()));
+    return;
+  }
+}
+
+void Watch::Settle(const std::vector<IncidentOp>& ops) {
+  std::lock_guard lock(mutex_);
+  pending_.erase(pending_.begin(), pending_.begin() + ops.size());
+  for (const IncidentOp& op : ops) {
+    WatchedSite& w = table_.at(op.index);
+    w.deciding = false;
+    w.event = op.now;
+    if (!w.event.has_value()) w.asked_since = {};
+    if (op.outcome != store::ChangeOutcome::kSiteGone) continue;
+    table_.MarkGone(op.index);
+    if (!w.event.has_value()) continue;
+    IncidentOp removal;
+    removal.kind = IncidentOp::Kind::kRemove;
+    removal.index = op.index;
+    removal.site = w.site;
+    removal.seen = w.event;
+    w.deciding = true;
+    pending_.push_back(std::move(removal));
+  }
+}
+
+void Watch::AskVantages() {
+  std::vector<confirm::Question> questions;
+  {
+    std::lock_guard lock(mutex_);
+    const size_t n = std::min(to_confirm_.size(), kMostAtOnce);
+    const bool ask = !draining_ && MaySend();
+    for (size_t i = 0; i < n; ++i) {
+      WatchedSite& w = table_.at(to_confirm_[i]);
+      if (!ask || w.gone || !w.event.has_value()) {
+        w.confirming = false;
+        continue;
+      }
+      confirm::Question q;
+      q.site_id = w.site.site_id;
+      q.blog_id = w.site.blog_id;
+      q.url = w.site.url;
+      q.method = std::string(probe::MethodName(w.mode.method));
+      q.profile = std::string(probe::ProfileName(w.mode.profile));
+      q.timeout = parts_.config->CheckTimeout();
+      q.request_id = absl::StrCat("ev-", w.event->event_id);
+      questions.push_back(std::move(q));
+    }
+    to_confirm_.erase(to_confirm_.begin(), to_confirm_.begin() + n);
+    if (questions.empty()) return;
+    ++rounds_under_way_;
+  }
+  // Half a second more than the checks themselves, for the way there and back; 10 s in all.
+  const milliseconds deadline =
+      std::min(parts_.config->CheckTimeout() + milliseconds(500), milliseconds(10'000));
+  parts_.confirmer->Ask(std::move(questions), deadline, [this](std::vector<RoundResult> results) {
+    std::lock_guard lock(mutex_);
+    for (RoundResult& r : results) rounds_.push_back(std::move(r));
+    --rounds_under_way_;
+    wake_.notify_all();
+  });
+}
+
+Watch::Figures Watch::figures() const {
+  std::lock_guard lock(mutex_);
+  Figures f;
+  const BootTime now = parts_.clock->Boot();
+  const SiteTable::Backlog backlog = table_.Overdue(now);
+  f.targets = backlog.targets;
+  f.due = checking_ ? backlog.due : 0;
+  f.oldest_due = checking_ ? backlog.oldest : milliseconds(0);
+  f.running = running_;
+  f.checks = checks_;
+  f.local_only = local_only_;
+  f.suspect = suspicion_.suspect(now);
+  return f;
+}
+
+}  // namespace jetmon::monitor

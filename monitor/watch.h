@@ -1,0 +1,142 @@
+#ifndef JETMON_MONITOR_WATCH_H_
+#define JETMON_MONITOR_WATCH_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "clock/clock.h"
+#include "monitor/config.h"
+#include "monitor/confirmer.h"
+#include "monitor/incidents.h"
+#include "monitor/lease.h"
+#include "monitor/site_table.h"
+#include "monitor/suspicion.h"
+#include "probe/engine.h"
+#include "store/locks.h"
+#include "store/sql/database.h"
+
+namespace jetmon::monitor {
+
+// What a watch runs on. All outlive it.
+struct WatchParts {
+  const Config* config = nullptr;
+  const Clock* clock = nullptr;
+  sql::Database* db = nullptr;
+  probe::Engine* engine = nullptr;
+  Confirmer* confirmer = nullptr;
+};
+
+// Watches the sites of one range under one epoch, from loading them to the end of the drain. A
+// scheduler thread sends what is due; a recorder thread decides from the results, writes incidents
+// in fenced transactions, asks Verifliers, writes summaries, and reads the owned buckets again.
+//
+//   Load (nothing is sent) -> Start (after the acknowledgement matched) -> BeginDrain -> drained()
+//   or, at any time, Abandon.
+//
+// Whether something may be sent is the lease's word; the owner of the watch renews it. Thread-safe
+// but for Load and Start, which come first and once. The destructor abandons.
+class Watch {
+ public:
+  Watch(const WatchParts& parts, const store::RangeLock& lock);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  // Reads the range's sites.
+  absl::Status Load();
+  // Begins: takes v1's view over first if this is the epoch's first load (`adopt`), then checks.
+  // The lease must be open and renewed by then.
+  void Start(bool adopt);
+  // Schedules nothing new; what is under way ends and is written.
+  void BeginDrain();
+  // The drain is over: nothing is in flight, everything is written.
+  bool drained() const { return drained_; }
+  // Stops at once: nothing more is sent, results are thrown away.
+  void Abandon();
+
+  Lease& lease() { return lease_; }
+  uint64_t epoch() const { return writer_.epoch; }
+  store::Range range() const { return range_; }
+  bool started() const { return started_; }
+  // A fence did not match: the owner must look at the lock again.
+  bool fenced_out() const { return fenced_out_; }
+
+  struct Figures {
+    size_t targets = 0, due = 0, running = 0;
+    milliseconds oldest_due{0};
+    uint64_t checks = 0;  // verdicts so far
+    bool suspect = false;
+    bool local_only = false;  // confirmed without a vantage
+  };
+  Figures figures() const;
+
+ private:
+  struct Result {
+    size_t index;
+    probe::CheckResult check;
+  };
+
+  void ScheduleLoop();
+  void RecordLoop();
+  bool MaySend() const { return lease_.MaySend(parts_.clock->Boot()); }
+  void Submit(const std::vector<size_t>& due);
+
+  // Recorder's steps, each taking the lock as it needs.
+  bool AdoptAll();
+  absl::Status AdoptBuckets(const std::vector<uint32_t>& buckets);
+  absl::Status LoadBucket(uint32_t bucket);
+  void TakeResult(const Result& result, std::vector<store::CheckHistoryRow>* history);
+  void OnFailure(size_t index, const probe::CheckResult& check);
+  void OnSuccess(size_t index, const probe::CheckResult& check);
+  void TakeRound(const RoundResult& round);
+  void WritePending();
+  void Settle(const std::vector<IncidentOp>& ops);
+  void AskVantages();
+  void WriteHistory(std::vector<store::CheckHistoryRow> rows);
+  void WriteSummaries();
+  void WriteFreshness(bool all);
+  void RefreshNextBucket();
+  void ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
+                    const std::vector<store::CheckConfig>& configs);
+  bool Idle();
+  // Runs one fenced transaction; what to do about its failure is decided here: fenced out ends the
+  // watch, anything else is logged.
+  absl::Status Fenced(const std::set<uint32_t>& buckets,
+                      const std::function<absl::Status(sql::Transaction&)>& body);
+
+  const WatchParts parts_;
+  const Writer writer_;
+  const store::Range range_;
+  Lease lease_;
+  std::atomic<bool> started_{false}, draining_{false}, drained_{false}, abandoned_{false},
+      fenced_out_{false}, checking_{false}, local_only_{false};
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  SiteTable table_;                  // guarded by mutex_, as all up to the threads
+  std::deque<Result> results_;       // at most one a site
+  std::deque<RoundResult> rounds_;   // at most one a site
+  std::vector<IncidentOp> pending_;  // at most one a site
+  std::vector<size_t> to_confirm_;   // at most one a site
+  size_t running_ = 0, rounds_under_way_ = 0;
+  uint64_t checks_ = 0;
+  mutable Suspicion suspicion_;
+  BootTime began_;
+  std::map<uint32_t, int64_t> bucket_first_check_ms_;
+
+  // The recorder's own.
+  BootTime next_summary_, next_refresh_;
+  uint32_t refresh_bucket_ = 0;
+  bool adopt_ = false;
+  std::thread scheduler_, recorder_;
+};
+
+}  // namespace jetmon::monitor
+
+#endif  // JETMON_MONITOR_WATCH_H_

@@ -1,0 +1,283 @@
+// What a watch reads and writes besides incidents: loading, adoption, summaries, freshness, and the
+// rolling read of the owned buckets.
+#include <algorithm>
+#include <unordered_set>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/log.h"
+#include "monitor/watch.h"
+#include "store/activity.h"
+#include "store/hosts.h"
+
+namespace jetmon::monitor {
+namespace {
+
+constexpr size_t kBucketsATransaction = 16;
+constexpr size_t kFreshnessAtOnce = 500;
+constexpr int kSitesAPage = 5000;
+constexpr std::chrono::seconds kWriteLimit{5};
+constexpr std::chrono::seconds kLoadLimit{30};
+
+std::optional<probe::Mode> ModeOf(const std::vector<store::CheckConfig>& configs,
+                                  uint64_t site_id) {
+  auto at =
+      std::lower_bound(configs.begin(), configs.end(), site_id,
+                       [](const store::CheckConfig& c, uint64_t id) { return c.site_id < id; });
+  if (at == configs.end() || at->site_id != site_id) return std::nullopt;
+  auto mode = probe::ParseMode(at->method.value_or("HEAD"), at->profile.value_or("legacy"));
+  if (!mode.ok()) return std::nullopt;
+  return *mode;
+}
+
+// All active sites of a bucket, page after page, and their configuration.
+absl::Status ReadBucket(sql::Transaction& tx, uint32_t bucket, std::vector<store::Site>* sites,
+                        std::vector<store::CheckConfig>* configs) {
+  sites->clear();
+  for (uint64_t after = 0;;) {
+    auto page = store::ActiveSitesOfBucket(tx, bucket, after, kSitesAPage);
+    if (!page.ok()) return page.status();
+    sites->insert(sites->end(), page->begin(), page->end());
+    if (page->size() < static_cast<size_t>(kSitesAPage)) break;
+    after = page->back().site_id;
+  }
+  auto rows = store::ConfigsOfBucket(tx, bucket);
+  if (!rows.ok()) return rows.status();
+  *configs = std::move(*rows);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Watch::Load() {
+  for (uint32_t bucket = range_.min; bucket <= range_.max; ++bucket) {
+    if (auto s = LoadBucket(bucket); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Watch::LoadBucket(uint32_t bucket) {
+  std::vector<store::Site> sites;
+  std::vector<store::CheckConfig> configs;
+  std::vector<store::Event> events;
+  const absl::Status s =
+      parts_.db->Read(parts_.clock->Boot() + kLoadLimit, [&](sql::Transaction& tx) {
+        if (auto r = ReadBucket(tx, bucket, &sites, &configs); !r.ok()) return r;
+        auto open = store::OpenEventsOfBucket(tx, bucket);
+        if (open.ok()) events = std::move(*open);
+        return open.status();
+      });
+  if (!s.ok()) return s;
+  std::lock_guard lock(mutex_);
+  for (const store::Site& site : sites) table_.Put(site, ModeOf(configs, site.site_id));
+  for (store::Event& e : events) {
+    if (auto index = table_.Find(e.site_id); index.has_value()) {
+      table_.at(*index).event = std::move(e);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Watch::Fenced(const std::set<uint32_t>& buckets,
+                           const std::function<absl::Status(sql::Transaction&)>& body) {
+  const absl::Status s = parts_.db->Write(
+      parts_.clock->Boot() + kWriteLimit, [&](sql::Transaction& tx) -> absl::Status {
+        if (auto passed = PassFences(tx, writer_, buckets); !passed.ok()) return passed;
+        return body(tx);
+      });
+  if (IsFencedOut(s)) fenced_out_ = true;
+  if (!s.ok() && !abandoned_) {
+    LogWarning(absl::StrCat("epoch ", writer_.epoch, ": ", s.message()));
+  }
+  return s;
+}
+
+bool Watch::AdoptAll() {
+  std::vector<uint32_t> buckets;
+  for (uint32_t bucket = range_.min; bucket <= range_.max; ++bucket) {
+    buckets.push_back(bucket);
+    if (buckets.size() < kBucketsATransaction && bucket != range_.max) continue;
+    if (abandoned_ || fenced_out_ || !AdoptBuckets(buckets).ok()) return false;
+    buckets.clear();
+  }
+  return true;
+}
+
+absl::Status Watch::AdoptBuckets(const std::vector<uint32_t>& buckets) {
+  std::vector<store::Event> events;
+  store::Actor actor;
+  actor.source = "rollout:seed";
+  actor.epoch = writer_.epoch;
+  actor.instance = writer_.instance;
+  actor.now_ms = parts_.clock->WallMs();
+  const std::set<uint32_t> set(buckets.begin(), buckets.end());
+  const absl::Status s = Fenced(set, [&](sql::Transaction& tx) -> absl::Status {
+    events.clear();
+    std::vector<store::Site> sites;
+    std::vector<store::CheckConfig> configs;
+    for (uint32_t bucket : buckets) {
+      if (auto r = ReadBucket(tx, bucket, &sites, &configs); !r.ok()) return r;
+      for (const store::Site& site : sites) {
+        if (auto adopted = store::AdoptSite(tx, site, actor); !adopted.ok()) {
+          return adopted.status();
+        }
+      }
+      auto open = store::OpenEventsOfBucket(tx, bucket);
+      if (!open.ok()) return open.status();
+      events.insert(events.end(), open->begin(), open->end());
+    }
+    return absl::OkStatus();
+  });
+  if (!s.ok()) return s;
+  std::lock_guard lock(mutex_);
+  for (uint32_t bucket : buckets) {
+    auto indices = table_.buckets().find(bucket);
+    if (indices == table_.buckets().end()) continue;
+    for (size_t index : indices->second) table_.at(index).event.reset();
+  }
+  for (store::Event& e : events) {
+    if (auto index = table_.Find(e.site_id); index.has_value()) {
+      table_.at(*index).event = std::move(e);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Watch::WriteHistory(std::vector<store::CheckHistoryRow> rows) {
+  if (rows.empty() || abandoned_ || fenced_out_) return;
+  std::set<uint32_t> buckets;
+  for (const auto& row : rows) buckets.insert(row.bucket);
+  // History is for people; what can't be written is logged by Fenced and left out.
+  Fenced(buckets, [&](sql::Transaction& tx) {
+    return store::InsertHistory(tx, rows);
+  }).IgnoreError();
+}
+
+void Watch::WriteSummaries() {
+  const BootTime now = parts_.clock->Boot();
+  if (now < next_summary_ || fenced_out_ || !MaySend()) return;
+  next_summary_ = now + parts_.config->SummaryPeriod();
+  std::vector<store::BucketActivity> rows;
+  std::set<uint32_t> buckets;
+  {
+    std::lock_guard lock(mutex_);
+    for (uint32_t bucket = range_.min; bucket <= range_.max; ++bucket) {
+      store::BucketActivity a = table_.Summarise(bucket, now, began_);
+      a.epoch = writer_.epoch;
+      a.updated_at_ms = parts_.clock->WallMs();
+      auto first = bucket_first_check_ms_.find(bucket);
+      a.first_check_ms = first == bucket_first_check_ms_.end() ? 0 : first->second;
+      rows.push_back(a);
+      buckets.insert(bucket);
+    }
+  }
+  // The next summary says it again.
+  Fenced(buckets, [&](sql::Transaction& tx) {
+    return store::SaveActivity(tx, rows);
+  }).IgnoreError();
+  WriteFreshness(/*all=*/false);
+}
+
+void Watch::WriteFreshness(bool all) {
+  for (;;) {
+    std::vector<store::Freshness> rows;
+    std::vector<size_t> indices;
+    std::set<uint32_t> buckets;
+    const int64_t wall = parts_.clock->WallMs();
+    const BootTime now = parts_.clock->Boot();
+    {
+      std::lock_guard lock(mutex_);
+      for (size_t i = 0; i < table_.size() && rows.size() < kFreshnessAtOnce; ++i) {
+        const WatchedSite& w = table_.at(i);
+        const int64_t age = w.last_check_wall_ms - w.saved_check_wall_ms;
+        if (w.gone || age <= 0 || (!all && age < parts_.config->FreshnessPeriod().count())) {
+          continue;
+        }
+        const int64_t next = wall + std::chrono::duration_cast<milliseconds>(w.due - now).count();
+        rows.push_back({w.site.site_id, w.site.bucket, w.last_check_wall_ms, next});
+        indices.push_back(i);
+        buckets.insert(w.site.bucket);
+      }
+    }
+    if (rows.empty() || abandoned_ || fenced_out_) return;
+    const absl::Status s =
+        Fenced(buckets, [&](sql::Transaction& tx) { return store::SaveFreshness(tx, rows); });
+    if (!s.ok()) return;  // written with the next ones
+    std::lock_guard lock(mutex_);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      table_.at(indices[i]).saved_check_wall_ms = rows[i].last_checked_at_ms;
+    }
+  }
+}
+
+// One bucket at a time, so that all have been read once in RefreshPeriod.
+void Watch::RefreshNextBucket() {
+  const BootTime now = parts_.clock->Boot();
+  while (now >= next_refresh_ && !abandoned_ && !fenced_out_) {
+    next_refresh_ =
+        next_refresh_ + std::chrono::nanoseconds(parts_.config->RefreshPeriod()) / range_.size();
+    if (now - next_refresh_ > std::chrono::seconds(5)) next_refresh_ = now;  // after a pause
+    const uint32_t bucket = refresh_bucket_;
+    refresh_bucket_ = bucket == range_.max ? range_.min : bucket + 1;
+    std::vector<store::Site> sites;
+    std::vector<store::CheckConfig> configs;
+    const absl::Status s = parts_.db->Read(now + kWriteLimit, [&](sql::Transaction& tx) {
+      return ReadBucket(tx, bucket, &sites, &configs);
+    });
+    if (!s.ok()) {
+      LogWarning(absl::StrCat("bucket ", bucket, " was not read again: ", s.message()));
+      return;
+    }
+    ApplyRefresh(bucket, sites, configs);
+  }
+}
+
+void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
+                         const std::vector<store::CheckConfig>& configs) {
+  std::vector<store::Target> changed;
+  std::vector<uint64_t> removed;
+  {
+    std::lock_guard lock(mutex_);
+    std::unordered_set<uint64_t> seen;
+    const BootTime now = parts_.clock->Boot();
+    for (const store::Site& site : sites) {
+      seen.insert(site.site_id);
+      auto index = table_.Find(site.site_id);
+      const auto mode = ModeOf(configs, site.site_id);
+      const bool known = index.has_value() && !table_.at(*index).gone;
+      if (known) table_.at(*index).mode = mode.value_or(probe::Mode{});
+      if (known && table_.at(*index).config_hash == store::ConfigHash(site)) continue;
+      // A bucket number that changed within the range is a removal there and an addition here.
+      if (index.has_value() && table_.at(*index).site.bucket != bucket) continue;
+      const bool running = index.has_value() && table_.at(*index).running;
+      const size_t put = table_.Put(site, mode);
+      if (!running) table_.ScheduleFirst(put, now);
+      changed.push_back(store::TargetOf(site));
+    }
+    auto indices = table_.buckets().find(bucket);
+    if (indices != table_.buckets().end()) {
+      for (size_t index : indices->second) {
+        WatchedSite& w = table_.at(index);
+        if (w.gone || w.deciding || seen.count(w.site.site_id) > 0) continue;
+        table_.MarkGone(index);
+        removed.push_back(w.site.site_id);
+        if (!w.event.has_value()) continue;
+        IncidentOp op;
+        op.kind = IncidentOp::Kind::kRemove;
+        op.index = index;
+        op.site = w.site;
+        op.seen = w.event;
+        w.deciding = true;
+        pending_.push_back(std::move(op));
+      }
+    }
+  }
+  if (changed.empty() && removed.empty()) return;
+  LogInfo(absl::StrCat("bucket ", bucket, ": ", changed.size(), " sites added or changed, ",
+                       removed.size(), " removed"));
+  Fenced({bucket}, [&](sql::Transaction& tx) -> absl::Status {
+    if (auto s = store::DeleteTargets(tx, removed); !s.ok()) return s;
+    return store::UpsertTargets(tx, changed, parts_.clock->WallMs());
+  }).IgnoreError();  // the targets are a copy; seed and the next change write them again
+}
+
+}  // namespace jetmon::monitor
