@@ -41,7 +41,9 @@ absl::Status IdempotencyClaim::Complete(sql::Transaction& tx, std::string_view k
       store::CompleteIdempotent(tx, key_id_, idempotency_key_, attempt_, kind, resource_id);
   if (!done.ok()) return done.status();
   if (*done) return absl::OkStatus();
-  return InProgress(std::chrono::seconds(1));
+  // Not in_progress: its code, Aborted, would have the transaction run again and again.
+  return Error(v1::IDEMPOTENCY_CONFLICT,
+               "another request took this idempotency key over; ask again what became of it");
 }
 
 absl::Status IdempotencyClaim::Release(BootTime deadline) {

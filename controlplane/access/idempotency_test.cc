@@ -95,7 +95,7 @@ TEST_F(IdempotencyTest, RunningIsTakenOverAfterTheLease) {
   ASSERT_TRUE(second.ok()) << second.status();
   ASSERT_NE(second->claim, nullptr);
   // The first was only slow: its mutation must not commit, nor may its end free the key.
-  EXPECT_FALSE(Complete(*first->claim).ok());
+  EXPECT_EQ(ReasonOf(Complete(*first->claim)), v1::IDEMPOTENCY_CONFLICT);
   ASSERT_TRUE(first->claim->Release(Soon()).ok());
   EXPECT_EQ(ReasonOf(Begin(idempotency_).status()), v1::IDEMPOTENCY_IN_PROGRESS);
   EXPECT_TRUE(Complete(*second->claim).ok());
