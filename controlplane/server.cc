@@ -13,12 +13,14 @@
 #include "controlplane/api/identity.h"
 #include "controlplane/gateway/gateway.h"
 #include "controlplane/gateway/http_server.h"
+#include "controlplane/housekeeping.h"
 #include "controlplane/rpc/chain.h"
 #include "controlplane/rpc/dispatcher.h"
 #include "controlplane/rpc/grpc_server.h"
 #include "controlplane/rpc/registry.h"
 #include "controlplane/rpc/statistics.h"
 #include "daemon/log.h"
+#include "store/ids.h"
 #include "store/schema.h"
 
 namespace jetmon::controlplane {
@@ -61,6 +63,8 @@ class RunningServer final : public Server {
     auto http = gateway::HttpServer::Start(config_.http_listen, gateway_, limits);
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
+    housekeeping_ = std::make_unique<Housekeeping>(
+        *db_, Housekeeping::Process{instance_, config_.server_host, daemon::Version()});
     LogInfo(absl::StrCat("gRPC on ", config_.grpc_listen, ", REST on ", config_.http_listen,
                          ", database ", std::string(db_->dialect().name())));
     return absl::OkStatus();
@@ -75,6 +79,7 @@ class RunningServer final : public Server {
     dispatcher_.Stop();
     http_.reset();
     grpc_.reset();
+    housekeeping_.reset();
   }
 
   int grpc_port() const override { return grpc_->port(); }
@@ -86,6 +91,8 @@ class RunningServer final : public Server {
   }
 
   const Config config_;
+  // This process among all that ever ran.
+  const std::string instance_ = store::RandomHex(16);
   Clock& clock_ = SystemClock();
   const std::unique_ptr<sql::Database> db_;
   access::Authenticator authenticator_;
@@ -99,6 +106,7 @@ class RunningServer final : public Server {
   gateway::Gateway gateway_;
   std::unique_ptr<rpc::GrpcServer> grpc_;
   std::unique_ptr<gateway::HttpServer> http_;
+  std::unique_ptr<Housekeeping> housekeeping_;
 };
 
 }  // namespace
