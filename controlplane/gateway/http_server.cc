@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -19,6 +18,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "controlplane/gateway/http_exchange.h"
 #include "daemon/log.h"
 
 namespace jetmon::gateway {
@@ -30,24 +30,9 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-constexpr size_t kMostPending = 256 << 10;
-constexpr milliseconds kStall{60'000};
 constexpr size_t kMostDrained = 8 << 20;
 constexpr milliseconds kLongestDrain{2'000};
 constexpr milliseconds kAcceptPause{100};
-
-std::string Head(int status, const HttpHeaders& headers, std::string_view framing, bool close) {
-  const auto reason = http::obsolete_reason(static_cast<http::status>(status));
-  std::string out = absl::StrCat("HTTP/1.1 ", status, " ");
-  out.append(reason.data(), reason.size()).append("\r\n");
-  for (const auto& [name, value] : headers) {
-    out.append(name).append(": ").append(value).append("\r\n");
-  }
-  out.append(framing);
-  if (close) out.append("connection: close\r\n");
-  out.append("\r\n");
-  return out;
-}
 
 // The connection is broken, whatever was being read. (Success is of this category, too.)
 bool IsSystem(const error_code& ec) {
@@ -79,23 +64,24 @@ const std::string* HttpRequest::Find(std::string_view name) const {
 }
 
 // Everything of asio belongs to the one thread that runs io_, except post().
-class HttpServer::Impl {
+class HttpServer::Impl final : public WireThread {
  public:
   Impl(HttpHandler& handler, Limits limits) : handler_(handler), limits_(limits) {}
-  ~Impl();
+  ~Impl() override;
 
   absl::Status Start(const std::string& listen);
   int port() const { return port_; }
   void Shutdown(milliseconds grace);
 
+  void Post(std::function<void()> task) override { asio::post(io_, std::move(task)); }
+  void ExchangeBegins() override;
+  void ExchangeEnds() override;
+
  private:
   class Connection;
-  class Exchange;
 
   void Accept();
   void Remove(const std::shared_ptr<Connection>& connection);
-  void ExchangeBegins();
-  void ExchangeEnds();
 
   HttpHandler& handler_;
   const Limits limits_;
@@ -117,7 +103,8 @@ class HttpServer::Impl {
 
 // One connection. Its life: read a request, hand it over, wait for the answer, again; kept alive
 // by what is pending on it. All methods on the server's thread.
-class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connection> {
+class HttpServer::Impl::Connection final : public Wire,
+                                           public std::enable_shared_from_this<Connection> {
  public:
   Connection(Impl& server, tcp::socket socket)
       : server_(server), socket_(std::move(socket)), timer_(server.io_), heartbeat_(server.io_) {}
@@ -132,14 +119,11 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
     close_after_ = true;
     if (!busy_) Close();
   }
-  void Close();
-  // The answer to the request under way.
-  void Send(std::string bytes, bool last);
-  void SetHeartbeat(std::string data, milliseconds every);
-  void CloseAfter() { close_after_ = true; }
-  bool must_close() const { return close_after_ || refused_; }
-  asio::io_context& io() { return server_.io_; }
-  Impl& server() { return server_; }
+  void Close() override;
+  void Send(std::string bytes, bool last) override;
+  void SetHeartbeat(std::string data, milliseconds every) override;
+  void CloseAfter() override { close_after_ = true; }
+  bool must_close() const override { return close_after_ || refused_; }
 
  private:
   using Parser = http::request_parser<http::string_body>;
@@ -164,7 +148,7 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
   asio::steady_timer timer_, heartbeat_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
-  std::weak_ptr<Exchange> exchange_;
+  std::weak_ptr<WireExchange> exchange_;
   std::deque<std::string> out_;
   bool writing_ = false;
   bool last_queued_ = false;
@@ -177,107 +161,6 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
   std::array<char, 16384> scratch_;
   std::string heartbeat_data_;
   milliseconds heartbeat_every_{0};
-};
-
-// Thread-safe: what it does goes to the server's thread.
-class HttpServer::Impl::Exchange final : public HttpExchange,
-                                         public std::enable_shared_from_this<Exchange> {
- public:
-  Exchange(std::shared_ptr<Connection> connection, bool head, bool http10)
-      : connection_(std::move(connection)), head_(head), http10_(http10) {
-    connection_->server().ExchangeBegins();
-  }
-  ~Exchange() override {
-    Impl& server = connection_->server();
-    if (!answered_) Post([](Connection& c) { c.Close(); });
-    // The connection may end on the server's thread only.
-    asio::post(server.io_, [c = std::move(connection_)] {});
-    server.ExchangeEnds();
-  }
-
-  void Respond(int status, HttpHeaders headers, std::string body) override {
-    if (answered_.exchange(true)) return;
-    const std::string framing = absl::StrCat("content-length: ", body.size(), "\r\n");
-    Post([status, headers = std::move(headers), framing,
-          body = head_ ? std::string() : std::move(body)](Connection& c) {
-      c.Send(Head(status, headers, framing, c.must_close()) + body, true);
-    });
-  }
-
-  void BeginStream(int status, HttpHeaders headers, std::string heartbeat,
-                   milliseconds heartbeat_every) override {
-    if (answered_.exchange(true)) return;
-    streaming_ = true;
-    // HTTP/1.0 knows no chunks: the connection's end is the stream's.
-    const std::string framing = http10_ ? "" : "transfer-encoding: chunked\r\n";
-    Post([status, headers = std::move(headers), framing, close = http10_,
-          heartbeat = Frame(std::move(heartbeat)), heartbeat_every](Connection& c) {
-      if (close) c.CloseAfter();
-      c.Send(Head(status, headers, framing, c.must_close()), false);
-      c.SetHeartbeat(heartbeat, heartbeat_every);
-    });
-  }
-
-  bool Write(std::string data) override {
-    if (!streaming_ || data.empty()) return !gone();
-    data = Frame(std::move(data));
-    {
-      std::unique_lock lock(mu_);
-      if (!room_.wait_for(lock, kStall, [&] { return gone_ || pending_ < kMostPending; })) {
-        gone_ = true;
-      }
-      if (gone_) return false;
-      pending_ += data.size();
-    }
-    Post([data = std::move(data)](Connection& c) mutable { c.Send(std::move(data), false); });
-    return true;
-  }
-
-  void EndStream() override {
-    if (!streaming_) return;
-    streaming_ = false;
-    Post([end = std::string(http10_ ? "" : "0\r\n\r\n")](Connection& c) { c.Send(end, true); });
-  }
-
-  // On the server's thread.
-  void Sent(size_t bytes) {
-    std::lock_guard lock(mu_);
-    pending_ -= std::min(pending_, bytes);
-    room_.notify_all();
-  }
-  void Gone() {
-    {
-      std::lock_guard lock(mu_);
-      gone_ = true;
-      room_.notify_all();
-    }
-    if (on_gone) std::exchange(on_gone, nullptr)();
-  }
-
-  std::function<void()> on_gone;  // the server's thread only
-
- private:
-  bool gone() {
-    std::lock_guard lock(mu_);
-    return gone_;
-  }
-  std::string Frame(std::string data) const {
-    if (http10_ || data.empty()) return data;
-    return absl::StrCat(absl::Hex(data.size()), "\r\n", data, "\r\n");
-  }
-  template <typename F>
-  void Post(F f) {
-    asio::post(connection_->io(), [c = connection_, f = std::move(f)]() mutable { f(*c); });
-  }
-
-  std::shared_ptr<Connection> connection_;
-  const bool head_, http10_;
-  std::atomic<bool> answered_{false};
-  std::atomic<bool> streaming_{false};
-  std::mutex mu_;
-  std::condition_variable room_;
-  size_t pending_ = 0;
-  bool gone_ = false;
 };
 
 void HttpServer::Impl::Connection::Arm(milliseconds d) {
@@ -362,8 +245,8 @@ void HttpServer::Impl::Connection::HandOver(bool too_large) {
   if (!too_large) request.body = std::move(message.body());
   refused_ = refused_ || too_large;
   close_after_ = close_after_ || !message.keep_alive();
-  auto exchange = std::make_shared<Exchange>(shared_from_this(), request.method == "HEAD",
-                                             message.version() < 11);
+  auto exchange = std::make_shared<WireExchange>(server_, shared_from_this(),
+                                                 request.method == "HEAD", message.version() < 11);
   parser_.reset();
   busy_ = true;
   last_queued_ = false;
@@ -377,8 +260,8 @@ void HttpServer::Impl::Connection::RefuseRequest(int status, const char* text) {
   refused_ = true;
   busy_ = true;
   const std::string body(text);
-  Send(Head(status, {{"content-type", "text/plain; charset=utf-8"}},
-            absl::StrCat("content-length: ", body.size(), "\r\n"), true) +
+  Send(HttpHead(status, {{"content-type", "text/plain; charset=utf-8"}},
+                absl::StrCat("content-length: ", body.size(), "\r\n"), true) +
            body,
        true);
 }
