@@ -45,6 +45,7 @@ absl::StatusOr<tcp::endpoint> ParseListen(const std::string& listen) {
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   }
+  if (host == "localhost") host = "127.0.0.1";
   uint32_t port = 0;
   error_code ec;
   const auto address = asio::ip::make_address(host, ec);
