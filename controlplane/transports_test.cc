@@ -1,6 +1,7 @@
 // One small registry behind both transports, driven by a gRPC client and by libcurl: what a call
 // passes must not depend on how it came.
 #include <curl/curl.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <latch>
@@ -343,6 +344,55 @@ TEST_F(TransportsTest, Metrics) {
   EXPECT_NE(
       metrics.body.find("jetmon_calls_total{method=\"IdentityService/GetMe\",outcome=\"ok\"} 1\n"),
       std::string::npos);
+}
+
+// One message to a method that we have no stub for, and the first one back.
+std::string AskRaw(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
+                   const std::string& bytes) {
+  grpc::GenericStub stub(channel);
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareCall(&context, method, &queue);
+  const auto wait = [&] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  const grpc::Slice slice(bytes);
+  grpc::ByteBuffer answer;
+  call->StartCall(nullptr);
+  EXPECT_TRUE(wait());
+  call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+  EXPECT_TRUE(wait());
+  call->Read(&answer, nullptr);
+  EXPECT_TRUE(wait());
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(answer.Dump(&slices).ok());
+  std::string text;
+  for (const auto& part : slices) {
+    text.append(reinterpret_cast<const char*>(part.begin()), part.size());
+  }
+  context.TryCancel();
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  wait();
+  queue.Shutdown();
+  while (wait()) {
+  }
+  return text;
+}
+
+TEST_F(TransportsTest, HealthAndReflection) {
+  // HealthCheckResponse{status: SERVING}.
+  EXPECT_EQ(AskRaw(channel_, "/grpc.health.v1.Health/Check", ""), "\x08\x01");
+  // ServerReflectionRequest{list_services: "*"}.
+  const std::string services = AskRaw(
+      channel_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*");
+  for (const char* name :
+       {"jetmon.v1.RolloutService", "jetmon.v1.DiscoveryService", "jetmon.v1.FleetService",
+        "jetmon.v1.SiteService", "jetmon.v1.IdentityService", "grpc.health.v1.Health"}) {
+    EXPECT_NE(services.find(name), std::string::npos) << name;
+  }
 }
 
 TEST_F(TransportsTest, ThePortIsTaken) {
