@@ -72,22 +72,11 @@ class TheConfirmer final : public Confirmer {
 }  // namespace
 
 absl::StatusOr<std::vector<confirm::Vantage>> ReadVantages(sql::Transaction& tx) {
-  auto rows = store::TrustedVantages(tx);
+  auto rows = store::AskableVantages(tx);
   if (!rows.ok()) return rows.status();
   std::vector<confirm::Vantage> vantages;
-  for (const store::Vantage& v : *rows) {
-    confirm::Vantage asked;
-    asked.vantage_id = v.vantage_id;
-    asked.token_hash = v.token_hash;
-    if (!v.endpoint.empty()) {
-      asked.endpoints.push_back(v.endpoint);
-    } else {
-      auto agents = store::AgentsOfVantage(tx, v.vantage_id);
-      if (!agents.ok()) return agents.status();
-      for (const store::Agent& a : *agents) asked.endpoints.push_back(a.endpoint);
-    }
-    // A vantage without an agent stays in the set: it abstains, and counts among the enabled.
-    vantages.push_back(std::move(asked));
+  for (const store::AskableVantage& a : *rows) {
+    vantages.push_back({a.vantage.vantage_id, a.vantage.token_hash, a.endpoints});
   }
   return vantages;
 }

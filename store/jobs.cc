@@ -175,6 +175,14 @@ absl::StatusOr<bool> FinishJob(sql::Transaction& tx, const JobLease& lease, std:
       {state, sql::Value::Blob(result), error, now_ms, lease.job_id, lease.owner, lease.attempt});
 }
 
+absl::StatusOr<bool> YieldJob(sql::Transaction& tx, const JobLease& lease) {
+  return tx.ExecuteOne(
+      std::string("UPDATE jetmon_rollout_jobs SET seq = seq + 1, state = 'queued', lease_owner = "
+                  "''") +
+          kOwned,
+      {lease.job_id, lease.owner, lease.attempt});
+}
+
 absl::StatusOr<bool> RequestCancel(sql::Transaction& tx, std::string_view job_id, int64_t now_ms) {
   return tx.ExecuteOne(
       "UPDATE jetmon_rollout_jobs SET cancel_requested = 1, seq = seq + 1, finished_at_ms = CASE "

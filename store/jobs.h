@@ -82,6 +82,8 @@ absl::StatusOr<bool> SaveJobProgress(sql::Transaction& tx, const JobLease& lease
 // running -> a finished state, same condition.
 absl::StatusOr<bool> FinishJob(sql::Transaction& tx, const JobLease& lease, std::string_view state,
                                std::string_view result, std::string_view error, int64_t now_ms);
+// running -> queued, same condition: the worker stops, and anybody may go on from the cursor.
+absl::StatusOr<bool> YieldJob(sql::Transaction& tx, const JobLease& lease);
 // cancel_requested = 1 on an unfinished job (a queued one becomes cancelled at once).
 absl::StatusOr<bool> RequestCancel(sql::Transaction& tx, std::string_view job_id, int64_t now_ms);
 // Unfinished jobs of a run.

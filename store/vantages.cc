@@ -94,6 +94,25 @@ absl::StatusOr<std::vector<Vantage>> TrustedVantages(sql::Transaction& tx) {
                 VantageOf);
 }
 
+absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx) {
+  auto vantages = TrustedVantages(tx);
+  if (!vantages.ok()) return vantages.status();
+  std::vector<AskableVantage> askable;
+  for (Vantage& v : *vantages) {
+    AskableVantage a;
+    a.vantage = std::move(v);
+    if (!a.vantage.endpoint.empty()) {
+      a.endpoints.push_back(a.vantage.endpoint);
+    } else {
+      auto agents = AgentsOfVantage(tx, a.vantage.vantage_id);
+      if (!agents.ok()) return agents.status();
+      for (const Agent& agent : *agents) a.endpoints.push_back(agent.endpoint);
+    }
+    askable.push_back(std::move(a));
+  }
+  return askable;
+}
+
 absl::StatusOr<bool> InsertVantage(sql::Transaction& tx, const Vantage& v) {
   return tx.ExecuteOne(
       std::string(tx.dialect().InsertIgnore()) + " jetmon_veriflier_vantages (" + kVantageColumns +

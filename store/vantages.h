@@ -30,6 +30,13 @@ absl::StatusOr<std::optional<Vantage>> GetVantage(sql::Transaction& tx, std::str
 absl::StatusOr<Page<Vantage>> ListVantages(sql::Transaction& tx, const PageRequest& page);
 // All with trust = trusted, by id, at most 1,000. What Monitors and preflight ask.
 absl::StatusOr<std::vector<Vantage>> TrustedVantages(sql::Transaction& tx);
+// A trusted vantage and where it can be asked, the best endpoint first: its own, or those of its
+// agents. A vantage without any still counts among the enabled; it abstains.
+struct AskableVantage {
+  Vantage vantage;
+  std::vector<std::string> endpoints;
+};
+absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx);
 // False: it exists.
 absl::StatusOr<bool> InsertVantage(sql::Transaction& tx, const Vantage& v);
 // All fields by id where the revision is v.revision; stores revision + 1. False: changed meanwhile.

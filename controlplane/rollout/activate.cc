@@ -1,0 +1,91 @@
+#include "absl/strings/str_cat.h"
+#include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/range_jobs.h"
+#include "controlplane/rollout/seed.h"
+#include "store/locks.h"
+#include "store/sessions.h"
+
+namespace jetmon::rollout {
+namespace {
+
+namespace rs = store::range_state;
+
+absl::StatusOr<store::RangeLock> LockOf(JobRun& run) {
+  std::optional<store::RangeLock> lock;
+  const absl::Status s = run.Write([&](sql::Transaction& tx) {
+    auto row = store::GetRangeLock(tx, run.job.epoch);
+    if (row.ok()) lock = *row;
+    return row.status();
+  });
+  if (!s.ok()) return s;
+  if (!lock.has_value()) return absl::InternalError("the job's range lock is gone");
+  return *lock;
+}
+
+absl::Status Complete(JobRun& run, const store::RangeLock& lock) {
+  v1::OperationResponse answer =
+      Head(run.job.operation, run.job.run_id, run.job.range, lock.owner_host);
+  v1::ActivateResult* result = answer.mutable_activate();
+  result->set_epoch(lock.epoch);
+  result->set_range_state(lock.state);
+  result->set_owner_instance(lock.owner_instance);
+  SetTime(result->mutable_granted_at(), lock.granted_at_ms);
+  SetTime(result->mutable_acknowledged_at(), lock.acknowledged_at_ms);
+  answer.set_status("ok");
+  answer.set_summary(absl::StrCat(lock.owner_host, " acknowledged buckets ", lock.range.ToString(),
+                                  " ", lock.acknowledged_at_ms - lock.granted_at_ms,
+                                  " ms after the grant, epoch ", lock.epoch));
+  answer.set_next_action("look at bucket-coverage, activity-check, projection-drift");
+  return run.Finish(store::job_state::kCompleted, answer.SerializeAsString(), "",
+                    [&](sql::Transaction& tx) {
+                      return run.Record(tx, store::checkpoint::kActivated, lock.owner_host);
+                    });
+}
+
+absl::Status Prepare(JobRun& run, const store::RangeLock& lock) {
+  v1::SeedResult counts;
+  std::string conflict;
+  if (auto s = SeedPass(run, lock.epoch, /*save=*/false, &counts, &conflict); !s.ok()) return s;
+  // A conflict, or one lost race: the loop reads the lock again and sees what it is now.
+  if (run.stopping() || !conflict.empty()) return absl::OkStatus();
+  return run.Write([&](sql::Transaction& tx) {
+    return store::BeginActivating(tx, lock.epoch, run.parts.clock->WallMs()).status();
+  });
+}
+
+}  // namespace
+
+absl::Status ExecuteActivate(JobRun& run) {
+  std::optional<BootTime> waiting_since;
+  while (!run.stopping()) {
+    auto lock = LockOf(run);
+    if (!lock.ok()) return lock.status();
+    if (lock->state == rs::kActive) return Complete(run, *lock);
+    if (lock->state == rs::kPreparing) {
+      if (auto s = Prepare(run, *lock); !s.ok()) return s;
+      continue;
+    }
+    if (lock->state != rs::kActivating) {
+      const std::string why =
+          lock->gave_up ? absl::StrCat(lock->owner_host, " did not acknowledge within ",
+                                       run.options.times.acknowledge_within.count() / 1000,
+                                       " s; the range goes back to v1, see its release job")
+                        : absl::StrCat("the range was released before it was acknowledged (now ",
+                                       lock->state, ")");
+      return run.Finish(store::job_state::kFailed, "", why);
+    }
+    const BootTime now = run.parts.clock->Boot();
+    if (!waiting_since.has_value()) waiting_since = now;
+    if (now - *waiting_since >= run.options.times.acknowledge_within) {
+      auto s = run.Write([&](sql::Transaction& tx) {
+        return store::GiveUpActivation(tx, lock->epoch, run.parts.clock->WallMs()).status();
+      });
+      if (!s.ok()) return s;
+      continue;
+    }
+    run.Pause(run.options.times.look);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace jetmon::rollout

@@ -1,0 +1,289 @@
+#include "controlplane/rollout/job_runner.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "controlplane/error/error.h"
+#include "controlplane/rollout/plan.h"
+#include "daemon/log.h"
+#include "store/ids.h"
+#include "store/locks.h"
+#include "store/sessions.h"
+
+namespace jetmon::rollout {
+namespace {
+
+constexpr int kWorkers = 4;
+constexpr std::chrono::milliseconds kTurn{250};
+constexpr std::chrono::seconds kWriteLimit{10};
+constexpr int kMostTries = 1000;
+
+absl::Status NotOurs() { return absl::CancelledError("the job is another worker's"); }
+
+}  // namespace
+
+absl::Status JobRun::Write(const sql::Body& body) {
+  return parts.db->Write(parts.clock->Boot() + kWriteLimit, [&](sql::Transaction& tx) {
+    auto ours = store::BumpJob(tx, lease);
+    if (!ours.ok()) return ours.status();
+    if (!*ours) return NotOurs();
+    return body(tx);
+  });
+}
+
+absl::Status JobRun::Finish(std::string_view state, const std::string& result,
+                            const std::string& error, const sql::Body& also) {
+  return parts.db->Write(parts.clock->Boot() + kWriteLimit,
+                         [&](sql::Transaction& tx) -> absl::Status {
+                           const int64_t now = parts.clock->WallMs();
+                           auto ours = store::FinishJob(tx, lease, state, result, error, now);
+                           if (!ours.ok()) return ours.status();
+                           if (!*ours) return NotOurs();
+                           if (also) {
+                             if (auto s = also(tx); !s.ok()) return s;
+                           }
+                           return store::TouchSession(tx, job.run_id, now);
+                         });
+}
+
+absl::Status JobRun::Record(sql::Transaction& tx, std::string_view kind,
+                            const std::string& owner_host) {
+  store::Checkpoint c;
+  c.run_id = job.run_id;
+  c.kind = std::string(kind);
+  c.range = job.range;
+  c.owner_host = owner_host;
+  c.job_id = job.job_id;
+  c.started_ordinal = job.started_ordinal;
+  c.key_id = job.key_id;
+  c.consumer = job.consumer;
+  c.created_at_ms = parts.clock->WallMs();
+  return store::InsertCheckpoint(tx, std::move(c)).status();
+}
+
+bool JobRun::Pause(std::chrono::milliseconds d) {
+  const BootTime until = parts.clock->Boot() + d;
+  while (!stopping() && parts.clock->Boot() < until) {
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(20),
+                                                                   until - parts.clock->Boot()));
+  }
+  return !stopping();
+}
+
+JobRunner::JobRunner(const Parts& parts, const Options& options, const Observer& observer,
+                     std::map<std::string, Executor> executors)
+    : parts_(parts),
+      options_(options),
+      observer_(observer),
+      executors_(std::move(executors)),
+      stopping_query_([this] { return IsStopping(); }) {}
+
+JobRunner::~JobRunner() { Stop(); }
+
+bool JobRunner::IsStopping() const {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+void JobRunner::Run() {
+  for (int i = 0; i < kWorkers; ++i) threads_.emplace_back([this] { Worker(); });
+  threads_.emplace_back([this] { SweepLoop(); });
+}
+
+void JobRunner::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& t : threads_) t.join();
+  threads_.clear();
+}
+
+void JobRunner::Wake() {
+  {
+    std::lock_guard lock(mutex_);
+    ++wakes_;
+  }
+  wake_.notify_all();
+}
+
+std::optional<store::JobLease> JobRunner::ClaimOne(store::Job* claimed) {
+  std::vector<store::Job> jobs;
+  absl::Status s = parts_.db->Read([&](sql::Transaction& tx) {
+    auto rows = store::ListUnfinishedJobs(tx);
+    if (rows.ok()) jobs = std::move(*rows);
+    return rows.status();
+  });
+  if (!s.ok()) return std::nullopt;
+  for (const store::Job& job : jobs) {
+    {
+      std::lock_guard lock(mutex_);
+      if (running_.count(job.job_id) > 0) continue;
+    }
+    const bool queued = job.state == store::job_state::kQueued;
+    const auto sight = observer_.JobWorker(job.job_id);
+    if (!queued && !observer_.Dead(sight)) continue;
+    std::optional<store::JobLease> lease;
+    s = parts_.db->Write([&](sql::Transaction& tx) {
+      auto won =
+          queued ? store::ClaimQueuedJob(tx, job.job_id, options_.instance, parts_.clock->WallMs())
+                 : store::TakeOverJob(tx, job.job_id, sight->seq, options_.instance);
+      if (won.ok()) lease = *won;
+      return won.status();
+    });
+    if (!s.ok() || !lease.has_value()) continue;
+    s = parts_.db->Read([&](sql::Transaction& tx) {
+      auto row = store::GetJob(tx, job.job_id);
+      if (row.ok() && row->has_value()) *claimed = **row;
+      return row.status();
+    });
+    if (!s.ok()) continue;  // somebody takes it over when its seq stays still
+    if (!queued) LogInfo(absl::StrCat(job.job_id, ": taken over from a dead worker"));
+    return lease;
+  }
+  return std::nullopt;
+}
+
+void JobRunner::Worker() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      if (stopping_) return;
+    }
+    store::Job job;
+    auto lease = ClaimOne(&job);
+    if (!lease.has_value()) {
+      std::unique_lock lock(mutex_);
+      const uint64_t seen = wakes_;
+      wake_.wait_for(lock, kTurn, [&] { return stopping_ || wakes_ != seen; });
+      continue;
+    }
+    {
+      std::lock_guard lock(mutex_);
+      running_.insert(job.job_id);
+    }
+    Execute(job, *lease);
+    {
+      std::lock_guard lock(mutex_);
+      running_.erase(job.job_id);
+    }
+    Wake();
+  }
+}
+
+void JobRunner::Execute(const store::Job& job, const store::JobLease& lease) {
+  LogInfo(absl::StrCat(job.job_id, ": ", job.operation, " of buckets ", job.range.ToString(),
+                       ", attempt ", lease.attempt));
+  JobRun run(parts_, options_, observer_, job, lease, stopping_query_);
+  auto executor = executors_.find(job.operation);
+  absl::Status s = executor == executors_.end()
+                       ? absl::UnimplementedError("this build can't run " + job.operation)
+                       : absl::OkStatus();
+  for (int tries = 0; s.ok() && tries < kMostTries; ++tries) {
+    // Each try goes on from what the row says.
+    s = parts_.db->Read([&](sql::Transaction& tx) {
+      auto row = store::GetJob(tx, job.job_id);
+      if (row.ok() && row->has_value()) run.job = **row;
+      return row.status();
+    });
+    if (s.ok()) s = executor->second(run);
+    if (!absl::IsUnavailable(s)) break;
+    LogWarning(absl::StrCat(job.job_id, ": ", s.message(), "; trying again"));
+    if (!run.Pause(std::chrono::seconds(1))) break;
+    s = absl::OkStatus();
+  }
+  if (absl::IsCancelled(s)) {
+    LogWarning(absl::StrCat(job.job_id, ": left: ", s.message()));
+    return;
+  }
+  if (IsStopping()) {
+    s = parts_.db->Write([&](sql::Transaction& tx) { return store::YieldJob(tx, lease).status(); });
+    if (!s.ok()) LogWarning(absl::StrCat(job.job_id, ": not given back: ", s.message()));
+    return;
+  }
+  if (s.ok()) return;
+  LogError(absl::StrCat(job.job_id, " failed: ", s.message()));
+  s = run.Finish(store::job_state::kFailed, "", std::string(s.message()));
+  if (!s.ok()) LogError(absl::StrCat(job.job_id, ": the failure was not recorded: ", s.message()));
+}
+
+void JobRunner::SweepLoop() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; });
+      if (stopping_) return;
+    }
+    if (const absl::Status s = Sweep(); !s.ok()) {
+      LogWarning(absl::StrCat("the sweep failed: ", s.message()));
+    }
+  }
+}
+
+absl::Status JobRunner::Sweep() {
+  namespace rs = store::range_state;
+  bool queued = false;
+  absl::Status s = parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
+    queued = false;
+    auto locks = store::ListHeldRanges(tx);
+    if (!locks.ok()) return locks.status();
+    const bool all_active = std::all_of(locks->begin(), locks->end(),
+                                        [](const auto& l) { return l.state == rs::kActive; });
+    if (all_active) return absl::OkStatus();
+    auto jobs = store::ListUnfinishedJobs(tx);
+    if (!jobs.ok()) return jobs.status();
+    for (const store::RangeLock& l : *locks) {
+      const bool releasing = l.state == rs::kDraining || l.state == rs::kRevoked;
+      if (l.state == rs::kActive) continue;
+      const std::string operation =
+          OperationName(releasing ? Operation::kRelease : Operation::kActivate);
+      const bool has_job = std::any_of(jobs->begin(), jobs->end(), [&](const store::Job& j) {
+        return j.epoch == l.epoch && j.operation == operation;
+      });
+      if (has_job) continue;
+      store::Job job;
+      job.created_at_ms = parts_.clock->WallMs();
+      job.job_id = "rjob_" + store::NewUlid(job.created_at_ms);
+      job.operation = operation;
+      job.run_id = l.run_id;
+      job.range = l.range;
+      job.owner_host = l.owner_host;
+      job.epoch = l.epoch;
+      job.state = store::job_state::kQueued;
+      job.consumer = "sweep";
+      if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) return inserted;
+      LogInfo(absl::StrCat(job.job_id, ": the sweep goes on with epoch ", l.epoch, ", ", l.state));
+      queued = true;
+    }
+    return absl::OkStatus();
+  });
+  if (queued) Wake();
+  return s;
+}
+
+absl::StatusOr<store::Job> JobRunner::WaitForChange(const std::string& job_id, uint64_t seq,
+                                                    std::chrono::milliseconds limit,
+                                                    const std::function<bool()>& cancelled) {
+  const BootTime until = parts_.clock->Boot() + limit;
+  for (;;) {
+    std::optional<store::Job> job;
+    absl::Status s = parts_.db->Read([&](sql::Transaction& tx) {
+      auto row = store::GetJob(tx, job_id);
+      if (row.ok()) job = *row;
+      return row.status();
+    });
+    if (!s.ok()) return s;
+    if (!job.has_value()) return Error(v1::JOB_NOT_FOUND, "there is no such job");
+    const bool over = store::IsFinished(job->state) || (seq != 0 && job->seq != seq) ||
+                      parts_.clock->Boot() >= until || (cancelled && cancelled());
+    if (over) return *job;
+    std::unique_lock lock(mutex_);
+    if (stopping_) return *job;
+    const uint64_t seen = wakes_;
+    wake_.wait_for(lock, std::chrono::milliseconds(100),
+                   [&] { return stopping_ || wakes_ != seen; });
+  }
+}
+
+}  // namespace jetmon::rollout

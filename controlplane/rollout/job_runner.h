@@ -1,0 +1,102 @@
+#ifndef JETMON_CONTROLPLANE_ROLLOUT_JOB_RUNNER_H_
+#define JETMON_CONTROLPLANE_ROLLOUT_JOB_RUNNER_H_
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "clock/clock.h"
+#include "controlplane/rollout/observer.h"
+#include "controlplane/rollout/options.h"
+#include "store/jobs.h"
+#include "store/sql/database.h"
+
+namespace jetmon::rollout {
+
+// A job in the hands of a worker of this process.
+class JobRun {
+ public:
+  JobRun(const Parts& parts, const Options& options, const Observer& observer, store::Job job,
+         store::JobLease lease, const std::function<bool()>& stopping)
+      : parts(parts),
+        options(options),
+        observer(observer),
+        job(std::move(job)),
+        lease(std::move(lease)),
+        stopping_(stopping) {}
+
+  const Parts& parts;
+  const Options& options;
+  const Observer& observer;
+  store::Job job;
+  const store::JobLease lease;
+
+  // This process stops: the job is left to others as it is.
+  bool stopping() const { return stopping_(); }
+  // Runs one transaction that begins by bumping the job: Aborted-free; Cancelled when the job is
+  // not this worker's any more (nothing was written, stop at once).
+  absl::Status Write(const sql::Body& body);
+  // Ends the job with an answer, in one transaction with `also` (may be empty). Bumps the run.
+  absl::Status Finish(std::string_view state, const std::string& result, const std::string& error,
+                      const sql::Body& also = {});
+  // Records what the job has shown, within Finish's transaction.
+  absl::Status Record(sql::Transaction& tx, std::string_view kind, const std::string& owner_host);
+  // Waits for `d` or until this process stops (false), and shows that the worker lives.
+  bool Pause(std::chrono::milliseconds d);
+
+ private:
+  const std::function<bool()>& stopping_;
+};
+
+// What an operation does. OK: the job was finished, or left to others. An error fails the job,
+// but for Unavailable (the database is away: tried again) and Cancelled (not ours any more).
+using Executor = std::function<absl::Status(JobRun&)>;
+
+// Takes up queued jobs, and those whose worker is dead, and runs them on a few threads. Also
+// sweeps: every held range that is on its way has a live job. Thread-safe.
+class JobRunner {
+ public:
+  JobRunner(const Parts& parts, const Options& options, const Observer& observer,
+            std::map<std::string, Executor> executors);
+  ~JobRunner();
+  void Run();
+  // Ends the threads; jobs under way are given back to the queue.
+  void Stop();
+  // A job was queued, or something that a job waits for happened.
+  void Wake();
+  // Waits until the job ended or changed from `seq`, at most `limit`; the row as it is then.
+  absl::StatusOr<store::Job> WaitForChange(const std::string& job_id, uint64_t seq,
+                                           std::chrono::milliseconds limit,
+                                           const std::function<bool()>& cancelled);
+  // One turn of the sweep; for tests.
+  absl::Status Sweep();
+
+ private:
+  void Worker();
+  void SweepLoop();
+  std::optional<store::JobLease> ClaimOne(store::Job* job);
+  void Execute(const store::Job& job, const store::JobLease& lease);
+  bool IsStopping() const;
+
+  const Parts parts_;
+  const Options& options_;
+  const Observer& observer_;
+  const std::map<std::string, Executor> executors_;
+  const std::function<bool()> stopping_query_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;  // guarded by mutex_, as all below
+  uint64_t wakes_ = 0;
+  std::set<std::string> running_;  // here
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace jetmon::rollout
+
+#endif  // JETMON_CONTROLPLANE_ROLLOUT_JOB_RUNNER_H_

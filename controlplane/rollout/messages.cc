@@ -1,0 +1,119 @@
+#include "controlplane/rollout/messages.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace jetmon::rollout {
+
+void SetTime(google::protobuf::Timestamp* t, int64_t ms) {
+  t->set_seconds(ms / 1000);
+  t->set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
+}
+
+v1::Session SessionMessage(const store::Session& s) {
+  v1::Session m;
+  m.set_run_id(s.run_id);
+  m.set_bucket_min(s.range.min);
+  m.set_bucket_max(s.range.max);
+  m.set_owner_host(s.owner_host);
+  m.set_change_ref(s.change_ref);
+  // What was stored was printed by the same library; an unreadable value reads as none.
+  if (!google::protobuf::util::JsonStringToMessage(s.metadata_json, m.mutable_metadata()).ok()) {
+    m.clear_metadata();
+  }
+  m.set_state(s.state);
+  m.set_sequence(s.sequence);
+  m.set_consumer(s.consumer);
+  m.set_close_reason(s.close_reason);
+  SetTime(m.mutable_created_at(), s.created_at_ms);
+  SetTime(m.mutable_updated_at(), s.updated_at_ms);
+  if (s.closed_at_ms != 0) SetTime(m.mutable_closed_at(), s.closed_at_ms);
+  return m;
+}
+
+v1::Checkpoint CheckpointMessage(const store::Checkpoint& c) {
+  v1::Checkpoint m;
+  m.set_ordinal(c.ordinal);
+  m.set_run_id(c.run_id);
+  m.set_kind(c.kind);
+  m.set_note(c.note);
+  m.set_bucket_min(c.range.min);
+  m.set_bucket_max(c.range.max);
+  m.set_owner_host(c.owner_host);
+  m.set_job_id(c.job_id);
+  m.set_consumer(c.consumer);
+  SetTime(m.mutable_created_at(), c.created_at_ms);
+  return m;
+}
+
+v1::Job JobMessage(const store::Job& j) {
+  v1::Job m;
+  m.set_job_id(j.job_id);
+  m.set_operation(j.operation);
+  m.set_run_id(j.run_id);
+  m.set_bucket_min(j.range.min);
+  m.set_bucket_max(j.range.max);
+  m.set_owner_host(j.owner_host);
+  m.set_state(j.state);
+  m.set_done(j.done);
+  m.set_total(j.total);
+  m.set_cursor(j.cursor);
+  m.set_attempt(j.attempt);
+  m.set_error(j.error);
+  m.set_epoch(j.epoch);
+  m.set_cancel_requested(j.cancel_requested);
+  SetTime(m.mutable_created_at(), j.created_at_ms);
+  if (j.started_at_ms != 0) SetTime(m.mutable_started_at(), j.started_at_ms);
+  if (j.finished_at_ms != 0) SetTime(m.mutable_finished_at(), j.finished_at_ms);
+  return m;
+}
+
+v1::Finding MakeFinding(std::string code, std::string text, std::string action) {
+  v1::Finding f;
+  f.set_code(std::move(code));
+  f.set_text(std::move(text));
+  f.set_action(std::move(action));
+  return f;
+}
+
+v1::OperationResponse Head(std::string_view operation, std::string_view run_id, store::Range range,
+                           std::string_view owner_host) {
+  v1::OperationResponse r;
+  r.set_operation(std::string(operation));
+  r.set_run_id(std::string(run_id));
+  r.set_bucket_min(range.min);
+  r.set_bucket_max(range.max);
+  r.set_owner_host(std::string(owner_host));
+  return r;
+}
+
+void SetStatusByBlockers(v1::OperationResponse* response) {
+  response->set_status(response->blockers().empty() ? "ok" : "blocked");
+}
+
+v1::OperationResponse JobResponse(const store::Job& j) {
+  v1::OperationResponse r;
+  const bool stored = !j.result.empty() && r.ParseFromString(j.result);
+  if (!stored) r = Head(j.operation, j.run_id, j.range, j.owner_host);
+  *r.mutable_job() = JobMessage(j);
+  r.set_job_id(j.job_id);
+  r.set_status_url(absl::StrCat("/api/v1/rollout/jobs/", j.job_id));
+  if (!store::IsFinished(j.state)) {
+    r.set_status("running");
+    r.set_summary(absl::StrCat(j.operation, " is ", j.state, ", ", j.done, " of ", j.total));
+  } else if (j.state == store::job_state::kCompleted) {
+    r.set_status("ok");
+  } else {
+    r.set_status("blocked");
+    if (r.blockers().empty()) {
+      *r.add_blockers() =
+          MakeFinding(absl::StrCat("job_", j.state),
+                      j.error.empty() ? absl::StrCat("the job is ", j.state) : j.error,
+                      "read the job, then plan again");
+    }
+  }
+  return r;
+}
+
+}  // namespace jetmon::rollout

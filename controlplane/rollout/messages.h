@@ -1,0 +1,35 @@
+#ifndef JETMON_CONTROLPLANE_ROLLOUT_MESSAGES_H_
+#define JETMON_CONTROLPLANE_ROLLOUT_MESSAGES_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "jetmon/v1/rollout.pb.h"
+#include "store/hosts.h"
+#include "store/jobs.h"
+#include "store/locks.h"
+#include "store/sessions.h"
+
+// Rows of the store as messages of the API.
+namespace jetmon::rollout {
+
+void SetTime(google::protobuf::Timestamp* t, int64_t ms);
+
+v1::Session SessionMessage(const store::Session& s);
+v1::Checkpoint CheckpointMessage(const store::Checkpoint& c);
+v1::Job JobMessage(const store::Job& j);
+v1::Finding MakeFinding(std::string code, std::string text, std::string action);
+
+// The answer of an operation by its job: the stored answer once it ended, else running; always with
+// the job itself.
+v1::OperationResponse JobResponse(const store::Job& j);
+
+// An answer's head: operation, run, range, owner.
+v1::OperationResponse Head(std::string_view operation, std::string_view run_id, store::Range range,
+                           std::string_view owner_host);
+// Sets status blocked or ok by whether it has blockers.
+void SetStatusByBlockers(v1::OperationResponse* response);
+
+}  // namespace jetmon::rollout
+
+#endif  // JETMON_CONTROLPLANE_ROLLOUT_MESSAGES_H_

@@ -1,0 +1,146 @@
+#include "controlplane/rollout/observer.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/rollout/test_rollout.h"
+
+namespace jetmon::rollout {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A host with a range that is active, seen by an observer that reads when told to.
+class ObserverTest : public ::testing::Test {
+ protected:
+  ObserverTest() : observer_(rollout_.db(), clock_, Times{}) {
+    monitor_.Poll();
+    lock_ = rollout_.AddGrant({0, 3}, "monitor-a", "a-1", "rol_1", "rjob_1");
+    rollout_.Write([this](sql::Transaction& tx) {
+      return store::BeginActivating(tx, lock_.epoch, 1).status();
+    });
+    monitor_.Poll();  // acknowledges
+  }
+  void ReadAfter(milliseconds d) {
+    clock_.Advance(d);
+    ASSERT_TRUE(observer_.Read().ok());
+  }
+
+  TestRollout rollout_;
+  ManualClock clock_;
+  Observer observer_;
+  FakeMonitor monitor_{rollout_.db(), "monitor-a", "a-1"};
+  store::RangeLock lock_;
+};
+
+TEST_F(ObserverTest, KnowsNothingBeforeItsFirstRead) {
+  EXPECT_FALSE(observer_.Lease(lock_.epoch).has_value());
+  EXPECT_FALSE(observer_.Dead(observer_.Lease(lock_.epoch)));
+}
+
+TEST_F(ObserverTest, ALeaseIsDeadWhenSeenUnchangedForTheWholeGrace) {
+  ReadAfter(seconds(0));
+  for (int i = 0; i < 29; ++i) ReadAfter(seconds(1));
+  EXPECT_FALSE(observer_.Dead(observer_.Lease(lock_.epoch)));
+  ReadAfter(seconds(1));
+  EXPECT_TRUE(observer_.Dead(observer_.Lease(lock_.epoch)));
+  EXPECT_FALSE(observer_.Lease(lock_.epoch)->seen_to_change);
+}
+
+TEST_F(ObserverTest, ARenewalBeginsTheCountAgain) {
+  ReadAfter(seconds(0));
+  for (int i = 0; i < 29; ++i) ReadAfter(seconds(1));
+  monitor_.Poll();
+  for (int i = 0; i < 29; ++i) ReadAfter(seconds(1));
+  const auto sight = observer_.Lease(lock_.epoch);
+  EXPECT_FALSE(observer_.Dead(sight));
+  EXPECT_TRUE(sight->seen_to_change);
+  ReadAfter(seconds(2));
+  EXPECT_TRUE(observer_.Dead(observer_.Lease(lock_.epoch)));
+}
+
+TEST_F(ObserverTest, TimeThatWasNotReadThroughDoesNotCount) {
+  ReadAfter(seconds(0));
+  clock_.Advance(seconds(60));
+  EXPECT_FALSE(observer_.Dead(observer_.Lease(lock_.epoch)));
+  // After more than 5 s without a good read everything begins again.
+  ReadAfter(seconds(0));
+  EXPECT_EQ(observer_.Lease(lock_.epoch)->unchanged, seconds(0));
+  for (int i = 0; i < 6; ++i) ReadAfter(seconds(5));
+  EXPECT_TRUE(observer_.Dead(observer_.Lease(lock_.epoch)));
+}
+
+TEST_F(ObserverTest, AFailedReadIsNoGoodRead) {
+  ReadAfter(seconds(0));
+  for (int i = 0; i < 20; ++i) ReadAfter(seconds(1));
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx.Execute("ALTER TABLE jetmon_rollout_jobs RENAME TO jobs_gone").status();
+  });
+  for (int i = 0; i < 6; ++i) {
+    clock_.Advance(seconds(1));
+    EXPECT_FALSE(observer_.Read().ok());
+  }
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx.Execute("ALTER TABLE jobs_gone RENAME TO jetmon_rollout_jobs").status();
+  });
+  ReadAfter(seconds(1));
+  EXPECT_EQ(observer_.Lease(lock_.epoch)->unchanged, seconds(0));
+}
+
+// A clock that moves by itself: each look costs time, as a slow database does.
+class SlowReads final : public Clock {
+ public:
+  BootTime Boot() const override { return BootTime{calls_++ * 1'000'000'000}; }
+  int64_t WallMs() const override { return 0; }
+
+ private:
+  mutable std::atomic<int64_t> calls_{1};
+};
+
+TEST_F(ObserverTest, TheTimeOfTheReadItselfIsNotCounted) {
+  SlowReads clock;
+  Observer observer(rollout_.db(), clock, Times{});
+  ASSERT_TRUE(observer.Read().ok());  // took from 1 s to 2 s: it may have seen what was at 2 s
+  ASSERT_TRUE(observer.Read().ok());  // took from 3 s to 4 s: it may have seen what was at 3 s
+  EXPECT_LE(observer.Lease(lock_.epoch)->unchanged, seconds(1));
+}
+
+TEST_F(ObserverTest, SeesProcessesAndJobs) {
+  rollout_.AddJob("rjob_9", "seed", "rol_1", {0, 3});
+  ReadAfter(seconds(0));
+  ASSERT_TRUE(observer_.Process("a-1").has_value());
+  EXPECT_FALSE(observer_.Process("a-1")->seen_to_change);
+  EXPECT_FALSE(observer_.Process("a-2").has_value());
+  monitor_.Poll();
+  rollout_.Claim("rjob_9");
+  ReadAfter(seconds(1));
+  EXPECT_TRUE(observer_.Process("a-1")->seen_to_change);
+  ASSERT_TRUE(observer_.JobWorker("rjob_9").has_value());
+  EXPECT_EQ(observer_.JobWorker("rjob_9")->seq, rollout_.Job("rjob_9").seq);
+  EXPECT_EQ(observer_.JobWorker("rjob_9")->unchanged, seconds(0));
+}
+
+TEST_F(ObserverTest, WaitsUntilAHostIsHeardOf) {
+  ReadAfter(seconds(0));
+  EXPECT_FALSE(observer_.WaitUntilHeard("monitor-a", milliseconds(1)));
+  std::thread reader([this] {
+    monitor_.Poll();
+    ReadAfter(seconds(1));
+  });
+  EXPECT_TRUE(observer_.WaitUntilHeard("monitor-a", seconds(30)));
+  reader.join();
+  EXPECT_FALSE(observer_.WaitUntilHeard("monitor-b", milliseconds(1)));
+}
+
+TEST_F(ObserverTest, ReadsOnAThreadUntilStopped) {
+  Times times;
+  times.observe = milliseconds(1);
+  Observer observer(rollout_.db(), SystemClock(), times);
+  observer.Run();
+  monitor_.Run();
+  EXPECT_TRUE(observer.WaitUntilHeard("monitor-a", seconds(30)));
+  observer.Stop();
+}
+
+}  // namespace
+}  // namespace jetmon::rollout

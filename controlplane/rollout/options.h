@@ -1,0 +1,64 @@
+#ifndef JETMON_CONTROLPLANE_ROLLOUT_OPTIONS_H_
+#define JETMON_CONTROLPLANE_ROLLOUT_OPTIONS_H_
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "clock/clock.h"
+#include "confirm/client.h"
+#include "probe/engine.h"
+#include "store/sql/database.h"
+
+namespace jetmon::rollout {
+
+// Times of the protocol; tests make them shorter.
+struct Times {
+  // A lease or a worker that was seen unchanged for so long is dead.
+  std::chrono::milliseconds grace{30'000};
+  // An activation that is not acknowledged by then is given up.
+  std::chrono::milliseconds acknowledge_within{60'000};
+  // A drain that is not over by then is revoked.
+  std::chrono::milliseconds drain_within{60'000};
+  // How often a job looks at what it waits for.
+  std::chrono::milliseconds look{200};
+  // How often the observer reads.
+  std::chrono::milliseconds observe{1'000};
+  // How long a plan waits for a Monitor to be heard of after this control plane's start.
+  std::chrono::milliseconds hear_within{6'000};
+};
+
+struct Options {
+  uint32_t bucket_total = 512;
+  std::chrono::milliseconds unit{60'000};
+  int peer_offline_limit = 3;
+  std::string server_host;
+  std::string instance;  // of this control plane, random
+  std::string version;
+  probe::Engine::Options engine;  // what smoke probes with
+  Times times;
+};
+
+// Who calls, and how the transaction that commits the call's mutation settles its idempotency
+// record: (transaction, "job" | "session" | "checkpoint", its id). May be empty.
+struct Caller {
+  std::string key_id, consumer;
+  std::function<absl::Status(sql::Transaction&, std::string_view, std::string_view)> on_commit;
+};
+
+// Asks one vantage who it is; calls back once, from any thread.
+using AskStatus = std::function<void(const confirm::Vantage&, std::chrono::milliseconds,
+                                     std::function<void(absl::StatusOr<confirm::Facts>)>)>;
+
+// What the domain runs on; all outlive it.
+struct Parts {
+  const Clock* clock = nullptr;
+  sql::Database* db = nullptr;
+  AskStatus ask_status;
+};
+
+}  // namespace jetmon::rollout
+
+#endif  // JETMON_CONTROLPLANE_ROLLOUT_OPTIONS_H_

@@ -1,0 +1,58 @@
+#include "controlplane/rollout/owners.h"
+
+#include "absl/strings/str_cat.h"
+#include "controlplane/rollout/messages.h"
+
+namespace jetmon::rollout {
+
+absl::StatusOr<OwnerFacts> LookAtOwner(sql::Transaction& tx, const Observer& observer,
+                                       const std::string& host) {
+  OwnerFacts facts;
+  auto generation = store::HostGeneration(tx, host);
+  if (!generation.ok()) return generation.status();
+  facts.generation = *generation;
+  auto processes = store::ListProcesses(tx, "monitor", /*with_gone=*/false);
+  if (!processes.ok()) return processes.status();
+  std::vector<store::ProcessHealth> candidates;
+  for (const store::ProcessHealth& p : *processes) {
+    if (p.host == host && !observer.Dead(observer.Process(p.instance))) candidates.push_back(p);
+  }
+  const auto block = [&facts](const char* code, std::string text, const char* action) {
+    facts.blockers.push_back(MakeFinding(code, std::move(text), action));
+  };
+  if (candidates.empty()) {
+    block("owner_unavailable", absl::StrCat("no live Monitor reports as host ", host),
+          "start jetmon-monitor with this --host, or name another host");
+    return facts;
+  }
+  if (candidates.size() > 1) {
+    block("owner_ambiguous",
+          absl::StrCat(candidates.size(), " processes report as host ", host,
+                       " and none of them is known to be dead"),
+          "stop all but one; one that was killed is known to be dead after 30 s");
+    return facts;
+  }
+  const store::ProcessHealth& p = candidates[0];
+  const auto sight = observer.Process(p.instance);
+  if (!sight.has_value() || !sight->seen_to_change) {
+    block("owner_unavailable",
+          absl::StrCat("host ", host, " was not heard of since this control plane started"),
+          "try again in some seconds; if it stays, look at the Monitor");
+    return facts;
+  }
+  if (p.protocol != store::kMonitorProtocol) {
+    block("protocol_mismatch",
+          absl::StrCat("host ", host, " speaks protocol ", p.protocol, ", this control plane ",
+                       store::kMonitorProtocol),
+          "upgrade the older one");
+  }
+  if (p.mode != "api-controlled") {
+    block("rollout_mode_blocked",
+          absl::StrCat("host ", host, " runs in mode ", p.mode, ", not api-controlled"),
+          "restart it with --rollout_mode=api-controlled");
+  }
+  facts.instance = p;
+  return facts;
+}
+
+}  // namespace jetmon::rollout

@@ -1,0 +1,283 @@
+#include "controlplane/rollout/plan.h"
+
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "controlplane/rollout/evidence.h"
+#include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/owners.h"
+#include "store/ids.h"
+#include "store/sites.h"
+
+namespace jetmon::rollout {
+namespace {
+
+void Block(Plan* plan, std::string code, std::string text, std::string action) {
+  *plan->response.add_blockers() = MakeFinding(std::move(code), std::move(text), std::move(action));
+}
+
+// Who holds what of the range, as words; empty when all of it is v1's.
+absl::StatusOr<std::string> Holders(sql::Transaction& tx, store::Range range) {
+  auto locks = store::ListHeldRanges(tx);
+  if (!locks.ok()) return locks.status();
+  std::vector<std::string> words;
+  for (const store::RangeLock& l : *locks) {
+    if (!l.range.Overlaps(range)) continue;
+    words.push_back(absl::StrCat(l.owner_host, " holds ", l.range.ToString(), " (", l.state,
+                                 ", run ", l.run_id, ")"));
+  }
+  return absl::StrJoin(words, ", ");
+}
+
+absl::Status BlockUnlessV1s(sql::Transaction& tx, Plan* plan) {
+  auto holders = Holders(tx, plan->range);
+  if (!holders.ok()) return holders.status();
+  if (!holders->empty()) {
+    Block(plan, "bucket_range_conflict", *holders, "release that range first, or choose another");
+  }
+  auto buckets = store::ListBuckets(tx, plan->range);
+  if (!buckets.ok()) return buckets.status();
+  if (buckets->size() != plan->range.size()) {
+    Block(plan, "bucket_range_conflict",
+          absl::StrCat("the database knows ", buckets->size(), " of the range's ",
+                       plan->range.size(), " buckets"),
+          "start the control plane with the fleet's --bucket_total");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PlanSeed(sql::Transaction& tx, Plan* plan) {
+  if (auto s = BlockUnlessV1s(tx, plan); !s.ok()) return s;
+  auto sites = store::CountSites(tx, plan->range);
+  if (!sites.ok()) return sites.status();
+  auto targets = store::CountTargets(tx, plan->range);
+  if (!targets.ok()) return targets.status();
+  v1::SeedResult* result = plan->response.mutable_seed();
+  result->set_active_sites(sites->active);
+  result->set_targets_before(*targets);
+  result->set_legacy_up(sites->up);
+  result->set_legacy_seems_down(sites->seems_down + sites->other);
+  result->set_legacy_down(sites->down);
+  plan->counts = {{"active_sites", sites->active},
+                  {"not_up", sites->seems_down + sites->down + sites->other}};
+  plan->response.set_summary(
+      absl::StrCat(sites->active, " active sites in buckets ", plan->range.ToString(), ", ",
+                   *targets, " targets written before; v1 has ", sites->seems_down,
+                   " as seems down and ", sites->down, " as down, which are taken over silently"));
+  return absl::OkStatus();
+}
+
+// Blockers of a kind that a named override lets pass.
+absl::Status BlockMissingEvidence(sql::Transaction& tx, const v1::PlannedRequest& request,
+                                  int64_t now_ms, Plan* plan, Evidence* evidence) {
+  auto gathered = GatherEvidence(tx, plan->range, plan->owner_host, now_ms);
+  if (!gathered.ok()) return gathered.status();
+  *evidence = std::move(*gathered);
+  for (const Evidence::Missing& m : evidence->missing) {
+    const std::string named = absl::StrCat("evidence_missing.", m.what);
+    const bool overridden = std::any_of(
+        request.override().begin(), request.override().end(),
+        [&](const auto& o) { return o.code() == "evidence_missing" || o.code() == named; });
+    if (overridden) {
+      *plan->response.add_warnings() =
+          MakeFinding(named, absl::StrCat(m.text, "; overridden"), "recorded with the activation");
+    } else {
+      Block(plan, "evidence_missing", m.text, m.action);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
+                          const v1::PlannedRequest& request, int64_t now_ms, Plan* plan,
+                          std::vector<std::string>* digest) {
+  auto locks = store::ListHeldRanges(tx);
+  if (!locks.ok()) return locks.status();
+  for (const store::RangeLock& l : *locks) {
+    if (l.range == plan->range && l.run_id == plan->session.run_id &&
+        l.owner_host == plan->owner_host && l.state != store::range_state::kDraining &&
+        l.state != store::range_state::kRevoked) {
+      plan->existing_job = l.activate_job_id;
+      return absl::OkStatus();
+    }
+  }
+  if (auto s = BlockUnlessV1s(tx, plan); !s.ok()) return s;
+  for (const store::RangeLock& l : *locks) {
+    if (l.owner_host != plan->owner_host || l.range.Overlaps(plan->range)) continue;
+    Block(plan, "owner_range_conflict",
+          absl::StrCat(l.owner_host, " holds buckets ", l.range.ToString(), " already (", l.state,
+                       "); one owner holds one range"),
+          "choose another owner, or release that range first");
+  }
+  auto owner = LookAtOwner(tx, observer, plan->owner_host);
+  if (!owner.ok()) return owner.status();
+  for (const v1::Finding& b : owner->blockers) *plan->response.add_blockers() = b;
+  if (owner->instance.has_value()) plan->owner_instance = owner->instance->instance;
+  plan->owner_generation = owner->generation;
+  Evidence evidence;
+  if (auto s = BlockMissingEvidence(tx, request, now_ms, plan, &evidence); !s.ok()) return s;
+  digest->insert(digest->end(), evidence.ids.begin(), evidence.ids.end());
+  digest->push_back(absl::StrCat("instance:", plan->owner_instance));
+  digest->push_back(absl::StrCat("generation:", plan->owner_generation));
+  auto sites = store::CountSites(tx, plan->range);
+  if (!sites.ok()) return sites.status();
+  plan->counts = {{"active_sites", sites->active}};
+  plan->response.mutable_activate()->set_active_sites(sites->active);
+  plan->response.mutable_activate()->set_owner_instance(plan->owner_instance);
+  plan->response.set_summary(absl::StrCat(plan->owner_host, " gets buckets ",
+                                          plan->range.ToString(), " with ", sites->active,
+                                          " active sites"));
+  google::protobuf::ListValue overrides;
+  for (const v1::Override& o : request.override()) {
+    auto* fields = overrides.add_values()->mutable_struct_value()->mutable_fields();
+    (*fields)["code"].set_string_value(o.code());
+    (*fields)["reason"].set_string_value(o.reason());
+    digest->push_back(absl::StrCat("override:", o.code()));
+  }
+  if (!google::protobuf::util::MessageToJsonString(overrides, &plan->overrides_json).ok()) {
+    return absl::InternalError("overrides could not be printed");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PlanRelease(sql::Transaction& tx, Plan* plan) {
+  auto locks = store::ListHeldRanges(tx);
+  if (!locks.ok()) return locks.status();
+  for (const store::RangeLock& l : *locks) {
+    if (!l.range.Overlaps(plan->range)) continue;
+    if (l.range != plan->range) {
+      Block(plan, "owner_range_conflict",
+            absl::StrCat("the range that is held is ", l.range.ToString(), " of ", l.owner_host),
+            absl::StrCat("release all of it: buckets ", l.range.ToString()));
+      return absl::OkStatus();
+    }
+    if (l.run_id != plan->session.run_id) {
+      Block(plan, "owner_range_conflict",
+            absl::StrCat("the range was given by another run, ", l.run_id),
+            absl::StrCat("release it with run_id ", l.run_id));
+      return absl::OkStatus();
+    }
+    plan->lock = l;
+    plan->owner_host = l.owner_host;
+    plan->response.set_owner_host(l.owner_host);
+    if (l.state == store::range_state::kDraining || l.state == store::range_state::kRevoked) {
+      plan->existing_job = l.release_job_id.empty() ? l.activate_job_id : l.release_job_id;
+      return absl::OkStatus();
+    }
+    v1::ReleaseResult* result = plan->response.mutable_release();
+    result->set_epoch(l.epoch);
+    result->set_range_state(l.state);
+    plan->response.set_summary(absl::StrCat(l.owner_host, " gives buckets ", l.range.ToString(),
+                                            " back to v1 (now ", l.state, ", epoch ", l.epoch,
+                                            "); it drains first"));
+    return absl::OkStatus();
+  }
+  Block(plan, "nothing_to_roll_back",
+        absl::StrCat("buckets ", plan->range.ToString(), " are v1's already"),
+        "nothing has to be released; v1 may run");
+  return absl::OkStatus();
+}
+
+// Epochs and states of the locks that touch the range, in order.
+absl::Status AddLocks(sql::Transaction& tx, store::Range range, std::vector<std::string>* digest) {
+  auto locks = store::ListHeldRanges(tx);
+  if (!locks.ok()) return locks.status();
+  for (const store::RangeLock& l : *locks) {
+    if (l.range.Overlaps(range)) digest->push_back(absl::StrCat("lock:", l.epoch, ":", l.state));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string OperationName(Operation op) {
+  switch (op) {
+    case Operation::kSeed:
+      return "seed";
+    case Operation::kFinalReconcile:
+      return "final_reconcile";
+    case Operation::kActivate:
+      return "activate_buckets";
+    case Operation::kRelease:
+      return "release_buckets";
+  }
+  return "";
+}
+
+absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer, Operation op,
+                              const store::Session& session, store::Range range,
+                              const v1::PlannedRequest& request, int64_t now_ms) {
+  Plan plan;
+  plan.op = op;
+  plan.session = session;
+  plan.range = range;
+  plan.owner_host = request.owner_host().empty() ? session.owner_host : request.owner_host();
+  plan.overrides_json = "[]";
+  plan.response = Head(OperationName(op), session.run_id, range, plan.owner_host);
+  plan.response.set_change_ref(session.change_ref);
+  std::vector<std::string> digest = {OperationName(op), session.run_id, range.ToString(),
+                                     plan.owner_host, absl::StrCat("seq:", session.sequence)};
+  absl::Status s = AddLocks(tx, range, &digest);
+  if (!s.ok()) return s;
+  switch (op) {
+    case Operation::kSeed:
+    case Operation::kFinalReconcile:
+      s = PlanSeed(tx, &plan);
+      break;
+    case Operation::kActivate:
+      s = PlanActivate(tx, observer, request, now_ms, &plan, &digest);
+      break;
+    case Operation::kRelease:
+      s = PlanRelease(tx, &plan);
+      break;
+  }
+  if (!s.ok()) return s;
+  for (const v1::Finding& b : plan.response.blockers()) digest.push_back("blocker:" + b.code());
+  plan.digest = store::Sha256Hex(absl::StrJoin(digest, "\n"));
+  plan.response.set_plan_digest(plan.digest);
+  SetStatusByBlockers(&plan.response);
+  return plan;
+}
+
+std::string RequestHash(Operation op, const v1::PlannedRequest& request, store::Range range,
+                        const std::string& owner_host) {
+  std::string text = absl::StrCat(OperationName(op), "\n", request.run_id(), "\n", range.ToString(),
+                                  "\n", owner_host);
+  for (const v1::Override& o : request.override()) {
+    absl::StrAppend(&text, "\n", o.code(), "=", o.reason());
+  }
+  return store::Sha256Hex(text);
+}
+
+std::string CountsJson(const std::map<std::string, uint64_t>& counts) {
+  std::string json = "{";
+  for (const auto& [name, n] : counts) {
+    absl::StrAppend(&json, json.size() > 1 ? "," : "", "\"", name, "\":", n);
+  }
+  return json + "}";
+}
+
+std::string GrownCounts(const std::string& before_json,
+                        const std::map<std::string, uint64_t>& now) {
+  google::protobuf::Struct before;
+  if (!google::protobuf::util::JsonStringToMessage(before_json, &before).ok()) {
+    return "the plan's counts can't be read";
+  }
+  std::vector<std::string> words;
+  for (const auto& [name, n] : now) {
+    auto at = before.fields().find(name);
+    const uint64_t then =
+        at == before.fields().end() ? 0 : static_cast<uint64_t>(at->second.number_value());
+    if (n > then + std::max<uint64_t>(100, then / 10)) {
+      words.push_back(absl::StrCat(name, " was ", then, " and is ", n));
+    }
+  }
+  return absl::StrJoin(words, ", ");
+}
+
+}  // namespace jetmon::rollout

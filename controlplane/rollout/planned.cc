@@ -1,0 +1,277 @@
+// Plan -> confirmation token -> execute.
+#include "absl/strings/str_cat.h"
+#include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/requests.h"
+#include "controlplane/rollout/service.h"
+#include "store/ids.h"
+#include "store/locks.h"
+#include "store/tokens.h"
+
+namespace jetmon::rollout {
+namespace {
+
+constexpr int64_t kTokenMs = 15 * 60'000;
+constexpr int kMostOverrides = 10;
+
+// A transaction that must roll back although nothing failed: the answer is `blocked`.
+constexpr char kRollBack[] = "jetmon/roll-back";
+absl::Status RollBack() {
+  absl::Status s = absl::CancelledError("rolled back");
+  s.SetPayload(kRollBack, absl::Cord("1"));
+  return s;
+}
+
+absl::Status CheckForm(Operation op, const v1::PlannedRequest& r) {
+  if (r.dry_run() == r.execute()) {
+    return InvalidField("dry_run", "exactly one of dry_run and execute must be true");
+  }
+  if (auto s = CheckHost(r.owner_host()); !s.ok()) return s;
+  if (!r.override().empty() && op != Operation::kActivate) {
+    return InvalidField("override", "only an activation takes overrides");
+  }
+  if (r.override_size() > kMostOverrides) {
+    return InvalidField("override", "at most 10 overrides");
+  }
+  for (const v1::Override& o : r.override()) {
+    const bool evidence =
+        o.code() == "evidence_missing" || o.code().rfind("evidence_missing.", 0) == 0;
+    if (!evidence) {
+      return InvalidField("override", absl::StrCat("'", o.code().substr(0, 64),
+                                                   "' can't be overridden; only "
+                                                   "evidence_missing and its parts can"));
+    }
+    if (o.reason().empty() || o.reason().size() > 255) {
+      return InvalidField("override", "a reason of 1 to 255 characters is required");
+    }
+  }
+  auto wait = WaitOf(r.wait());
+  return wait.ok() ? absl::OkStatus() : wait.status();
+}
+
+absl::Status InvalidConfirmation(const std::string& why, const std::string& job_id = "") {
+  absl::Status s = Error(v1::INVALID_CONFIRMATION, why + "; plan again for a new one");
+  if (!job_id.empty()) AddMetadata(s, "job_id", job_id);
+  return s;
+}
+
+// Present; unused and unexpired; key; operation; request.
+absl::Status CheckToken(const std::optional<store::ConfirmationToken>& t, const Caller& caller,
+                        Operation op, const std::string& run_id, store::Range range,
+                        const std::string& request_hash, int64_t now_ms) {
+  if (!t.has_value()) return InvalidConfirmation("the confirmation token is not known");
+  if (t->consumed_at_ms != 0) {
+    return InvalidConfirmation("the confirmation token was used already", t->job_id);
+  }
+  if (t->expires_at_ms <= now_ms) return InvalidConfirmation("the confirmation token has expired");
+  if (t->key_id != caller.key_id) {
+    return InvalidConfirmation("the confirmation token was made for another API key");
+  }
+  if (t->operation != OperationName(op) || t->run_id != run_id) {
+    return InvalidConfirmation("the confirmation token is for another operation or run");
+  }
+  if (!(t->range == range)) {
+    return InvalidConfirmation("the confirmation token is for another range");
+  }
+  if (t->request_hash != request_hash) {
+    return InvalidConfirmation("the confirmation token is for another request");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PlanChanged(const Plan& plan, const store::ConfirmationToken& token) {
+  if (plan.digest != token.plan_digest) {
+    return Error(
+        v1::PLAN_CHANGED,
+        absl::StrCat("what was confirmed has changed (plan ", token.plan_digest.substr(0, 12),
+                     ", now ", plan.digest.substr(0, 12), ", figures then ", token.plan_counts,
+                     ", now ", CountsJson(plan.counts), "); plan again"));
+  }
+  const std::string grown = GrownCounts(token.plan_counts, plan.counts);
+  if (grown.empty()) return absl::OkStatus();
+  return Error(v1::PLAN_CHANGED, absl::StrCat("the figures have grown: ", grown, "; plan again"));
+}
+
+}  // namespace
+
+absl::Status Service::MakeToken(const Caller& caller, const Plan& plan,
+                                const std::string& request_hash, v1::OperationResponse* response) {
+  const std::string token = store::NewConfirmationToken();
+  store::ConfirmationToken row;
+  row.token_hash = store::Sha256Hex(token);
+  row.key_id = caller.key_id;
+  row.operation = OperationName(plan.op);
+  row.run_id = plan.session.run_id;
+  row.range = plan.range;
+  row.request_hash = request_hash;
+  row.plan_digest = plan.digest;
+  row.plan_counts = CountsJson(plan.counts);
+  row.created_at_ms = parts_.clock->WallMs();
+  row.expires_at_ms = row.created_at_ms + kTokenMs;
+  const absl::Status s =
+      parts_.db->Write([&](sql::Transaction& tx) { return store::InsertToken(tx, row); });
+  if (!s.ok()) return s;
+  response->set_confirmation_token(token);
+  SetTime(response->mutable_token_expires_at(), row.expires_at_ms);
+  response->set_next_action("execute with this confirmation token within 15 minutes");
+  return absl::OkStatus();
+}
+
+absl::Status Service::Planned(const Caller& caller, Operation op, const v1::PlannedRequest& request,
+                              const std::function<bool()>& cancelled,
+                              v1::OperationResponse* response) {
+  auto range = RangeOf(request, options_.bucket_total);
+  if (!range.ok()) return range.status();
+  if (auto s = CheckForm(op, request); !s.ok()) return s;
+  std::string job_id;
+  const auto wait = WaitOf(request.wait());
+  if (request.execute()) {
+    if (auto s = Execute(caller, op, request, *range, response, &job_id); !s.ok()) return s;
+    if (job_id.empty()) return absl::OkStatus();  // blocked
+    runner_.Wake();
+    return AnswerWithJob(job_id, *wait, cancelled, response);
+  }
+  std::optional<Plan> plan;
+  const auto look = [&](sql::Transaction& tx) -> absl::Status {
+    auto session = CheckRun(tx, request.run_id(), *range, op == Operation::kRelease);
+    if (!session.ok()) return session.status();
+    if (op == Operation::kActivate && request.owner_host().empty() && session->owner_host.empty()) {
+      return InvalidField("owner_host", "is required: who shall own the range?");
+    }
+    auto made = MakePlan(tx, observer_, op, *session, *range, request, parts_.clock->WallMs());
+    if (made.ok()) plan = std::move(*made);
+    return made.status();
+  };
+  if (auto s = parts_.db->Read(look); !s.ok()) return s;
+  // Right after a start nobody was heard of yet: wait a little before saying so.
+  if (op == Operation::kActivate && plan->blocked() &&
+      observer_.WaitUntilHeard(plan->owner_host, options_.times.hear_within)) {
+    if (auto s = parts_.db->Read(look); !s.ok()) return s;
+  }
+  if (!plan->existing_job.empty()) {
+    return AnswerWithJob(plan->existing_job, std::chrono::milliseconds(0), cancelled, response);
+  }
+  *response = plan->response;
+  if (plan->blocked()) return absl::OkStatus();
+  return MakeToken(caller, *plan, RequestHash(op, request, *range, plan->owner_host), response);
+}
+
+store::Job Service::NewJob(const Caller& caller, const std::string& operation,
+                           const std::string& run_id, store::Range range,
+                           const std::string& owner_host) const {
+  store::Job job;
+  job.created_at_ms = parts_.clock->WallMs();
+  job.job_id = "rjob_" + store::NewUlid(job.created_at_ms);
+  job.operation = operation;
+  job.run_id = run_id;
+  job.range = range;
+  job.owner_host = owner_host;
+  job.state = store::job_state::kQueued;
+  job.key_id = caller.key_id;
+  job.consumer = caller.consumer;
+  return job;
+}
+
+absl::Status Service::Execute(const Caller& caller, Operation op, const v1::PlannedRequest& request,
+                              store::Range range, v1::OperationResponse* response,
+                              std::string* job_id) {
+  const std::string id = "rjob_" + store::NewUlid(parts_.clock->WallMs());
+  bool executed = false;
+  const absl::Status s = parts_.db->Write([&](sql::Transaction& tx) {
+    executed = false;
+    return ExecuteIn(tx, caller, op, request, range, id, response, &executed);
+  });
+  if (s.GetPayload(kRollBack).has_value()) return absl::OkStatus();
+  if (s.ok() && executed) *job_id = id;
+  return s;
+}
+
+absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Operation op,
+                                const v1::PlannedRequest& request, store::Range range,
+                                const std::string& job_id, v1::OperationResponse* response,
+                                bool* executed) {
+  const int64_t now = parts_.clock->WallMs();
+  auto session = CheckRun(tx, request.run_id(), range, op == Operation::kRelease);
+  if (!session.ok()) return session.status();
+  if (request.confirm().empty()) {
+    return Error(v1::MISSING_CONFIRMATION,
+                 "execute needs confirm: the confirmation_token that a dry_run answers with");
+  }
+  const std::string token_hash = store::Sha256Hex(request.confirm());
+  auto token = store::GetToken(tx, token_hash);
+  if (!token.ok()) return token.status();
+  auto plan = MakePlan(tx, observer_, op, *session, range, request, now);
+  if (!plan.ok()) return plan.status();
+  auto checked = CheckToken(*token, caller, op, request.run_id(), range,
+                            RequestHash(op, request, range, plan->owner_host), now);
+  if (!checked.ok()) return checked;
+  *response = plan->response;
+  if (plan->blocked()) return RollBack();
+  if (auto changed = PlanChanged(*plan, **token); !changed.ok()) return changed;
+
+  store::Job job = NewJob(caller, OperationName(op), request.run_id(), range, plan->owner_host);
+  job.job_id = job_id;
+  job.request = request.SerializeAsString();
+  if (op == Operation::kActivate) {
+    store::Grant grant{range,
+                       plan->owner_host,
+                       plan->owner_instance,
+                       plan->owner_generation,
+                       request.run_id(),
+                       job_id,
+                       plan->overrides_json,
+                       now};
+    auto granted = store::GrantRange(tx, grant);
+    if (!granted.ok()) return granted.status();
+    if (granted->outcome != store::GrantOutcome::kGranted) {
+      const bool buckets = granted->outcome == store::GrantOutcome::kBucketsTaken;
+      *response->add_blockers() =
+          MakeFinding(buckets ? "bucket_range_conflict" : "owner_range_conflict",
+                      "another activation was faster", "look at the status, then plan again");
+      SetStatusByBlockers(response);
+      return RollBack();
+    }
+    job.epoch = granted->lock.epoch;
+  } else if (op == Operation::kRelease) {
+    auto released = store::BeginRelease(tx, plan->lock->epoch, job_id, now);
+    if (!released.ok()) return released.status();
+    if (!*released) return absl::AbortedError("the range changed between two statements");
+    job.epoch = plan->lock->epoch;
+  }
+  auto consumed = store::ConsumeToken(tx, token_hash, job_id, now);
+  if (!consumed.ok()) return consumed.status();
+  if (!*consumed) return InvalidConfirmation("the confirmation token was used or has expired");
+  if (auto s = store::InsertJob(tx, job); !s.ok()) return s;
+  if (op == Operation::kRelease) {
+    if (auto s = store::TouchSession(tx, request.run_id(), now); !s.ok()) return s;
+  } else {
+    auto bumped =
+        store::BumpSession(tx, request.run_id(), session->sequence, plan->owner_host, now);
+    if (!bumped.ok()) return bumped.status();
+    if (!*bumped) return absl::AbortedError("the run changed between two statements");
+  }
+  if (caller.on_commit) {
+    if (auto s = caller.on_commit(tx, "job", job_id); !s.ok()) return s;
+  }
+  *executed = true;
+  return absl::OkStatus();
+}
+
+absl::Status Service::AnswerWithJob(const std::string& job_id, std::chrono::milliseconds wait,
+                                    const std::function<bool()>& cancelled,
+                                    v1::OperationResponse* response) {
+  const BootTime until = parts_.clock->Boot() + wait;
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(until - parts_.clock->Boot());
+    auto job = runner_.WaitForChange(job_id, 0, left, cancelled);
+    if (!job.ok()) return job.status();
+    if (!store::IsFinished(job->state) && parts_.clock->Boot() < until &&
+        !(cancelled && cancelled())) {
+      continue;
+    }
+    *response = JobResponse(*job);
+    return absl::OkStatus();
+  }
+}
+
+}  // namespace jetmon::rollout

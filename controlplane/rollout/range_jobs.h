@@ -1,0 +1,18 @@
+#ifndef JETMON_CONTROLPLANE_ROLLOUT_RANGE_JOBS_H_
+#define JETMON_CONTROLPLANE_ROLLOUT_RANGE_JOBS_H_
+
+#include "controlplane/rollout/job_runner.h"
+
+namespace jetmon::rollout {
+
+// Drives a granted range from preparing (a last adoption pass) over activating to the Monitor's
+// acknowledgement; gives up after Times::acknowledge_within. Idempotent from any state of the lock.
+absl::Status ExecuteActivate(JobRun& run);
+
+// Drives a draining range to v1: waits for the Monitor's word, or for its death, or revokes it;
+// writes the projection of open incidents; frees the buckets. Ends only when v1 may be started.
+absl::Status ExecuteRelease(JobRun& run);
+
+}  // namespace jetmon::rollout
+
+#endif  // JETMON_CONTROLPLANE_ROLLOUT_RANGE_JOBS_H_

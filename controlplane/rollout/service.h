@@ -1,0 +1,92 @@
+#ifndef JETMON_CONTROLPLANE_ROLLOUT_SERVICE_H_
+#define JETMON_CONTROLPLANE_ROLLOUT_SERVICE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "controlplane/rollout/job_runner.h"
+#include "controlplane/rollout/observer.h"
+#include "controlplane/rollout/options.h"
+#include "controlplane/rollout/plan.h"
+#include "jetmon/v1/rollout.pb.h"
+
+namespace jetmon::rollout {
+
+// The rollout domain: sessions, checkpoints, preflight, planned operations, jobs, gates, status.
+// Methods answer with messages; an error carries a reason (controlplane/error). Blocking;
+// thread-safe. Between Start and Stop it also runs jobs and observes leases.
+class Service {
+ public:
+  Service(Parts parts, Options options);
+  ~Service();
+  // Makes missing bucket rows, then starts observing and running jobs.
+  absl::Status Start();
+  void Stop();
+
+  const Options& options() const { return options_; }
+
+  absl::Status CreateSession(const Caller& caller, const v1::CreateSessionRequest& request,
+                             v1::Session* response);
+  absl::Status GetSession(const std::string& run_id, v1::Session* response);
+  absl::Status ListSessions(const v1::ListSessionsRequest& request,
+                            v1::ListSessionsResponse* response);
+  absl::Status CloseSession(const Caller& caller, const v1::CloseSessionRequest& request,
+                            v1::Session* response);
+  absl::Status GetTimeline(const std::string& run_id, v1::Timeline* response);
+  absl::Status RecordCheckpoint(const Caller& caller, const v1::RecordCheckpointRequest& request,
+                                v1::Checkpoint* response);
+  // The checkpoint that an earlier equal request made: "run_id/ordinal".
+  absl::Status ReplayCheckpoint(const std::string& id, v1::Checkpoint* response);
+
+  absl::Status Preflight(const Caller& caller, const v1::PreflightRequest& request,
+                         v1::OperationResponse* response);
+  absl::Status Smoke(const Caller& caller, const v1::SmokeRequest& request,
+                     const std::function<bool()>& cancelled, v1::OperationResponse* response);
+  // Plans (dry_run) or executes.
+  absl::Status Planned(const Caller& caller, Operation op, const v1::PlannedRequest& request,
+                       const std::function<bool()>& cancelled, v1::OperationResponse* response);
+
+  absl::Status GetStatus(v1::RolloutStatus* response);
+  absl::Status ListMonitors(std::vector<v1::MonitorStatus>* monitors);
+  enum class Gate { kCoverage, kActivity, kDrift };
+  absl::Status LookAtGate(Gate gate, const v1::GateRequest& request,
+                          v1::OperationResponse* response);
+
+  absl::Status GetJob(const std::string& job_id, v1::OperationResponse* response);
+  absl::Status ListJobs(const v1::ListJobsRequest& request, v1::ListJobsResponse* response);
+  absl::Status CancelJob(const Caller& caller, const std::string& job_id,
+                         v1::OperationResponse* response);
+  // Sends the job now and at every change until it ends, `write` answers false, or cancelled.
+  absl::Status WatchJob(const std::string& job_id, const std::function<bool()>& cancelled,
+                        const std::function<bool(const v1::OperationResponse&)>& write);
+
+ private:
+  absl::Status MakeToken(const Caller& caller, const Plan& plan, const std::string& request_hash,
+                         v1::OperationResponse* response);
+  absl::Status Execute(const Caller& caller, Operation op, const v1::PlannedRequest& request,
+                       store::Range range, v1::OperationResponse* response, std::string* job_id);
+  absl::Status ExecuteIn(sql::Transaction& tx, const Caller& caller, Operation op,
+                         const v1::PlannedRequest& request, store::Range range,
+                         const std::string& job_id, v1::OperationResponse* response,
+                         bool* executed);
+  absl::Status AnswerWithJob(const std::string& job_id, std::chrono::milliseconds wait,
+                             const std::function<bool()>& cancelled,
+                             v1::OperationResponse* response);
+  store::Job NewJob(const Caller& caller, const std::string& operation, const std::string& run_id,
+                    store::Range range, const std::string& owner_host) const;
+
+  const Parts parts_;
+  const Options options_;
+  Observer observer_;
+  JobRunner runner_;
+};
+
+// The operations that jobs run.
+std::map<std::string, Executor> Executors();
+
+}  // namespace jetmon::rollout
+
+#endif  // JETMON_CONTROLPLANE_ROLLOUT_SERVICE_H_
