@@ -358,8 +358,8 @@ void Registrar::CheckTrust() {
   for (auto& [link, word] : changed) {
     v1::ControlMessage message;
     message.mutable_trust_changed()->set_trust(word);
-    message.mutable_trust_changed()->set_reason(
-        word == "rejected" ? "the vantage was deleted" : Reason(word));
+    message.mutable_trust_changed()->set_reason(word == "rejected" ? "the vantage was deleted"
+                                                                   : Reason(word));
     link->Send(std::move(message));
   }
 }

@@ -89,10 +89,10 @@ class Registrar {
   const Options options_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;                    // guarded by mutex_
-  std::map<std::string, Session> sessions_;  // by agent id; guarded by mutex_
+  bool stopping_ = false;                          // guarded by mutex_
+  std::map<std::string, Session> sessions_;        // by agent id; guarded by mutex_
   std::map<const AgentLink*, std::string> links_;  // guarded by mutex_
-  bool old_agents_read_ = false;              // loop thread only
+  bool old_agents_read_ = false;                   // loop thread only
   std::thread thread_;
 };
 

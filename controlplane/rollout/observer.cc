@@ -1,5 +1,7 @@
 #include "controlplane/rollout/observer.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "daemon/log.h"
 #include "store/hosts.h"
@@ -54,8 +56,9 @@ void Observer::Merge(Table* table, const std::map<std::string, Seen>& fresh, Boo
 }
 
 absl::Status Observer::Read() {
-  // From before the read is sent: an observation never counts more time than has passed.
-  const BootTime now = clock_.Boot();
+  // A value was seen somewhere between the two, so it counts from `after`, and until a later
+  // `before`: an observation never counts more time than has passed.
+  const BootTime before = clock_.Boot();
   Table leases, processes, jobs;
   const absl::Status s = db_.Read([&](sql::Transaction& tx) -> absl::Status {
     leases.clear();
@@ -63,27 +66,28 @@ absl::Status Observer::Read() {
     jobs.clear();
     auto locks = store::ListHeldRanges(tx);
     if (!locks.ok()) return locks.status();
-    for (const auto& l : *locks) leases[absl::StrCat(l.epoch)] = {l.lease_seq, now, false, ""};
+    for (const auto& l : *locks) leases[absl::StrCat(l.epoch)] = {l.lease_seq, {}, false, ""};
     auto rows = store::ListProcesses(tx, "monitor", /*with_gone=*/false);
     if (!rows.ok()) return rows.status();
-    for (const auto& p : *rows) processes[p.instance] = {p.seq, now, false, p.host};
+    for (const auto& p : *rows) processes[p.instance] = {p.seq, {}, false, p.host};
     auto unfinished = store::ListUnfinishedJobs(tx);
     if (!unfinished.ok()) return unfinished.status();
-    for (const auto& j : *unfinished) jobs[j.job_id] = {j.seq, now, false, ""};
+    for (const auto& j : *unfinished) jobs[j.job_id] = {j.seq, {}, false, ""};
     return absl::OkStatus();
   });
   if (!s.ok()) return s;
+  const BootTime after = clock_.Boot();
   {
     std::lock_guard lock(mutex_);
-    if (last_read_.ns != 0 && now - last_read_ > kBlind) {
+    if (last_read_.ns != 0 && before - last_read_ > kBlind) {
       leases_.clear();
       processes_.clear();
       jobs_.clear();
     }
-    last_read_ = now;
-    Merge(&leases_, leases, now);
-    Merge(&processes_, processes, now);
-    Merge(&jobs_, jobs, now);
+    last_read_ = before;
+    Merge(&leases_, leases, after);
+    Merge(&processes_, processes, after);
+    Merge(&jobs_, jobs, after);
   }
   wake_.notify_all();
   return absl::OkStatus();
@@ -94,7 +98,8 @@ std::optional<Observer::Sight> Observer::Look(const Table& table, const std::str
   auto at = table.find(key);
   if (at == table.end()) return std::nullopt;
   // Counted up to the last good read, not to now: what came since is not known.
-  return Sight{at->second.seq, last_read_ - at->second.since, at->second.changed};
+  const auto unchanged = std::max(last_read_ - at->second.since, std::chrono::nanoseconds(0));
+  return Sight{at->second.seq, unchanged, at->second.changed};
 }
 
 std::optional<Observer::Sight> Observer::Lease(uint64_t epoch) const {
