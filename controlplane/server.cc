@@ -6,34 +6,66 @@
 
 #include "absl/strings/str_cat.h"
 #include "clock/clock.h"
+#include "confirm/client.h"
 #include "controlplane/access/audit.h"
 #include "controlplane/access/authenticator.h"
 #include "controlplane/access/idempotency.h"
 #include "controlplane/access/rate_limiter.h"
+#include "controlplane/api/discovery.h"
 #include "controlplane/api/identity.h"
+#include "controlplane/api/rollout.h"
+#include "controlplane/discovery/register_stream.h"
+#include "controlplane/discovery/registrar.h"
+#include "controlplane/discovery/vantages.h"
 #include "controlplane/gateway/gateway.h"
 #include "controlplane/gateway/http_server.h"
 #include "controlplane/housekeeping.h"
+#include "controlplane/rollout/service.h"
 #include "controlplane/rpc/chain.h"
 #include "controlplane/rpc/dispatcher.h"
 #include "controlplane/rpc/grpc_server.h"
 #include "controlplane/rpc/registry.h"
 #include "controlplane/rpc/statistics.h"
 #include "daemon/log.h"
+#include "probe/target_safety.h"
 #include "store/ids.h"
 #include "store/schema.h"
 
 namespace jetmon::controlplane {
 namespace {
 
-// Of the 30 s that a daemon has to stop.
-constexpr std::chrono::seconds kGrace{10};
+// Of the 30 s that a daemon has to stop. What runs longer is a call that waits for a job, and the
+// job goes on without it.
+constexpr std::chrono::seconds kGrace{3};
+// Agents come back within this time, to whichever control plane answers.
+constexpr uint32_t kAgentsBackWithinS = 10;
+// Agents of a control plane that stops come back, to it or another, spread over this.
+constexpr uint32_t kReconnectWithinS = 5;
+
+absl::StatusOr<rollout::Options> RolloutOptions(const Config& config, const std::string& instance) {
+  auto safety = probe::TargetSafety::FromFlags(config.target_safety, config.allow_cidr);
+  if (!safety.ok()) return safety.status();
+  rollout::Options options;
+  options.bucket_total = config.bucket_total;
+  options.unit = config.interval_unit;
+  options.peer_offline_limit = static_cast<int>(config.peer_offline_limit);
+  options.server_host = config.server_host;
+  options.instance = instance;
+  options.version = daemon::Version();
+  options.engine.source_address = config.source_address;
+  options.engine.safety = *safety;
+  return options;
+}
 
 class RunningServer final : public Server {
  public:
-  RunningServer(const Config& config, std::unique_ptr<sql::Database> db)
+  RunningServer(const Config& config, std::unique_ptr<sql::Database> db, probe::TargetSafety safety)
       : config_(config),
         db_(std::move(db)),
+        registrar_(*db_, clock_, RegistrarOptions()),
+        streams_(registrar_),
+        vantages_(*db_, clock_),
+        rollout_(RolloutParts(), RolloutOptions(std::move(safety))),
         authenticator_(*db_, clock_),
         rate_limiter_({config.rate_limit, config.rate_burst}, clock_),
         idempotency_(*db_, clock_),
@@ -48,14 +80,26 @@ class RunningServer final : public Server {
   absl::Status Begin() {
     statistics_.AddSource("jetmon_audit_failures_total", "Audit rows that could not be written.",
                           [this] { return audit_.failures(); });
+    auto options = RolloutOptions(config_, instance_);
+    if (!options.ok()) return options.status();
+    rollout_ = std::make_unique<rollout::Service>(
+        rollout::Parts{&clock_, db_.get(),
+                       [this](const confirm::Vantage& vantage, std::chrono::milliseconds limit,
+                              std::function<void(absl::StatusOr<confirm::Facts>)> done) {
+                         veriflier_client_.GetStatus(vantage, limit, std::move(done));
+                       }},
+        *options);
     AddServices();
     for (const std::string& name : registry_.WithoutReplay()) {
       return absl::InternalError(name + " is idempotent and has no replay handler");
     }
     absl::Status status = gateway_.Init();
+    if (status.ok()) status = rollout_->Start();
     if (!status.ok()) return status;
-    auto grpc = rpc::GrpcServer::Start(config_.grpc_listen,
-                                       {&registry_, &chain_, &dispatcher_, &clock_, nullptr});
+    auto grpc = rpc::GrpcServer::Start(
+        config_.grpc_listen,
+        {&registry_, &chain_, &dispatcher_, &clock_,
+         [this](grpc::CallbackServerContext* context) { return streams_.New(context); }});
     if (!grpc.ok()) return grpc.status();
     grpc_ = *std::move(grpc);
     gateway::HttpServer::Limits limits;
@@ -73,12 +117,15 @@ class RunningServer final : public Server {
   void Shutdown() override {
     // Streams first: they would outlast any grace.
     dispatcher_.CancelStreams();
+    registrar_.DrainAll(kReconnectWithinS);
     if (http_ != nullptr) http_->Shutdown(kGrace);
     if (grpc_ != nullptr) grpc_->Shutdown(kGrace);
     dispatcher_.CancelAll();
     dispatcher_.Stop();
+    rollout_.Stop();
     http_.reset();
     grpc_.reset();
+    if (rollout_ != nullptr) rollout_->Stop();
     housekeeping_.reset();
   }
 
@@ -88,6 +135,9 @@ class RunningServer final : public Server {
  private:
   void AddServices() {
     api::AddIdentityService(registry_, *db_, config_.server_host, daemon::Version());
+    api::AddRolloutService(registry_, *rollout_);
+    api::AddFleetService(registry_, *rollout_);
+    api::AddDiscoveryService(registry_, vantages_);
   }
 
   const Config config_;
@@ -95,6 +145,16 @@ class RunningServer final : public Server {
   const std::string instance_ = store::RandomHex(16);
   Clock& clock_ = SystemClock();
   const std::unique_ptr<sql::Database> db_;
+  confirm::Client veriflier_client_;
+  std::unique_ptr<rollout::Service> rollout_;
+  discovery::Vantages vantages_{*db_, clock_};
+  discovery::Registrar registrar_{*db_, clock_, {config_.server_host, instance_}};
+  discovery::StreamHub streams_{registrar_};
+  confirm::Client verifliers_;
+  discovery::Registrar registrar_;
+  discovery::StreamHub streams_;
+  discovery::Vantages vantages_;
+  rollout::Service rollout_;
   access::Authenticator authenticator_;
   access::RateLimiter rate_limiter_;
   access::Idempotency idempotency_;
@@ -114,7 +174,9 @@ class RunningServer final : public Server {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
   auto db = store::OpenDatabase(config.database, config.auto_migrate);
   if (!db.ok()) return db.status();
-  auto server = std::make_unique<RunningServer>(config, *std::move(db));
+  auto safety = probe::TargetSafety::FromFlags(config.target_safety, config.allow_cidr);
+  if (!safety.ok()) return safety.status();
+  auto server = std::make_unique<RunningServer>(config, *std::move(db), *std::move(safety));
   const absl::Status status = server->Begin();
   if (!status.ok()) return status;
   return server;

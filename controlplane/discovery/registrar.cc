@@ -228,7 +228,10 @@ void Registrar::DrainAll(uint32_t within_s) {
   v1::ControlMessage message;
   message.mutable_drain()->set_reconnect_within_seconds(within_s);
   message.mutable_drain()->set_reason("this control plane stops");
-  for (const auto& link : links) link->Send(message);
+  for (const auto& link : links) {
+    link->Send(message);
+    link->Close("this control plane stops");
+  }
 }
 
 void Registrar::Loop() {

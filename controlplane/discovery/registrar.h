@@ -59,7 +59,7 @@ class Registrar {
   v1::ControlMessage Beat(const AgentLink* link, const v1::Heartbeat& beat);
   // The stream ended: by a Goodbye, or broken (then the agent stays live until its lease ends).
   void Left(const AgentLink* link, bool goodbye);
-  // Tells every agent to reconnect elsewhere; used when shutting down.
+  // Tells every agent to reconnect elsewhere and ends its stream; used when shutting down.
   void DrainAll(uint32_t within_s);
 
  private:
