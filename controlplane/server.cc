@@ -37,8 +37,6 @@ namespace {
 // Of the 30 s that a daemon has to stop. What runs longer is a call that waits for a job, and the
 // job goes on without it.
 constexpr std::chrono::seconds kGrace{3};
-// Agents come back within this time, to whichever control plane answers.
-constexpr uint32_t kAgentsBackWithinS = 10;
 // Agents of a control plane that stops come back, to it or another, spread over this.
 constexpr uint32_t kReconnectWithinS = 5;
 
@@ -59,13 +57,9 @@ absl::StatusOr<rollout::Options> RolloutOptions(const Config& config, const std:
 
 class RunningServer final : public Server {
  public:
-  RunningServer(const Config& config, std::unique_ptr<sql::Database> db, probe::TargetSafety safety)
+  RunningServer(const Config& config, std::unique_ptr<sql::Database> db)
       : config_(config),
         db_(std::move(db)),
-        registrar_(*db_, clock_, RegistrarOptions()),
-        streams_(registrar_),
-        vantages_(*db_, clock_),
-        rollout_(RolloutParts(), RolloutOptions(std::move(safety))),
         authenticator_(*db_, clock_),
         rate_limiter_({config.rate_limit, config.rate_burst}, clock_),
         idempotency_(*db_, clock_),
@@ -122,7 +116,6 @@ class RunningServer final : public Server {
     if (grpc_ != nullptr) grpc_->Shutdown(kGrace);
     dispatcher_.CancelAll();
     dispatcher_.Stop();
-    rollout_.Stop();
     http_.reset();
     grpc_.reset();
     if (rollout_ != nullptr) rollout_->Stop();
@@ -150,11 +143,6 @@ class RunningServer final : public Server {
   discovery::Vantages vantages_{*db_, clock_};
   discovery::Registrar registrar_{*db_, clock_, {config_.server_host, instance_}};
   discovery::StreamHub streams_{registrar_};
-  confirm::Client verifliers_;
-  discovery::Registrar registrar_;
-  discovery::StreamHub streams_;
-  discovery::Vantages vantages_;
-  rollout::Service rollout_;
   access::Authenticator authenticator_;
   access::RateLimiter rate_limiter_;
   access::Idempotency idempotency_;
@@ -174,9 +162,7 @@ class RunningServer final : public Server {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
   auto db = store::OpenDatabase(config.database, config.auto_migrate);
   if (!db.ok()) return db.status();
-  auto safety = probe::TargetSafety::FromFlags(config.target_safety, config.allow_cidr);
-  if (!safety.ok()) return safety.status();
-  auto server = std::make_unique<RunningServer>(config, *std::move(db), *std::move(safety));
+  auto server = std::make_unique<RunningServer>(config, *std::move(db));
   const absl::Status status = server->Begin();
   if (!status.ok()) return status;
   return server;
