@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "probe/ip_address.h"
 #include "probe/target_safety.h"
 
 DEFINE_string(database, "",
@@ -16,7 +17,7 @@ DEFINE_string(server_host, "", "this control plane's name in answers; default: t
 DEFINE_string(source_address, "", "the address that probes are sent from; default: the system's");
 DEFINE_string(target_safety, "public_only", "which targets may be probed: public_only or off");
 DEFINE_string(allow_cidr, "", "blocks that may be probed besides, such as 127.0.0.0/8,10.0.0.0/8");
-DEFINE_string(discovery_mode, "active", "where Verifliers are known from: static, shadow, active");
+DEFINE_string(discovery_mode, "active", "where Verifliers are known from: active (the registry)");
 DEFINE_string(verifliers, "", "the static list: name=host:port,...");
 DEFINE_uint32(bucket_total, 512, "how many buckets there are, 1..65536");
 DEFINE_uint32(peer_offline_limit, 3, "distinct vantages that a rollout needs, 1..100");
@@ -48,9 +49,12 @@ absl::Status CheckRanges(const Config& c) {
   if (c.http_connections < 1 || c.http_connections > 100'000) {
     return Wrong("http_connections", "must be 1..100000");
   }
-  if (c.discovery_mode != "static" && c.discovery_mode != "shadow" &&
-      c.discovery_mode != "active") {
-    return Wrong("discovery_mode", "must be static, shadow or active");
+  if (c.discovery_mode != "active" || !c.verifliers.empty()) {
+    return Wrong(c.verifliers.empty() ? "discovery_mode" : "verifliers",
+                 "this build serves --discovery_mode=active only, without a static list");
+  }
+  if (!c.source_address.empty() && !probe::ParseIpAddress(c.source_address).ok()) {
+    return Wrong("source_address", "must be an IP address");
   }
   if (c.server_host.empty() || c.server_host.size() > 128) {
     return Wrong("server_host", "must be 1 to 128 characters");

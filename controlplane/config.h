@@ -20,8 +20,8 @@ struct Config {
   std::string source_address;  // "" = the system chooses
   std::string target_safety = "public_only";
   std::string allow_cidr;
-  std::string discovery_mode = "active";            // static, shadow, active
-  std::string verifliers;                           // name=host:port,...
+  std::string discovery_mode = "active";            // static and shadow: not in this build
+  std::string verifliers;                           // name=host:port,...; with static
   uint32_t bucket_total = 512;                      // 1..65536
   uint32_t peer_offline_limit = 3;                  // distinct vantages that a rollout needs
   std::chrono::milliseconds interval_unit{60'000};  // what check_interval 1 means

@@ -33,16 +33,26 @@ TEST(ConfigTest, DefaultsAreGood) {
 TEST(ConfigTest, NeedsADatabase) { EXPECT_FALSE(ConfigFromFlags().ok()); }
 
 TEST(ConfigTest, NamesTheFlagThatIsWrong) {
-  const std::pair<const char*, const char*> wrong[] = {
-      {"bucket_total", "0"},         {"bucket_total", "65537"},
-      {"peer_offline_limit", "0"},   {"interval_unit", "5"},
-      {"interval_unit", "0s"},       {"interval_unit", "2h"},
-      {"rate_limit", "0"},           {"rate_limit", "nan"},
-      {"rate_burst", "0"},           {"http_connections", "0"},
-      {"discovery_mode", "magic"},   {"target_safety", "maybe"},
-      {"allow_cidr", "300.0.0.0/8"}, {"grpc_listen", "0.0.0.0:1"},
-      {"http_listen", "[::]:1"},     {"http_listen", "8080"},
-      {"http_listen", "127.0.0.1:"}, {"grpc_listen", "127.0.0.1:70000"}};
+  const std::pair<const char*, const char*> wrong[] = {{"bucket_total", "0"},
+                                                       {"bucket_total", "65537"},
+                                                       {"peer_offline_limit", "0"},
+                                                       {"interval_unit", "5"},
+                                                       {"interval_unit", "0s"},
+                                                       {"interval_unit", "2h"},
+                                                       {"rate_limit", "0"},
+                                                       {"rate_limit", "nan"},
+                                                       {"rate_burst", "0"},
+                                                       {"http_connections", "0"},
+                                                       {"discovery_mode", "static"},
+                                                       {"verifliers", "v-1=127.0.0.1:1"},
+                                                       {"source_address", "localhost"},
+                                                       {"target_safety", "maybe"},
+                                                       {"allow_cidr", "300.0.0.0/8"},
+                                                       {"grpc_listen", "0.0.0.0:1"},
+                                                       {"http_listen", "[::]:1"},
+                                                       {"http_listen", "8080"},
+                                                       {"http_listen", "127.0.0.1:"},
+                                                       {"grpc_listen", "127.0.0.1:70000"}};
   for (const auto& [flag, value] : wrong) {
     const std::string text = Refusal(flag, value);
     EXPECT_NE(text.find(flag), std::string::npos) << flag << "=" << value << ": " << text;

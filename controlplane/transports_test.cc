@@ -265,8 +265,9 @@ TEST_F(TransportsTest, IdempotencyAcrossTransports) {
   ExpectError(Http("POST", kSessions, admin_, R"({"bucket_max":8})", headers), 409,
               "idempotency_conflict");
   const auto rows = access_.AuditOf("rol_1");
-  ASSERT_EQ(rows.size(), 1u);  // the conflict and the replay never knew the run
-  EXPECT_EQ(rows[0].outcome, "ok");
+  ASSERT_EQ(rows.size(), 2u);  // the conflict never knew the run
+  EXPECT_EQ(rows[0].detail, "");
+  EXPECT_EQ(rows[1].detail, "replayed session rol_1");
 }
 
 TEST_F(TransportsTest, BadRequests) {

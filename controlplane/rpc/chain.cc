@@ -142,6 +142,7 @@ absl::Status Chain::Running::Replay(google::protobuf::Message* response) {
   if (status.ok()) {
     context_->SetResponseMetadata("idempotency-replayed", "true");
     context_->AuditDetail(absl::StrCat("replayed ", replay_kind_, " ", replay_id_));
+    if (replay_kind_ == "session") context_->AuditRun(replay_id_);
   }
   return status;
 }
