@@ -1,0 +1,116 @@
+#include "monitor/notifier.h"
+
+#include "store/hosts.h"
+#include "store/locks.h"
+#include "store/test_database.h"
+
+namespace jetmon::monitor {
+namespace {
+
+class NotifierTest : public testing::Test {
+ protected:
+  NotifierTest() {
+    config_.host = "monitor-a";
+    config_.instance = "ins_1";
+    EXPECT_TRUE(
+        db_->Write([&](sql::Transaction& tx) -> absl::Status {
+             EXPECT_TRUE(store::EnsureBuckets(tx, 8, 1).ok());
+             store::ProcessHealth h;
+             h.instance = "ins_1";
+             h.kind = "monitor";
+             h.host = "monitor-a";
+             EXPECT_TRUE(store::ReportHealth(tx, h).ok());
+             store::Grant grant{{0, 7}, "monitor-a", "ins_1", 0, "rol_1", "rjob_1", "[]", 1};
+             EXPECT_EQ(store::GrantRange(tx, grant)->outcome, store::GrantOutcome::kGranted);
+             return absl::OkStatus();
+           })
+            .ok());
+  }
+  void Queue(uint64_t event, const std::string& kind, uint64_t site) {
+    store::Notification n;
+    n.notification_id = "ntf_" + std::to_string(event) + "_" + kind;
+    n.event_id = event;
+    n.kind = kind;
+    n.site_id = site;
+    n.bucket = 3;
+    n.url = "http://x/\"q\"";
+    n.checks_json = "[]";
+    n.state = "queued";
+    n.next_attempt_at_ms = clock_.WallMs();
+    EXPECT_TRUE(
+        db_->Write([&](sql::Transaction& tx) { return store::QueueNotification(tx, n).status(); })
+            .ok());
+  }
+  Notifier::Post Receiver() {
+    return [this](const std::string& id, const std::string&) {
+      posted_.push_back(id);
+      return up_;
+    };
+  }
+  store::TestDatabase db_;
+  Config config_;
+  ManualClock clock_;
+  std::vector<std::string> posted_;
+  bool up_ = true;
+};
+
+TEST_F(NotifierTest, DeliversInOrderPerSiteAndOnce) {
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  Queue(1, "down", 10);
+  Queue(1, "up", 10);
+  Queue(2, "down", 11);
+  EXPECT_EQ(notifier.Turn(), 2);  // the first of each site
+  EXPECT_EQ(notifier.Turn(), 1);
+  EXPECT_EQ(notifier.Turn(), 0);
+  EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_1_down", "ntf_2_down", "ntf_1_up"}));
+}
+
+TEST_F(NotifierTest, BacksOffAndNeverDrops) {
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  Queue(1, "down", 10);
+  up_ = false;
+  EXPECT_EQ(notifier.Turn(), 0);
+  EXPECT_EQ(notifier.Turn(), 0);
+  EXPECT_EQ(posted_.size(), 1u);  // not due again yet
+  clock_.Advance(milliseconds(1000));
+  up_ = true;
+  EXPECT_EQ(notifier.Turn(), 1);
+}
+
+TEST_F(NotifierTest, TheBreakerOpensAfterFive) {
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  for (uint64_t i = 1; i <= 9; ++i) Queue(i, "down", 100 + i);
+  up_ = false;
+  notifier.Turn();
+  EXPECT_EQ(posted_.size(), 5u);
+  clock_.Advance(std::chrono::seconds(59));
+  notifier.Turn();
+  EXPECT_EQ(posted_.size(), 5u);
+  clock_.Advance(std::chrono::seconds(2));
+  up_ = true;
+  EXPECT_EQ(notifier.Turn(), 9);
+}
+
+TEST_F(NotifierTest, AnotherInstanceDeliversNothing) {
+  config_.instance = "ins_2";
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  Queue(1, "down", 10);
+  EXPECT_EQ(notifier.Turn(), 0);
+}
+
+TEST(NotificationBody, EscapesText) {
+  store::Notification n;
+  n.notification_id = "ntf_1_down";
+  n.kind = "down";
+  n.url = "http://x/\"\n";
+  n.status_id = 2;
+  n.checks_json = "[{\"type\":1}]";
+  EXPECT_EQ(
+      NotificationBody(n, 5000),
+      "{\"notification_id\":\"ntf_1_down\",\"blog_id\":0,\"monitor_url\":\"http://x/\\\"\\u000a\","
+      "\"status_id\":2,\"last_check\":5,\"last_status_change\":0,\"status_type\":\"down\","
+      "\"checks\":[{\"type\":1}]}");
+}
+
+}  // namespace
+}  // namespace jetmon::monitor

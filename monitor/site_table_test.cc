@@ -1,0 +1,113 @@
+#include "monitor/site_table.h"
+
+#include <gtest/gtest.h>
+
+namespace jetmon::monitor {
+namespace {
+
+using std::chrono::seconds;
+
+class SiteTableTest : public testing::Test {
+ protected:
+  SiteTableTest() {
+    config_.unit = milliseconds(1000);
+    for (uint64_t id = 1; id <= 200; ++id) {
+      store::Site site;
+      site.site_id = id;
+      site.bucket = id % 4;
+      site.url = "http://127.0.0.1:80/s/" + std::to_string(id);
+      site.check_interval = 5;
+      table_.Put(site, std::nullopt);
+    }
+  }
+  Config config_;
+  ManualClock clock_;
+  SiteTable table_{config_};
+};
+
+TEST_F(SiteTableTest, ChecksAllInTimeAndEvenly) {
+  const BootTime began = clock_.Boot();
+  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began);
+  std::vector<std::vector<BootTime>> checks(table_.size());
+  size_t most_a_second = 0, this_second = 0;
+  for (int tick = 0; tick < 50 * 60; ++tick) {  // a minute, in steps of 20 ms
+    clock_.Advance(milliseconds(20));
+    const BootTime now = clock_.Boot();
+    for (size_t index : table_.TakeDue(now, 1000)) {
+      checks[index].push_back(now);
+      table_.at(index).last_check = now;
+      table_.Finished(index, SiteTable::Next::kRegular, now);
+      ++this_second;
+    }
+    if (tick % 50 == 49) {
+      most_a_second = std::max(most_a_second, this_second);
+      this_second = 0;
+    }
+  }
+  for (const auto& times : checks) {
+    ASSERT_GE(times.size(), 11u);
+    EXPECT_LE(times[0] - began, seconds(5));
+    for (size_t i = 1; i < times.size(); ++i) {
+      EXPECT_LE(times[i] - times[i - 1], milliseconds(5020));
+    }
+  }
+  EXPECT_LT(most_a_second, 100u);  // 40 would be perfect
+}
+
+TEST_F(SiteTableTest, ARunningCheckIsNotDueAgain) {
+  table_.ScheduleFirst(0, clock_.Boot());
+  clock_.Advance(seconds(6));
+  EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);
+  clock_.Advance(seconds(20));
+  EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
+  table_.Finished(0, SiteTable::Next::kRegular, clock_.Boot());
+  EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);  // overdue: at once
+}
+
+TEST_F(SiteTableTest, ARetryComesSoonerNeverLater) {
+  table_.ScheduleFirst(0, clock_.Boot());
+  clock_.Advance(seconds(6));
+  ASSERT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);
+  table_.Finished(0, SiteTable::Next::kRetry, clock_.Boot());
+  ASSERT_TRUE(table_.NextDue().has_value());
+  EXPECT_LE(*table_.NextDue() - clock_.Boot(), seconds(1));
+}
+
+TEST_F(SiteTableTest, GoneAndNotAvailableAreNeverDue) {
+  store::Site https;
+  https.site_id = 900;
+  https.bucket = 1;
+  https.url = "https://example.com/";
+  const size_t index = table_.Put(https, std::nullopt);
+  EXPECT_TRUE(table_.at(index).not_available);
+  table_.ScheduleFirst(index, clock_.Boot());
+  table_.ScheduleFirst(3, clock_.Boot());
+  table_.MarkGone(3);
+  clock_.Advance(seconds(60));
+  EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
+  EXPECT_FALSE(table_.NextDue().has_value());
+}
+
+TEST_F(SiteTableTest, SummarisesABucket) {
+  const BootTime began = clock_.Boot();
+  const uint32_t bucket = table_.at(0).site.bucket;
+  store::BucketActivity a = table_.Summarise(bucket, began, began);
+  EXPECT_EQ(a.sites, 50u);
+  EXPECT_EQ(a.checked, 0u);
+  EXPECT_EQ(a.late, 0u);
+  clock_.Advance(milliseconds(6001));  // 5 s, and 1 s allowed
+  a = table_.Summarise(bucket, clock_.Boot(), began);
+  EXPECT_EQ(a.late, 50u);
+  EXPECT_EQ(a.oldest_check_ms, 0);
+  for (size_t i : table_.buckets().at(bucket)) {
+    table_.at(i).last_check = clock_.Boot();
+    table_.at(i).last_check_wall_ms = 1000 + static_cast<int64_t>(i);
+  }
+  a = table_.Summarise(bucket, clock_.Boot(), began);
+  EXPECT_EQ(a.late, 0u);
+  EXPECT_EQ(a.checked, 50u);
+  EXPECT_EQ(a.oldest_check_ms, 1000);
+}
+
+}  // namespace
+}  // namespace jetmon::monitor
