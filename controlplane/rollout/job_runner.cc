@@ -13,10 +13,18 @@
 namespace jetmon::rollout {
 namespace {
 
-constexpr int kWorkers = 4;
+// Jobs that read, write and probe, and jobs that mostly wait for a Monitor; one owner has one
+// range.
+constexpr int kMostWorking = 4;
+constexpr int kMostWaiting = 64;
 constexpr std::chrono::milliseconds kTurn{250};
 constexpr std::chrono::seconds kWriteLimit{10};
 constexpr int kMostTries = 1000;
+
+bool WaitsForMonitor(const std::string& operation) {
+  return operation == OperationName(Operation::kActivate) ||
+         operation == OperationName(Operation::kRelease);
+}
 
 absl::Status NotOurs() { return absl::CancelledError("the job is another worker's"); }
 
@@ -86,8 +94,8 @@ bool JobRunner::IsStopping() const {
 }
 
 void JobRunner::Run() {
-  for (int i = 0; i < kWorkers; ++i) threads_.emplace_back([this] { Worker(); });
-  threads_.emplace_back([this] { SweepLoop(); });
+  dispatcher_ = std::thread([this] { DispatchLoop(); });
+  sweeper_ = std::thread([this] { SweepLoop(); });
 }
 
 void JobRunner::Stop() {
@@ -96,8 +104,8 @@ void JobRunner::Stop() {
     stopping_ = true;
   }
   wake_.notify_all();
-  for (std::thread& t : threads_) t.join();
-  threads_.clear();
+  if (dispatcher_.joinable()) dispatcher_.join();
+  if (sweeper_.joinable()) sweeper_.join();
 }
 
 void JobRunner::Wake() {
@@ -119,7 +127,7 @@ std::optional<store::JobLease> JobRunner::ClaimOne(store::Job* claimed) {
   for (const store::Job& job : jobs) {
     {
       std::lock_guard lock(mutex_);
-      if (running_.count(job.job_id) > 0) continue;
+      if (running_.count(job.job_id) > 0 || !HasRoom(job.operation)) continue;
     }
     const bool queued = job.state == store::job_state::kQueued;
     const auto sight = observer_.JobWorker(job.job_id);
@@ -145,31 +153,60 @@ std::optional<store::JobLease> JobRunner::ClaimOne(store::Job* claimed) {
   return std::nullopt;
 }
 
-void JobRunner::Worker() {
-  for (;;) {
-    {
-      std::unique_lock lock(mutex_);
-      if (stopping_) return;
-    }
-    store::Job job;
-    auto lease = ClaimOne(&job);
-    if (!lease.has_value()) {
-      std::unique_lock lock(mutex_);
-      const uint64_t seen = wakes_;
-      wake_.wait_for(lock, kTurn, [&] { return stopping_ || wakes_ != seen; });
-      continue;
-    }
-    {
-      std::lock_guard lock(mutex_);
-      running_.insert(job.job_id);
-    }
-    Execute(job, *lease);
+// Under mutex_.
+bool JobRunner::HasRoom(const std::string& operation) const {
+  const bool waits = WaitsForMonitor(operation);
+  const auto like = std::count_if(running_.begin(), running_.end(), [waits](const auto& job) {
+    return WaitsForMonitor(job.second) == waits;
+  });
+  return like < (waits ? kMostWaiting : kMostWorking);
+}
+
+void JobRunner::JoinEnded() {
+  std::vector<std::string> ended;
+  {
+    std::lock_guard lock(mutex_);
+    ended.swap(ended_);
+  }
+  for (const std::string& job_id : ended) {
+    workers_.at(job_id).join();
+    workers_.erase(job_id);
+  }
+}
+
+void JobRunner::Begin(const store::Job& job, const store::JobLease& lease) {
+  {
+    std::lock_guard lock(mutex_);
+    running_[job.job_id] = job.operation;
+  }
+  // A job that was given back may come again: its thread before has ended.
+  JoinEnded();
+  workers_[job.job_id] = std::thread([this, job, lease] {
+    Execute(job, lease);
     {
       std::lock_guard lock(mutex_);
       running_.erase(job.job_id);
+      ended_.push_back(job.job_id);
     }
     Wake();
+  });
+}
+
+void JobRunner::DispatchLoop() {
+  while (!IsStopping()) {
+    JoinEnded();
+    store::Job job;
+    auto lease = ClaimOne(&job);
+    if (lease.has_value()) {
+      Begin(job, *lease);
+      continue;
+    }
+    std::unique_lock lock(mutex_);
+    const uint64_t seen = wakes_;
+    wake_.wait_for(lock, kTurn, [&] { return stopping_ || wakes_ != seen; });
   }
+  for (auto& [job_id, thread] : workers_) thread.join();
+  workers_.clear();
 }
 
 void JobRunner::Execute(const store::Job& job, const store::JobLease& lease) {
@@ -262,7 +299,8 @@ absl::Status JobRunner::Sweep() {
   return s;
 }
 
-absl::StatusOr<store::Job> JobRunner::WaitForChange(const std::string& job_id, uint64_t seq,
+absl::StatusOr<store::Job> JobRunner::WaitForChange(const std::string& job_id,
+                                                    std::optional<uint64_t> seq,
                                                     std::chrono::milliseconds limit,
                                                     const std::function<bool()>& cancelled) {
   const BootTime until = parts_.clock->Boot() + limit;
@@ -275,7 +313,7 @@ absl::StatusOr<store::Job> JobRunner::WaitForChange(const std::string& job_id, u
     });
     if (!s.ok()) return s;
     if (!job.has_value()) return Error(v1::JOB_NOT_FOUND, "there is no such job");
-    const bool over = store::IsFinished(job->state) || (seq != 0 && job->seq != seq) ||
+    const bool over = store::IsFinished(job->state) || (seq.has_value() && job->seq != *seq) ||
                       parts_.clock->Boot() >= until || (cancelled && cancelled());
     if (over) return *job;
     std::unique_lock lock(mutex_);

@@ -5,7 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <set>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,8 +58,10 @@ class JobRun {
 // but for Unavailable (the database is away: tried again) and Cancelled (not ours any more).
 using Executor = std::function<absl::Status(JobRun&)>;
 
-// Takes up queued jobs, and those whose worker is dead, and runs them on a few threads. Also
-// sweeps: every held range that is on its way has a live job. Thread-safe.
+// Takes up queued jobs, and those whose worker is dead, and runs each on a thread of its own: a few
+// at a time that work, and more of those that mostly wait for a Monitor (activate, release), which
+// so never keep each other waiting. Also sweeps: every held range that is on its way has a live
+// job. Thread-safe.
 class JobRunner {
  public:
   JobRunner(const Parts& parts, const Options& options, const Observer& observer,
@@ -70,16 +72,21 @@ class JobRunner {
   void Stop();
   // A job was queued, or something that a job waits for happened.
   void Wake();
-  // Waits until the job ended or changed from `seq`, at most `limit`; the row as it is then.
-  absl::StatusOr<store::Job> WaitForChange(const std::string& job_id, uint64_t seq,
+  // Waits until the job ended or, if given, changed from `seq`, at most `limit`; the row as it is
+  // then. job_not_found.
+  absl::StatusOr<store::Job> WaitForChange(const std::string& job_id, std::optional<uint64_t> seq,
                                            std::chrono::milliseconds limit,
                                            const std::function<bool()>& cancelled);
   // One turn of the sweep; for tests.
   absl::Status Sweep();
 
  private:
-  void Worker();
+  void DispatchLoop();
   void SweepLoop();
+  // Whether one more job of this operation may run here.
+  bool HasRoom(const std::string& operation) const;
+  void Begin(const store::Job& job, const store::JobLease& lease);
+  void JoinEnded();
   std::optional<store::JobLease> ClaimOne(store::Job* job);
   void Execute(const store::Job& job, const store::JobLease& lease);
   bool IsStopping() const;
@@ -93,8 +100,11 @@ class JobRunner {
   std::condition_variable wake_;
   bool stopping_ = false;  // guarded by mutex_, as all below
   uint64_t wakes_ = 0;
-  std::set<std::string> running_;  // here
-  std::vector<std::thread> threads_;
+  std::map<std::string, std::string> running_;  // here: job id, operation
+  std::vector<std::string> ended_;              // their threads wait to be joined
+  // The dispatching thread's alone.
+  std::map<std::string, std::thread> workers_;
+  std::thread dispatcher_, sweeper_;
 };
 
 }  // namespace jetmon::rollout

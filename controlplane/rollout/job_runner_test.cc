@@ -25,7 +25,7 @@ class JobRunnerTest : public ::testing::Test {
   }
   // The job once it has ended.
   store::Job Ended(JobRunner& runner, const std::string& job_id) {
-    auto job = runner.WaitForChange(job_id, 0, seconds(30), {});
+    auto job = runner.WaitForChange(job_id, std::nullopt, seconds(30), {});
     EXPECT_TRUE(job.ok()) << job.status();
     EXPECT_TRUE(store::IsFinished(job->state)) << job->state;
     return *job;
@@ -199,9 +199,10 @@ TEST_F(JobRunnerTest, TheSweepMakesOneJobARange) {
 TEST_F(JobRunnerTest, WaitingEndsAtTheLimitOrWhenNobodyWaitsAnyMore) {
   rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
   JobRunner runner(rollout_.parts(), rollout_.options(), rollout_.observer(), {});
-  EXPECT_EQ(runner.WaitForChange("rjob_1", 0, milliseconds(1), {})->state, "queued");
-  EXPECT_EQ(runner.WaitForChange("rjob_1", 0, seconds(60), [] { return true; })->state, "queued");
-  EXPECT_EQ(ReasonOf(runner.WaitForChange("rjob_2", 0, seconds(60), {}).status()),
+  EXPECT_EQ(runner.WaitForChange("rjob_1", std::nullopt, milliseconds(1), {})->state, "queued");
+  EXPECT_EQ(runner.WaitForChange("rjob_1", std::nullopt, seconds(60), [] { return true; })->state,
+            "queued");
+  EXPECT_EQ(ReasonOf(runner.WaitForChange("rjob_2", std::nullopt, seconds(60), {}).status()),
             v1::JOB_NOT_FOUND);
 }
 

@@ -259,19 +259,10 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Oper
 absl::Status Service::AnswerWithJob(const std::string& job_id, std::chrono::milliseconds wait,
                                     const std::function<bool()>& cancelled,
                                     v1::OperationResponse* response) {
-  const BootTime until = parts_.clock->Boot() + wait;
-  for (;;) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(until - parts_.clock->Boot());
-    auto job = runner_.WaitForChange(job_id, 0, left, cancelled);
-    if (!job.ok()) return job.status();
-    if (!store::IsFinished(job->state) && parts_.clock->Boot() < until &&
-        !(cancelled && cancelled())) {
-      continue;
-    }
-    *response = JobResponse(*job);
-    return absl::OkStatus();
-  }
+  auto job = runner_.WaitForChange(job_id, std::nullopt, wait, cancelled);
+  if (!job.ok()) return job.status();
+  *response = JobResponse(*job);
+  return absl::OkStatus();
 }
 
 }  // namespace jetmon::rollout

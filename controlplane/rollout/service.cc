@@ -227,7 +227,7 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
   return parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
     auto session = CheckRun(tx, request.run_id(), std::nullopt, /*closed_too=*/false);
     if (!session.ok()) return session.status();
-    if (kind == store::checkpoint::kV1Started || kind == store::checkpoint::kV1Stopped) {
+    if (kind == store::checkpoint::kV1Started) {
       auto locks = store::ListHeldRanges(tx);
       if (!locks.ok()) return locks.status();
       for (const auto& l : *locks) {
@@ -436,16 +436,19 @@ absl::Status Service::CancelJob(const Caller& caller, const std::string& job_id,
 
 absl::Status Service::WatchJob(const std::string& job_id, const std::function<bool()>& cancelled,
                                const std::function<bool(const v1::OperationResponse&)>& write) {
-  uint64_t seq = 0;
+  std::optional<uint64_t> seq;
+  std::string sent;
   for (;;) {
     auto job = runner_.WaitForChange(
-        job_id, seq, seq == 0 ? std::chrono::milliseconds(0) : std::chrono::milliseconds(10'000),
-        cancelled);
+        job_id, seq, std::chrono::milliseconds(seq.has_value() ? 10'000 : 0), cancelled);
     if (!job.ok()) return job.status();
     if (cancelled && cancelled()) return absl::OkStatus();
-    const bool over = store::IsFinished(job->state);
-    if ((job->seq != seq || over) && !write(JobResponse(*job))) return absl::OkStatus();
-    if (over) return absl::OkStatus();
+    // A worker that shows that it lives changes nothing that is shown.
+    const v1::OperationResponse answer = JobResponse(*job);
+    std::string text = answer.SerializeAsString();
+    if (text != sent && !write(answer)) return absl::OkStatus();
+    if (store::IsFinished(job->state)) return absl::OkStatus();
+    sent = std::move(text);
     seq = job->seq;
   }
 }
