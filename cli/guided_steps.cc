@@ -20,6 +20,9 @@ constexpr char kRollout[] = "/api/v1/rollout/";
 // How long a control plane that can't be reached is asked again before the rollout stops; it can
 // be resumed afterwards.
 constexpr seconds kReachable{10};
+// An earlier request with the same idempotency key may have died with its control plane: its hold
+// on the key ends after 60 s.
+constexpr seconds kInProgress{75};
 // A job that neither ends nor moves for so long is somebody's to look at.
 constexpr seconds kJobSilent{180};
 // The activity gate answers not_yet_due until every site could have been checked once.
@@ -37,7 +40,7 @@ bool IsFinished(const std::string& state) {
 }  // namespace
 
 absl::StatusOr<Json> Guided::Call(Request request, std::string* error_code) {
-  const auto limit = steady_clock::now() + kReachable;
+  const auto began = steady_clock::now();
   for (;;) {
     auto answer = client_.Send(request);
     // What may have changed something is repeated only under an idempotency key.
@@ -238,6 +241,11 @@ absl::Status Guided::Plan(const std::string& name, const std::string& path) {
   if (!(*answer)["summary"].Text().empty()) Say("  " + (*answer)["summary"].Text());
   SayFindings(*answer);
   const std::string token = (*answer)["confirmation_token"].Text();
+  const std::string job_id = (*answer)["job_id"].Text();
+  if (token.empty() && !job_id.empty() && (*answer)["status"].Text() != "blocked") {
+    Say("  it is done or under way already, by job " + job_id);
+    return state_->Set(name + "_job", job_id);
+  }
   if ((*answer)["status"].Text() == "blocked" || token.empty()) return Blocked(name);
   if (auto s = state_->Set(name + "_sent", ""); !s.ok()) return s;
   return state_->Set(name + "_token", token);
@@ -245,6 +253,11 @@ absl::Status Guided::Plan(const std::string& name, const std::string& path) {
 
 absl::Status Guided::Execute(const std::string& name, const std::string& path,
                              const std::string& phrase) {
+  if (const std::string job_id = state_->Get(name + "_job"); !job_id.empty()) {
+    auto finished = WaitForJob(job_id, name);
+    if (!finished.ok()) return finished.status();
+    return Conclude(*finished, name);
+  }
   for (int attempt = 0; attempt < kReplans; ++attempt) {
     // After an interruption the operator's word is not asked for twice: what was confirmed and
     // sent is sent again, and the idempotency key keeps it one execution.

@@ -14,7 +14,11 @@ configuration=() patterns=() filters=()
 for argument in "$@"; do
   case $argument in
     --asan) configuration=(--config=asan) ;;
-    --tsan) configuration=(--config=tsan); filters=(--test_tag_filters=tsan) ;;
+    --tsan)
+      configuration=(--config=tsan
+        --test_env=TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1:suppressions="$PWD"/tools/bazel/sanitizers/tsan.supp)
+      filters=(--test_tag_filters=tsan)
+      ;;
     -h | --help) usage; exit 0 ;;
     -*) echo "tools/test.sh: unknown option $argument; see --help" >&2; exit 2 ;;
     *) patterns+=("$argument") ;;

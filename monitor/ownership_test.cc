@@ -1,0 +1,393 @@
+#include "monitor/ownership.h"
+
+#include <map>
+
+#include "probe/test_server.h"
+#include "store/events.h"
+#include "store/notifications.h"
+#include "store/test_database.h"
+
+namespace jetmon::monitor {
+namespace {
+
+using std::chrono::seconds;
+
+// Vantages that answer what the test says.
+class ScriptedConfirmer final : public Confirmer {
+ public:
+  void Ask(std::vector<confirm::Question> questions, milliseconds, Done done) override {
+    std::vector<RoundResult> results;
+    for (const auto& q : questions) {
+      RoundResult r;
+      r.site_id = q.site_id;
+      r.votes = votes_;
+      results.push_back(std::move(r));
+    }
+    ++rounds_;
+    std::thread([done, results] { done(results); }).join();
+  }
+  void SetVantages(std::vector<confirm::Vantage>) override {}
+  size_t enabled() const override { return static_cast<size_t>(votes_.enabled); }
+  void CancelAll() override {}
+
+  Votes votes_{3, 2, 0};
+  std::atomic<int> rounds_{0};
+};
+
+class OwnershipTest : public testing::Test {
+ protected:
+  OwnershipTest()
+      : server_([this](probe::TestServer::Connection& c, const std::string&) {
+          c.Send(down_ ? "HTTP/1.1 500 Down\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n");
+        }) {
+    config_.host = "monitor-a";
+    config_.instance = "ins_1";
+    config_.mode = "api-controlled";
+    config_.version = "test";
+    config_.unit = milliseconds(1000);
+    probe::Engine::Options options;
+    options.clock = &clock_;
+    options.safety = *probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8");
+    engine_ = *probe::Engine::Create(options);
+    std::vector<store::Site> sites;
+    for (uint64_t i = 1; i <= kSites; ++i) {
+      store::Site site;
+      site.site_id = i;
+      site.blog_id = i;
+      site.bucket = i % 4;
+      site.url = server_.Url("/s/" + std::to_string(i));
+      sites.push_back(site);
+    }
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      EXPECT_TRUE(store::EnsureBuckets(tx, 8, 1).ok());
+      EXPECT_TRUE(store::InsertSites(tx, sites).ok());
+      store::ProcessHealth h;
+      h.instance = "ins_1";
+      h.kind = "monitor";
+      h.host = "monitor-a";
+      return store::ReportHealth(tx, h);
+    });
+    ownership_ = NewOwnership();
+  }
+  std::unique_ptr<Ownership> NewOwnership() {
+    auto o = std::make_unique<Ownership>(
+        WatchParts{&config_, &clock_, &*db_, engine_.get(), &confirmer_});
+    EXPECT_TRUE(o->Open().ok());
+    return o;
+  }
+  void Write(const sql::Body& body) {
+    const absl::Status s = db_->Write(body);
+    EXPECT_TRUE(s.ok()) << s;
+  }
+  // A grant to `instance`, in state activating.
+  uint64_t Give(const std::string& instance = "ins_1") {
+    uint64_t epoch = 0;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      auto generation = store::HostGeneration(tx, "monitor-a");
+      store::Grant grant{{0, 3}, "monitor-a", instance, *generation, "rol_1", "rjob_1", "[]", 1};
+      auto granted = store::GrantRange(tx, grant);
+      EXPECT_EQ(granted->outcome, store::GrantOutcome::kGranted);
+      epoch = granted->lock.epoch;
+      EXPECT_TRUE(*store::BeginActivating(tx, epoch, 1));
+      return absl::OkStatus();
+    });
+    return epoch;
+  }
+  store::RangeLock Lock(uint64_t epoch) {
+    store::RangeLock lock;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      lock = **store::GetRangeLock(tx, epoch);
+      return absl::OkStatus();
+    });
+    return lock;
+  }
+  // Lets virtual time pass, polling every 2 s of it, until the condition holds; at most a virtual
+  // minute.
+  bool Until(const std::function<bool()>& condition) {
+    for (int i = 0; i < 1200; ++i) {
+      if (condition()) return true;
+      clock_.Advance(milliseconds(50));
+      if (i % 40 == 39) ownership_->Poll();
+      std::this_thread::sleep_for(milliseconds(3));
+    }
+    return condition();
+  }
+  std::optional<store::Event> OpenEventOf(uint64_t site) {
+    std::optional<store::Event> event;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      event = *store::OpenEventOfSite(tx, site);
+      return absl::OkStatus();
+    });
+    return event;
+  }
+  bool FencePasses(uint64_t epoch) {
+    bool passed = false;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      passed = *store::FenceBucket(tx, 1, epoch, "ins_1");
+      return absl::OkStatus();
+    });
+    return passed;
+  }
+
+  static constexpr uint64_t kSites = 12;
+  std::atomic<bool> down_{false};
+  probe::TestServer server_;
+  ManualClock clock_;
+  store::TestDatabase db_;
+  Config config_;
+  ScriptedConfirmer confirmer_;
+  std::unique_ptr<probe::Engine> engine_;
+  std::unique_ptr<Ownership> ownership_;
+};
+
+TEST_F(OwnershipTest, NothingIsSentBeforeTheAcknowledgementMatched) {
+  ownership_->Poll();
+  EXPECT_EQ(ownership_->state(), "standby");
+  const uint64_t epoch = Give();
+  EXPECT_EQ(server_.connections(), 0);
+  ownership_->Poll();
+  EXPECT_EQ(Lock(epoch).state, store::range_state::kActive);
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+}
+
+TEST_F(OwnershipTest, AnotherInstancesGrantIsNotAcknowledged) {
+  const uint64_t epoch = Give("ins_other");
+  ownership_->Poll();
+  EXPECT_EQ(Lock(epoch).state, store::range_state::kActivating);
+  EXPECT_EQ(ownership_->watch(), nullptr);
+}
+
+TEST_F(OwnershipTest, AStandbyTakesNothing) {
+  config_.mode = "standby";
+  const uint64_t epoch = Give();
+  ownership_->Poll();
+  EXPECT_EQ(Lock(epoch).state, store::range_state::kActivating);
+}
+
+TEST_F(OwnershipTest, AnAcknowledgementWhoseAnswerWasLostIsFoundOut) {
+  const uint64_t epoch = Give();
+  Write([&](sql::Transaction& tx) {
+    return store::AcknowledgeRange(tx, epoch, "ins_1", 2, 5).status();
+  });
+  ownership_->Poll();
+  ASSERT_NE(ownership_->watch(), nullptr);
+  EXPECT_TRUE(ownership_->watch()->started());
+  EXPECT_TRUE(ownership_->watch()->lease().MaySend(clock_.Boot()));
+}
+
+TEST_F(OwnershipTest, TheLeaseCountsFromBeforeTheRenewalAndLapses) {
+  Give();
+  ownership_->Poll();
+  clock_.Advance(seconds(14));
+  EXPECT_TRUE(ownership_->watch()->lease().MaySend(clock_.Boot()));
+  clock_.Advance(seconds(1));
+  EXPECT_FALSE(ownership_->watch()->lease().MaySend(clock_.Boot()));
+  ownership_->Poll();
+  EXPECT_TRUE(ownership_->watch()->lease().MaySend(clock_.Boot()));
+}
+
+TEST_F(OwnershipTest, APausedMonitorSendsAndWritesNothingWhenItWakes) {
+  const uint64_t epoch = Give();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  ASSERT_TRUE(FencePasses(epoch));
+  // Asleep for 40 s; meanwhile the range is released and freed over its unrenewed lease.
+  clock_.Advance(seconds(40));
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::BeginRelease(tx, epoch, "rjob_2", 9));
+    auto lock = **store::GetRangeLock(tx, epoch);
+    EXPECT_TRUE(*store::FreeDead(tx, epoch, lock.lease_seq, 9));
+    return absl::OkStatus();
+  });
+  EXPECT_FALSE(ownership_->watch()->lease().MaySend(clock_.Boot()));
+  EXPECT_FALSE(FencePasses(epoch));
+  ownership_->Poll();
+  EXPECT_EQ(ownership_->watch(), nullptr);
+  EXPECT_EQ(ownership_->state(), "standby");
+  const size_t before = server_.requests().size();
+  for (int i = 0; i < 100; ++i) clock_.Advance(milliseconds(100));
+  ownership_->Poll();
+  EXPECT_EQ(server_.requests().size(), before);
+}
+
+TEST_F(OwnershipTest, DrainsAndReports) {
+  const uint64_t epoch = Give();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  Write([&](sql::Transaction& tx) { return store::BeginRelease(tx, epoch, "rjob_2", 9).status(); });
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] {
+    ownership_->Poll();
+    return Lock(epoch).drained;
+  }));
+  EXPECT_EQ(ownership_->watch(), nullptr);
+  EXPECT_EQ(ownership_->state(), "standby");
+}
+
+TEST_F(OwnershipTest, ADrainOfWhatWasNeverLoadedIsReportedAtOnce) {
+  const uint64_t epoch = Give();
+  Write([&](sql::Transaction& tx) { return store::BeginRelease(tx, epoch, "rjob_2", 9).status(); });
+  ownership_->Poll();
+  EXPECT_TRUE(Lock(epoch).drained);
+  EXPECT_EQ(server_.connections(), 0);
+}
+
+TEST_F(OwnershipTest, TakesOverOnlyFromTheDead) {
+  const uint64_t epoch = Give("ins_old");
+  Write([&](sql::Transaction& tx) {
+    return store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5).status();
+  });
+  for (int i = 0; i < 14; ++i) {  // 28 s: not yet
+    ownership_->Poll();
+    clock_.Advance(seconds(2));
+  }
+  EXPECT_EQ(Lock(epoch).owner_instance, "ins_old");
+  // It renews once: the observation starts again.
+  const uint64_t revision = Lock(epoch).revision;
+  Write([&](sql::Transaction& tx) {
+    return store::RenewLease(tx, epoch, "ins_old", revision).status();
+  });
+  for (int i = 0; i < 15; ++i) {
+    ownership_->Poll();
+    clock_.Advance(seconds(2));
+  }
+  EXPECT_EQ(Lock(epoch).owner_instance, "ins_old");
+  ownership_->Poll();
+  EXPECT_EQ(Lock(epoch).owner_instance, "ins_1");
+  ownership_->Poll();
+  ASSERT_NE(ownership_->watch(), nullptr);
+  EXPECT_TRUE(ownership_->watch()->started());
+}
+
+TEST_F(OwnershipTest, TakesOverAtOnceFromWhoSaidGoodbye) {
+  const uint64_t epoch = Give("ins_old");
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5));
+    store::ProcessHealth old;
+    old.instance = "ins_old";
+    old.kind = "monitor";
+    old.host = "monitor-a";
+    EXPECT_TRUE(store::ReportHealth(tx, old).ok());
+    return store::SayGoodbye(tx, "ins_old", 6);
+  });
+  ownership_->Poll();
+  EXPECT_EQ(Lock(epoch).owner_instance, "ins_1");
+}
+
+TEST_F(OwnershipTest, ADrainingRangeIsTakenOverAsDrainedAndNotLoaded) {
+  const uint64_t epoch = Give("ins_old");
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5));
+    EXPECT_TRUE(*store::BeginRelease(tx, epoch, "rjob_2", 9));
+    store::ProcessHealth old;
+    old.instance = "ins_old";
+    old.kind = "monitor";
+    old.host = "monitor-a";
+    EXPECT_TRUE(store::ReportHealth(tx, old).ok());
+    return store::SayGoodbye(tx, "ins_old", 6);
+  });
+  ownership_->Poll();
+  EXPECT_TRUE(Lock(epoch).drained);
+  ownership_->Poll();
+  EXPECT_EQ(ownership_->watch(), nullptr);
+  EXPECT_EQ(server_.connections(), 0);
+}
+
+TEST_F(OwnershipTest, ARevokedRangeEndsAtOnce) {
+  const uint64_t epoch = Give();
+  ownership_->Poll();
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::BeginRelease(tx, epoch, "rjob_2", 9));
+    EXPECT_TRUE(*store::RevokeRange(tx, epoch, 9));
+    return absl::OkStatus();
+  });
+  ownership_->Poll();
+  EXPECT_EQ(ownership_->watch(), nullptr);
+  EXPECT_FALSE(Lock(epoch).drained);
+}
+
+TEST_F(OwnershipTest, AnOutageIsConfirmedAndARecoveryTold) {
+  Give();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  down_ = true;
+  EXPECT_TRUE(Until([&] { return OpenEventOf(5).has_value(); }));
+  EXPECT_EQ(OpenEventOf(5)->severity, store::Severity::kSeemsDown);
+  EXPECT_TRUE(Until([&] {
+    auto e = OpenEventOf(5);
+    return e.has_value() && e->severity == store::Severity::kDown;
+  }));
+  EXPECT_GE(confirmer_.rounds_.load(), 1);
+  down_ = false;
+  EXPECT_TRUE(Until([&] { return !OpenEventOf(5).has_value(); }));
+  std::map<std::string, int> told;
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    for (const auto& site : *store::ActiveSitesOfBucket(tx, 1, 0, 100)) {
+      EXPECT_EQ(site.site_id != 5 || site.site_status == 1, true);
+    }
+    return tx.Query("SELECT notification_id FROM jetmon_notifications WHERE site_id = 5", {},
+                    [&](const sql::Row& row) {
+                      ++told[row.Text(0).substr(row.Text(0).rfind('_'))];
+                      return absl::OkStatus();
+                    });
+  });
+  EXPECT_EQ(told, (std::map<std::string, int>{{"_down", 1}, {"_up", 1}}));
+}
+
+TEST_F(OwnershipTest, AFalseAlarmTellsNobody) {
+  confirmer_.votes_ = Votes{3, 0, 3};
+  Give();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  down_ = true;
+  EXPECT_TRUE(Until([&] {
+    uint64_t alarms = 0;
+    Write([&](sql::Transaction& tx) {
+      return tx.Query("SELECT COUNT(*) FROM jetmon_false_positives", {}, [&](const sql::Row& r) {
+        alarms = r.Uint(0);
+        return absl::OkStatus();
+      });
+    });
+    return alarms > 0;
+  }));
+  uint64_t told = 1;
+  Write([&](sql::Transaction& tx) {
+    return tx.Query("SELECT COUNT(*) FROM jetmon_notifications", {}, [&](const sql::Row& r) {
+      told = r.Uint(0);
+      return absl::OkStatus();
+    });
+  });
+  EXPECT_EQ(told, 0u);
+}
+
+TEST_F(OwnershipTest, ASiteThatGoesAwayIsDropped) {
+  down_ = true;
+  Give();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return OpenEventOf(5).has_value(); }));
+  Write([&](sql::Transaction& tx) {
+    return tx
+        .Execute(
+            "UPDATE jetpack_monitor_sites SET monitor_active = 0 WHERE "
+            "jetpack_monitor_site_id = 5")
+        .status();
+  });
+  EXPECT_TRUE(Until([&] { return !OpenEventOf(5).has_value(); }));
+}
+
+TEST_F(OwnershipTest, StopSaysGoodbyeAndKeepsTheLock) {
+  const uint64_t epoch = Give();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= 1; }));
+  ownership_->Stop(seconds(30));
+  EXPECT_EQ(Lock(epoch).state, store::range_state::kActive);
+  bool goodbye = false;
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    goodbye = *store::SaidGoodbye(tx, "ins_1");
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(goodbye);
+}
+
+}  // namespace
+}  // namespace jetmon::monitor
