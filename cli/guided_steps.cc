@@ -45,11 +45,14 @@ absl::StatusOr<Json> Guided::Call(Request request, std::string* error_code) {
     auto answer = client_.Send(request);
     // What may have changed something is repeated only under an idempotency key.
     const bool repeatable = !request.mutating || !request.idempotency_key.empty();
-    const bool try_again = answer.ok() ? answer->http_status == 503 || answer->http_status == 429 ||
-                                             answer->error_code() == "idempotency_in_progress"
-                                       : absl::IsUnavailable(answer.status());
-    if (try_again && repeatable && steady_clock::now() < limit) {
-      bar_.Show("waiting for the control plane", 0, 0);
+    const bool in_progress = answer.ok() && answer->error_code() == "idempotency_in_progress";
+    const bool away = answer.ok() ? answer->http_status == 503 || answer->http_status == 429
+                                  : absl::IsUnavailable(answer.status());
+    const seconds patience = in_progress ? kInProgress : kReachable;
+    if ((in_progress || away) && repeatable && steady_clock::now() - began < patience) {
+      bar_.Show(in_progress ? "waiting for the same request, sent before"
+                            : "waiting for the control plane",
+                0, 0);
       std::this_thread::sleep_for(milliseconds(500));
       continue;
     }

@@ -53,6 +53,22 @@ absl::Status Prepare(JobRun& run, const store::RangeLock& lock) {
   });
 }
 
+// The range drains like any other; its release job begins with it. If the condition does not hold
+// any more, the lock says why.
+absl::Status GiveUp(JobRun& run, uint64_t epoch) {
+  return run.Write([&](sql::Transaction& tx) -> absl::Status {
+    const int64_t now = run.parts.clock->WallMs();
+    auto given_up = store::GiveUpActivation(tx, epoch, now);
+    if (!given_up.ok() || !*given_up) return given_up.status();
+    auto lock = store::GetRangeLock(tx, epoch);
+    if (!lock.ok()) return lock.status();
+    if (!lock->has_value()) return absl::InternalError("the job's range lock is gone");
+    store::Job release = JobForRange(**lock, run.job.consumer, now);
+    release.key_id = run.job.key_id;
+    return store::InsertJob(tx, release);
+  });
+}
+
 }  // namespace
 
 absl::Status ExecuteActivate(JobRun& run) {
@@ -77,10 +93,7 @@ absl::Status ExecuteActivate(JobRun& run) {
     const BootTime now = run.parts.clock->Boot();
     if (!waiting_since.has_value()) waiting_since = now;
     if (now - *waiting_since >= run.options.times.acknowledge_within) {
-      auto s = run.Write([&](sql::Transaction& tx) {
-        return store::GiveUpActivation(tx, lock->epoch, run.parts.clock->WallMs()).status();
-      });
-      if (!s.ok()) return s;
+      if (auto s = GiveUp(run, lock->epoch); !s.ok()) return s;
       continue;
     }
     run.Pause(run.options.times.look);

@@ -78,6 +78,22 @@ bool JobRun::Pause(std::chrono::milliseconds d) {
   return !stopping();
 }
 
+store::Job JobForRange(const store::RangeLock& lock, const std::string& consumer, int64_t now_ms) {
+  const bool drains =
+      lock.state == store::range_state::kDraining || lock.state == store::range_state::kRevoked;
+  store::Job job;
+  job.job_id = "rjob_" + store::NewUlid(now_ms);
+  job.operation = OperationName(drains ? Operation::kRelease : Operation::kActivate);
+  job.run_id = lock.run_id;
+  job.range = lock.range;
+  job.owner_host = lock.owner_host;
+  job.epoch = lock.epoch;
+  job.state = store::job_state::kQueued;
+  job.consumer = consumer;
+  job.created_at_ms = now_ms;
+  return job;
+}
+
 JobRunner::JobRunner(const Parts& parts, const Options& options, const Observer& observer,
                      std::map<std::string, Executor> executors)
     : parts_(parts),
@@ -271,24 +287,12 @@ absl::Status JobRunner::Sweep() {
     auto jobs = store::ListUnfinishedJobs(tx);
     if (!jobs.ok()) return jobs.status();
     for (const store::RangeLock& l : *locks) {
-      const bool releasing = l.state == rs::kDraining || l.state == rs::kRevoked;
       if (l.state == rs::kActive) continue;
-      const std::string operation =
-          OperationName(releasing ? Operation::kRelease : Operation::kActivate);
+      const store::Job job = JobForRange(l, "sweep", parts_.clock->WallMs());
       const bool has_job = std::any_of(jobs->begin(), jobs->end(), [&](const store::Job& j) {
-        return j.epoch == l.epoch && j.operation == operation;
+        return j.epoch == l.epoch && j.operation == job.operation;
       });
       if (has_job) continue;
-      store::Job job;
-      job.created_at_ms = parts_.clock->WallMs();
-      job.job_id = "rjob_" + store::NewUlid(job.created_at_ms);
-      job.operation = operation;
-      job.run_id = l.run_id;
-      job.range = l.range;
-      job.owner_host = l.owner_host;
-      job.epoch = l.epoch;
-      job.state = store::job_state::kQueued;
-      job.consumer = "sweep";
       if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) return inserted;
       LogInfo(absl::StrCat(job.job_id, ": the sweep goes on with epoch ", l.epoch, ", ", l.state));
       queued = true;

@@ -15,6 +15,7 @@
 #include "controlplane/rollout/observer.h"
 #include "controlplane/rollout/options.h"
 #include "store/jobs.h"
+#include "store/locks.h"
 #include "store/sql/database.h"
 
 namespace jetmon::rollout {
@@ -53,6 +54,9 @@ class JobRun {
  private:
   const std::function<bool()>& stopping_;
 };
+
+// A queued job that goes on with a held range: a release if it drains, else an activation.
+store::Job JobForRange(const store::RangeLock& lock, const std::string& consumer, int64_t now_ms);
 
 // What an operation does. OK: the job was finished, or left to others. An error fails the job,
 // but for Unavailable (the database is away: tried again) and Cancelled (not ours any more).

@@ -12,6 +12,7 @@
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/owners.h"
 #include "store/ids.h"
+#include "store/jobs.h"
 #include "store/sites.h"
 
 namespace jetmon::rollout {
@@ -145,6 +146,24 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
   return absl::OkStatus();
 }
 
+// The job that brings a draining range to v1: an operator's, or that of an activation that was
+// given up.
+absl::Status FindReleaseJob(sql::Transaction& tx, const store::RangeLock& lock, Plan* plan) {
+  plan->existing_job = lock.release_job_id;
+  auto jobs = store::ListUnfinishedJobs(tx);
+  if (!jobs.ok()) return jobs.status();
+  for (const store::Job& job : *jobs) {
+    if (job.epoch == lock.epoch && job.operation == OperationName(Operation::kRelease)) {
+      plan->existing_job = job.job_id;
+    }
+  }
+  if (plan->existing_job.empty()) {
+    Block(plan, "owner_range_conflict", "the range drains already, and its job is about to begin",
+          "ask again in some seconds");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status PlanRelease(sql::Transaction& tx, Plan* plan) {
   auto locks = store::ListHeldRanges(tx);
   if (!locks.ok()) return locks.status();
@@ -162,12 +181,17 @@ absl::Status PlanRelease(sql::Transaction& tx, Plan* plan) {
             absl::StrCat("release it with run_id ", l.run_id));
       return absl::OkStatus();
     }
+    if (!plan->owner_host.empty() && l.owner_host != plan->owner_host) {
+      Block(plan, "owner_range_conflict",
+            absl::StrCat("the range is ", l.owner_host, "'s, not ", plan->owner_host, "'s"),
+            absl::StrCat("release it with owner_host ", l.owner_host));
+      return absl::OkStatus();
+    }
     plan->lock = l;
     plan->owner_host = l.owner_host;
     plan->response.set_owner_host(l.owner_host);
     if (l.state == store::range_state::kDraining || l.state == store::range_state::kRevoked) {
-      plan->existing_job = l.release_job_id.empty() ? l.activate_job_id : l.release_job_id;
-      return absl::OkStatus();
+      return FindReleaseJob(tx, l, plan);
     }
     v1::ReleaseResult* result = plan->response.mutable_release();
     result->set_epoch(l.epoch);
@@ -216,7 +240,7 @@ absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer, Op
   plan.op = op;
   plan.session = session;
   plan.range = range;
-  plan.owner_host = request.owner_host().empty() ? session.owner_host : request.owner_host();
+  plan.owner_host = OwnerOf(request, session);
   plan.overrides_json = "[]";
   plan.response = Head(OperationName(op), session.run_id, range, plan.owner_host);
   plan.response.set_change_ref(session.change_ref);
@@ -244,10 +268,14 @@ absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer, Op
   return plan;
 }
 
+const std::string& OwnerOf(const v1::PlannedRequest& request, const store::Session& session) {
+  return request.owner_host().empty() ? session.owner_host : request.owner_host();
+}
+
 std::string RequestHash(Operation op, const v1::PlannedRequest& request, store::Range range,
-                        const std::string& owner_host) {
+                        const store::Session& session) {
   std::string text = absl::StrCat(OperationName(op), "\n", request.run_id(), "\n", range.ToString(),
-                                  "\n", owner_host);
+                                  "\n", OwnerOf(request, session));
   for (const v1::Override& o : request.override()) {
     absl::StrAppend(&text, "\n", o.code(), "=", o.reason());
   }

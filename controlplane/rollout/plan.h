@@ -45,9 +45,12 @@ absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer, Op
                               const store::Session& session, store::Range range,
                               const v1::PlannedRequest& request, int64_t now_ms);
 
+// The host that the request is about: its own word, or the session's.
+const std::string& OwnerOf(const v1::PlannedRequest& request, const store::Session& session);
+
 // SHA-256 over the request with its defaults filled in, without dry_run, execute, confirm and wait.
 std::string RequestHash(Operation op, const v1::PlannedRequest& request, store::Range range,
-                        const std::string& owner_host);
+                        const store::Session& session);
 
 // Counts are outside of the digest, but one that grew by more than max(100, 10 %) changes the plan:
 // the words that say so, "" if none did.

@@ -124,6 +124,7 @@ absl::Status Service::Planned(const Caller& caller, Operation op, const v1::Plan
   if (auto s = CheckForm(op, request); !s.ok()) return s;
   std::string job_id;
   const auto wait = WaitOf(request.wait());
+  if (op == Operation::kActivate) HearOfOwner(request);
   if (request.execute()) {
     if (auto s = Execute(caller, op, request, *range, response, &job_id); !s.ok()) return s;
     if (job_id.empty()) return absl::OkStatus();  // blocked
@@ -131,7 +132,7 @@ absl::Status Service::Planned(const Caller& caller, Operation op, const v1::Plan
     return AnswerWithJob(job_id, *wait, cancelled, response);
   }
   std::optional<Plan> plan;
-  const auto look = [&](sql::Transaction& tx) -> absl::Status {
+  const absl::Status looked = parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
     auto session = CheckRun(tx, request.run_id(), *range, op == Operation::kRelease);
     if (!session.ok()) return session.status();
     if (op == Operation::kActivate && request.owner_host().empty() && session->owner_host.empty()) {
@@ -140,19 +141,14 @@ absl::Status Service::Planned(const Caller& caller, Operation op, const v1::Plan
     auto made = MakePlan(tx, observer_, op, *session, *range, request, parts_.clock->WallMs());
     if (made.ok()) plan = std::move(*made);
     return made.status();
-  };
-  if (auto s = parts_.db->Read(look); !s.ok()) return s;
-  // Right after a start nobody was heard of yet: wait a little before saying so.
-  if (op == Operation::kActivate && plan->blocked() &&
-      observer_.WaitUntilHeard(plan->owner_host, options_.times.hear_within)) {
-    if (auto s = parts_.db->Read(look); !s.ok()) return s;
-  }
+  });
+  if (!looked.ok()) return looked;
   if (!plan->existing_job.empty()) {
     return AnswerWithJob(plan->existing_job, std::chrono::milliseconds(0), cancelled, response);
   }
   *response = plan->response;
   if (plan->blocked()) return absl::OkStatus();
-  return MakeToken(caller, *plan, RequestHash(op, request, *range, plan->owner_host), response);
+  return MakeToken(caller, *plan, RequestHash(op, request, *range, plan->session), response);
 }
 
 store::Job Service::NewJob(const Caller& caller, const std::string& operation,
@@ -171,24 +167,32 @@ store::Job Service::NewJob(const Caller& caller, const std::string& operation,
   return job;
 }
 
+void Service::HearOfOwner(const v1::PlannedRequest& request) {
+  std::string owner = request.owner_host();
+  if (owner.empty()) {
+    // What is wrong with the run is said by the execution itself.
+    (void)parts_.db->Read([&](sql::Transaction& tx) {
+      auto session = store::GetSession(tx, request.run_id());
+      if (session.ok() && session->has_value()) owner = (*session)->owner_host;
+      return session.status();
+    });
+  }
+  if (!owner.empty()) observer_.WaitUntilHeard(owner, options_.times.hear_within);
+}
+
 absl::Status Service::Execute(const Caller& caller, Operation op, const v1::PlannedRequest& request,
                               store::Range range, v1::OperationResponse* response,
                               std::string* job_id) {
-  const std::string id = "rjob_" + store::NewUlid(parts_.clock->WallMs());
-  bool executed = false;
   const absl::Status s = parts_.db->Write([&](sql::Transaction& tx) {
-    executed = false;
-    return ExecuteIn(tx, caller, op, request, range, id, response, &executed);
+    job_id->clear();
+    return ExecuteIn(tx, caller, op, request, range, response, job_id);
   });
-  if (s.GetPayload(kRollBack).has_value()) return absl::OkStatus();
-  if (s.ok() && executed) *job_id = id;
-  return s;
+  return s.GetPayload(kRollBack).has_value() ? absl::OkStatus() : s;
 }
 
 absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Operation op,
                                 const v1::PlannedRequest& request, store::Range range,
-                                const std::string& job_id, v1::OperationResponse* response,
-                                bool* executed) {
+                                v1::OperationResponse* response, std::string* job_id) {
   const int64_t now = parts_.clock->WallMs();
   auto session = CheckRun(tx, request.run_id(), range, op == Operation::kRelease);
   if (!session.ok()) return session.status();
@@ -202,14 +206,17 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Oper
   auto plan = MakePlan(tx, observer_, op, *session, range, request, now);
   if (!plan.ok()) return plan.status();
   auto checked = CheckToken(*token, caller, op, request.run_id(), range,
-                            RequestHash(op, request, range, plan->owner_host), now);
+                            RequestHash(op, request, range, *session), now);
   if (!checked.ok()) return checked;
+  if (!plan->existing_job.empty()) {
+    *job_id = plan->existing_job;
+    return RollBack();
+  }
   *response = plan->response;
   if (plan->blocked()) return RollBack();
   if (auto changed = PlanChanged(*plan, **token); !changed.ok()) return changed;
 
   store::Job job = NewJob(caller, OperationName(op), request.run_id(), range, plan->owner_host);
-  job.job_id = job_id;
   job.request = request.SerializeAsString();
   if (op == Operation::kActivate) {
     store::Grant grant{range,
@@ -217,7 +224,7 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Oper
                        plan->owner_instance,
                        plan->owner_generation,
                        request.run_id(),
-                       job_id,
+                       job.job_id,
                        plan->overrides_json,
                        now};
     auto granted = store::GrantRange(tx, grant);
@@ -232,27 +239,27 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Oper
     }
     job.epoch = granted->lock.epoch;
   } else if (op == Operation::kRelease) {
-    auto released = store::BeginRelease(tx, plan->lock->epoch, job_id, now);
+    auto released = store::BeginRelease(tx, plan->lock->epoch, job.job_id, now);
     if (!released.ok()) return released.status();
     if (!*released) return absl::AbortedError("the range changed between two statements");
     job.epoch = plan->lock->epoch;
   }
-  auto consumed = store::ConsumeToken(tx, token_hash, job_id, now);
+  auto consumed = store::ConsumeToken(tx, token_hash, job.job_id, now);
   if (!consumed.ok()) return consumed.status();
   if (!*consumed) return InvalidConfirmation("the confirmation token was used or has expired");
   if (auto s = store::InsertJob(tx, job); !s.ok()) return s;
   if (op == Operation::kRelease) {
     if (auto s = store::TouchSession(tx, request.run_id(), now); !s.ok()) return s;
   } else {
-    auto bumped =
-        store::BumpSession(tx, request.run_id(), session->sequence, plan->owner_host, now);
+    const std::string& owner = op == Operation::kActivate ? plan->owner_host : session->owner_host;
+    auto bumped = store::BumpSession(tx, request.run_id(), session->sequence, owner, now);
     if (!bumped.ok()) return bumped.status();
     if (!*bumped) return absl::AbortedError("the run changed between two statements");
   }
   if (caller.on_commit) {
-    if (auto s = caller.on_commit(tx, "job", job_id); !s.ok()) return s;
+    if (auto s = caller.on_commit(tx, "job", job.job_id); !s.ok()) return s;
   }
-  *executed = true;
+  *job_id = job.job_id;
   return absl::OkStatus();
 }
 

@@ -84,9 +84,12 @@ TEST_F(RangeJobsTest, AnActivationThatNobodyAcknowledgesIsGivenUpAndDrains) {
   const auto lock = rollout_.Lock(lock_.epoch);
   EXPECT_EQ(lock.state, rs::kDraining);
   EXPECT_TRUE(lock.gave_up);
-  // As the sweep does.
-  rollout_.AddJob("rjob_2", "release_buckets", "rol_1", kRange, lock_.epoch, "monitor-a");
-  EXPECT_EQ(rollout_.RunJob("rjob_2", ExecuteRelease).state, "completed");
+  // Its release began with it.
+  const auto jobs =
+      rollout_.Get([](sql::Transaction& tx) { return store::ListUnfinishedJobs(tx); });
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].operation, "release_buckets");
+  EXPECT_EQ(rollout_.RunJob(jobs[0].job_id, ExecuteRelease).state, "completed");
   ExpectV1s();
 }
 

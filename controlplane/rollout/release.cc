@@ -5,7 +5,6 @@
 #include "store/events.h"
 #include "store/hosts.h"
 #include "store/locks.h"
-#include "store/notifications.h"
 #include "store/sessions.h"
 
 namespace jetmon::rollout {
@@ -57,8 +56,14 @@ absl::Status ProjectAll(JobRun& run, uint64_t* written) {
   return absl::OkStatus();
 }
 
-absl::Status Complete(JobRun& run, const store::RangeLock& lock, const std::string& how,
-                      uint64_t projected) {
+// Told from the row, so that it holds whichever worker finds the range released.
+std::string HowItEnded(const store::RangeLock& lock) {
+  if (lock.drained) return "drained";
+  return lock.revoked_at_ms != 0 ? "revoked" : "owner_dead";
+}
+
+absl::Status Complete(JobRun& run, const store::RangeLock& lock, uint64_t projected) {
+  const std::string how = HowItEnded(lock);
   v1::OperationResponse answer =
       Head(run.job.operation, run.job.run_id, run.job.range, lock.owner_host);
   v1::ReleaseResult* result = answer.mutable_release();
@@ -83,51 +88,54 @@ absl::Status Complete(JobRun& run, const store::RangeLock& lock, const std::stri
                     });
 }
 
-// Why the range may be freed now; empty if it may not yet.
-std::string MayFree(const JobRun& run, const View& view) {
-  if (view.lock.drained) return "drained";
+// The Monitor said that it is done; or it is dead: its lease was seen unrenewed for a grace, or it
+// said goodbye, and who says that had stopped sending before.
+bool MayFree(const JobRun& run, const View& view) {
+  if (view.lock.drained || view.owner_said_goodbye) return true;
   const auto sight = run.observer.Lease(view.lock.epoch);
-  const bool dead = run.observer.Dead(sight) && sight->seq == view.lock.lease_seq;
-  if (dead) return view.lock.state == rs::kRevoked ? "revoked" : "owner_dead";
-  // Who said goodbye had stopped sending before.
-  if (view.owner_said_goodbye) return "owner_dead";
-  return "";
+  return run.observer.Dead(sight) && sight->seq == view.lock.lease_seq;
 }
 
-// Conditional on what was seen; false: read again.
-absl::StatusOr<bool> Free(JobRun& run, const store::RangeLock& seen) {
-  bool freed = false;
-  const absl::Status s = run.Write([&](sql::Transaction& tx) {
+// Conditional on what was seen; if that does not hold any more, the lock is read again. Who is dead
+// may have written until just now: its incidents are projected in the transaction that shuts it
+// out.
+absl::Status Free(JobRun& run, const store::RangeLock& seen, uint64_t* projected) {
+  uint64_t last = 0;
+  const absl::Status s = run.Write([&](sql::Transaction& tx) -> absl::Status {
+    last = 0;
     const int64_t now = run.parts.clock->WallMs();
-    auto done = seen.drained && seen.state == rs::kDraining
-                    ? store::FreeDrained(tx, seen.epoch, now)
-                    : store::FreeDead(tx, seen.epoch, seen.lease_seq, now);
-    if (done.ok()) freed = *done;
-    return done.status();
+    if (seen.drained && seen.state == rs::kDraining) {
+      return store::FreeDrained(tx, seen.epoch, now).status();
+    }
+    auto freed = store::FreeDead(tx, seen.epoch, seen.lease_seq, now);
+    if (!freed.ok() || !*freed) return freed.status();
+    for (uint32_t bucket = seen.range.min; bucket <= seen.range.max; ++bucket) {
+      auto written = store::ProjectBucket(tx, bucket, now);
+      if (!written.ok()) return written.status();
+      last += *written;
+    }
+    return absl::OkStatus();
   });
-  if (!s.ok()) return s;
-  return freed;
+  if (s.ok()) *projected += last;
+  return s;
 }
 
 }  // namespace
 
 absl::Status ExecuteRelease(JobRun& run) {
   std::optional<BootTime> draining_since;
-  std::string how = "drained";
   uint64_t projected = 0;
   while (!run.stopping()) {
     auto view = Look(run);
     if (!view.ok()) return view.status();
     const store::RangeLock& lock = view->lock;
-    if (lock.state == rs::kReleased) return Complete(run, lock, how, projected);
+    if (lock.state == rs::kReleased) return Complete(run, lock, projected);
     if (lock.state != rs::kDraining && lock.state != rs::kRevoked) {
       return absl::InternalError(absl::StrCat("the range is ", lock.state, ", not draining"));
     }
-    if (const std::string why = MayFree(run, *view); !why.empty()) {
+    if (MayFree(run, *view)) {
       if (auto s = ProjectAll(run, &projected); !s.ok()) return s;
-      auto freed = Free(run, lock);
-      if (!freed.ok()) return freed.status();
-      if (*freed) how = why;
+      if (auto s = Free(run, lock, &projected); !s.ok()) return s;
       continue;
     }
     const BootTime now = run.parts.clock->Boot();

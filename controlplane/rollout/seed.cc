@@ -167,6 +167,7 @@ absl::Status SeedPass(JobRun& run, uint64_t epoch, bool save, v1::SeedResult* re
     size_t sites_done = 0;
     const absl::Status s = run.Write([&](sql::Transaction& tx) -> absl::Status {
       next = *result;
+      conflict->clear();
       if (save) {
         auto row = store::GetJob(tx, run.job.job_id);
         if (!row.ok()) return row.status();

@@ -66,12 +66,15 @@ class Service {
  private:
   absl::Status MakeToken(const Caller& caller, const Plan& plan, const std::string& request_hash,
                          v1::OperationResponse* response);
+  // Right after a start no Monitor was heard of yet: waits a little for the one that is to own the
+  // range, before anything is concluded from its silence.
+  void HearOfOwner(const v1::PlannedRequest& request);
+  // `job_id`: of the job that does it, or that did it before; empty when blocked.
   absl::Status Execute(const Caller& caller, Operation op, const v1::PlannedRequest& request,
                        store::Range range, v1::OperationResponse* response, std::string* job_id);
   absl::Status ExecuteIn(sql::Transaction& tx, const Caller& caller, Operation op,
                          const v1::PlannedRequest& request, store::Range range,
-                         const std::string& job_id, v1::OperationResponse* response,
-                         bool* executed);
+                         v1::OperationResponse* response, std::string* job_id);
   absl::Status AnswerWithJob(const std::string& job_id, std::chrono::milliseconds wait,
                              const std::function<bool()>& cancelled,
                              v1::OperationResponse* response);
