@@ -1,6 +1,8 @@
 // What is going on now, for people and scripts.
+#include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
+#include "absl/strings/str_cat.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/service.h"
 #include "store/hosts.h"
@@ -37,6 +39,21 @@ v1::MonitorStatus MonitorMessage(const store::ProcessHealth& p, const Observer& 
   return m;
 }
 
+// `json` is an array of objects; it is wrapped because the library reads no array by itself.
+void AddOverrides(const std::string& json, v1::RangeStatus* status) {
+  google::protobuf::Struct wrapped;
+  const std::string text = absl::StrCat("{\"overrides\":", json, "}");
+  if (!google::protobuf::util::JsonStringToMessage(text, &wrapped).ok()) return;
+  for (const auto& value : wrapped.fields().at("overrides").list_value().values()) {
+    const auto& fields = value.struct_value().fields();
+    v1::Override* o = status->add_overrides();
+    if (auto at = fields.find("code"); at != fields.end()) o->set_code(at->second.string_value());
+    if (auto at = fields.find("reason"); at != fields.end()) {
+      o->set_reason(at->second.string_value());
+    }
+  }
+}
+
 v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer) {
   v1::RangeStatus r;
   r.set_bucket_min(l.range.min);
@@ -51,19 +68,7 @@ v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer
   const auto sight = observer.Lease(l.epoch);
   r.set_owner_dead(observer.Dead(sight));
   if (sight.has_value()) r.set_lease_silent_s(Seconds(sight->unchanged));
-  google::protobuf::ListValue overrides;
-  if (google::protobuf::util::JsonStringToMessage(l.overrides, &overrides).ok()) {
-    for (const auto& value : overrides.values()) {
-      const auto& fields = value.struct_value().fields();
-      v1::Override* o = r.add_overrides();
-      if (auto at = fields.find("code"); at != fields.end()) {
-        o->set_code(at->second.string_value());
-      }
-      if (auto at = fields.find("reason"); at != fields.end()) {
-        o->set_reason(at->second.string_value());
-      }
-    }
-  }
+  AddOverrides(l.overrides, &r);
   return r;
 }
 
