@@ -140,6 +140,7 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
     (*fields)["reason"].set_string_value(o.reason());
     digest->push_back(absl::StrCat("override:", o.code()));
   }
+  plan->overrides_json.clear();  // the library appends
   if (!google::protobuf::util::MessageToJsonString(overrides, &plan->overrides_json).ok()) {
     return absl::InternalError("overrides could not be printed");
   }
