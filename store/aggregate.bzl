@@ -1,6 +1,6 @@
 """aggregate(name, deps, srcs): NAME.cc, NAME.h and NAME_test.cc of one aggregate of the store."""
 
-def aggregate(name, deps = [], srcs = []):
+def aggregate(name, deps = [], srcs = [], test_deps = []):
     native.cc_library(
         name = name,
         srcs = [name + ".cc"] + srcs,
@@ -16,7 +16,7 @@ def aggregate(name, deps = [], srcs = []):
         name = name + "_test",
         size = "small",
         srcs = [name + "_test.cc"],
-        deps = [
+        deps = test_deps + [
             ":" + name,
             ":test_database",
             "//third_party/system:gtest_main",

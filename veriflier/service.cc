@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "confirm/client.h"
 #include "confirm/credential.h"
+#include "daemon/grpc_log.h"
 #include "jetmon/v1/veriflier.grpc.pb.h"
 
 namespace jetmon::veriflier {
@@ -170,6 +171,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options, Checker* 
   auto running = std::make_unique<Running>();
   const std::string listen = options.listen;
   running->service = std::make_unique<Service>(std::move(options), checker, clock);
+  RouteGrpcLog();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -182,6 +184,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options, Checker* 
     return absl::UnavailableError(
         absl::StrCat("can't listen on ", listen, "; is the port in use?"));
   }
+  LetGrpcLog(true);
   return std::unique_ptr<Server>(new Server(std::move(running)));
 }
 

@@ -5,14 +5,13 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/codegen/service_type.h>
 
-#include <atomic>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "controlplane/rpc/grpc_services.h"
-#include "daemon/log.h"
+#include "daemon/grpc_log.h"
 
 namespace jetmon::rpc {
 namespace {
@@ -34,15 +33,6 @@ void AddArguments(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
 }
 
-// gRPC's own errors go to our log, one line each; none while it starts: what is wrong then is the
-// status that Start returns, and that alone shall be printed.
-std::atomic<bool> log_grpc_errors{false};
-
-void TakeGrpcLog(gpr_log_func_args* args) {
-  if (args->severity != GPR_LOG_SEVERITY_ERROR || !log_grpc_errors) return;
-  LogWarning(absl::StrCat("gRPC: ", args->message));
-}
-
 }  // namespace
 
 class GrpcServer::Impl {
@@ -50,8 +40,8 @@ class GrpcServer::Impl {
   explicit Impl(Parts parts) : parts_(std::move(parts)) {}
 
   absl::Status Start(const std::string& listen) {
-    gpr_set_log_function(TakeGrpcLog);
-    log_grpc_errors = false;
+    RouteGrpcLog();
+    LetGrpcLog(false);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
@@ -64,7 +54,7 @@ class GrpcServer::Impl {
       return absl::UnavailableError("can't listen for gRPC on " + listen +
                                     ": the port is in use, or the address is not this machine's");
     }
-    log_grpc_errors = true;
+    LetGrpcLog(true);
     return absl::OkStatus();
   }
 

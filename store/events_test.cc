@@ -1,0 +1,271 @@
+#include "store/events.h"
+
+#include <map>
+
+#include "store/notifications.h"
+#include "store/test_database.h"
+
+namespace jetmon::store {
+namespace {
+
+class EventsTest : public testing::Test {
+ protected:
+  EventsTest() {
+    site_.site_id = 1;
+    site_.blog_id = 7;
+    site_.bucket = 3;
+    site_.url = "http://127.0.0.1/s/1";
+    actor_.source = "monitor";
+    actor_.epoch = 4;
+    actor_.instance = "ins_1";
+    actor_.now_ms = 1'700'000'000'000;
+    Write([&](sql::Transaction& tx) { return InsertSites(tx, {site_}); });
+  }
+  void Write(const sql::Body& body) {
+    const absl::Status s = db_->Write(body);
+    EXPECT_TRUE(s.ok()) << s;
+  }
+  void SetSite(int status, const std::string& changed, bool active = true) {
+    Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute(
+              "UPDATE jetpack_monitor_sites SET site_status = ?, last_status_change = ?, "
+              "monitor_active = ?",
+              {status, changed.empty() ? sql::Value() : sql::Value(changed), active})
+          .status();
+    });
+  }
+  Site ReadSite() {
+    Site site;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      site = **GetSite(tx, 1);
+      return absl::OkStatus();
+    });
+    return site;
+  }
+  std::optional<Event> Open() {
+    std::optional<Event> e;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      e = *OpenEventOfSite(tx, 1);
+      return absl::OkStatus();
+    });
+    return e;
+  }
+  ChangeOutcome OpenIt() {
+    ChangeOutcome outcome = ChangeOutcome::kStale;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      outcome = *OpenEvent(tx, site_, {1, 0, "intermittent", "slow"}, actor_, nullptr);
+      return absl::OkStatus();
+    });
+    return outcome;
+  }
+  ChangeOutcome ConfirmIt(const Event& seen) {
+    ChangeOutcome outcome = ChangeOutcome::kStale;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      outcome = *ConfirmDown(tx, seen, transition::kVerifierConfirmed, site_.url, "[]", actor_);
+      return absl::OkStatus();
+    });
+    return outcome;
+  }
+  ChangeOutcome CloseIt(const Event& seen, const char* reason) {
+    ChangeOutcome outcome = ChangeOutcome::kStale;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      outcome = *CloseEvent(tx, seen, reason, site_.url, "[]", actor_);
+      return absl::OkStatus();
+    });
+    return outcome;
+  }
+  Adoption Adopt() {
+    Adoption adoption = Adoption::kNothing;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      auto site = *GetSite(tx, 1);
+      Actor actor = actor_;
+      actor.source = "rollout:seed";
+      adoption = *AdoptSite(tx, *site, actor);
+      return absl::OkStatus();
+    });
+    return adoption;
+  }
+  std::string Told() {
+    std::string kinds;
+    Write([&](sql::Transaction& tx) {
+      kinds.clear();
+      return tx.Query("SELECT kind, state FROM jetmon_notifications ORDER BY event_id, kind", {},
+                      [&](const sql::Row& row) {
+                        kinds += row.Text(0) + ":" + row.Text(1) + " ";
+                        return absl::OkStatus();
+                      });
+    });
+    return kinds;
+  }
+  uint64_t Drifting() {
+    uint64_t count = 0;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      count = FindDrift(tx, {0, 9}, 10)->count;
+      return absl::OkStatus();
+    });
+    return count;
+  }
+  TestDatabase db_;
+  Site site_;
+  Actor actor_;
+};
+
+TEST_F(EventsTest, AnOutageFromEndToEnd) {
+  EXPECT_EQ(OpenIt(), ChangeOutcome::kChanged);
+  EXPECT_EQ(OpenIt(), ChangeOutcome::kStale);
+  EXPECT_EQ(ReadSite().site_status, 0);
+  EXPECT_EQ(ReadSite().last_status_change, "2023-11-14 22:13:20");
+  EXPECT_EQ(Drifting(), 0u);
+  const Event seems_down = *Open();
+  EXPECT_EQ(ConfirmIt(seems_down), ChangeOutcome::kChanged);
+  EXPECT_EQ(ConfirmIt(seems_down), ChangeOutcome::kStale);
+  EXPECT_EQ(CloseIt(seems_down, transition::kProbeCleared), ChangeOutcome::kStale);
+  EXPECT_EQ(ReadSite().site_status, 2);
+  const Event down = *Open();
+  EXPECT_EQ(down.severity, Severity::kDown);
+  EXPECT_EQ(CloseIt(down, transition::kRecovered), ChangeOutcome::kChanged);
+  EXPECT_EQ(CloseIt(down, transition::kRecovered), ChangeOutcome::kStale);
+  EXPECT_EQ(ReadSite().site_status, 1);
+  EXPECT_FALSE(Open().has_value());
+  EXPECT_EQ(Told(), "down:recorded up:recorded ");
+  EXPECT_EQ(Drifting(), 0u);
+}
+
+TEST_F(EventsTest, TransitionsRebuildTheEvent) {
+  OpenIt();
+  ConfirmIt(*Open());
+  CloseIt(*Open(), transition::kRecovered);
+  Write([](sql::Transaction& tx) {
+    int severity = 0, seq = 0, ended = 0;
+    auto s = tx.Query(
+        "SELECT seq, from_severity, to_severity, ended FROM jetmon_event_transitions ORDER BY seq",
+        {}, [&](const sql::Row& row) {
+          EXPECT_EQ(row.Int(0), ++seq);
+          EXPECT_EQ(row.Int(1), severity);
+          severity = static_cast<int>(row.Int(2));
+          ended = static_cast<int>(row.Int(3));
+          return absl::OkStatus();
+        });
+    if (!s.ok()) return s;
+    return tx.Query("SELECT severity, last_seq, ended_at_ms IS NOT NULL FROM jetmon_events", {},
+                    [&](const sql::Row& row) {
+                      EXPECT_EQ(row.Int(0), severity);
+                      EXPECT_EQ(row.Int(1), seq);
+                      EXPECT_EQ(row.Int(2), ended);
+                      return absl::OkStatus();
+                    });
+  });
+}
+
+TEST_F(EventsTest, ASeemingOutageTellsNobody) {
+  OpenIt();
+  EXPECT_EQ(CloseIt(*Open(), transition::kProbeCleared), ChangeOutcome::kChanged);
+  EXPECT_EQ(Told(), "");
+}
+
+TEST_F(EventsTest, WithAReceiverNotificationsAreQueued) {
+  actor_.notify_sends = true;
+  OpenIt();
+  ConfirmIt(*Open());
+  EXPECT_EQ(Told(), "down:queued ");
+}
+
+TEST_F(EventsTest, AGoneSiteChangesNothing) {
+  OpenIt();
+  const Event seen = *Open();
+  SetSite(0, "2023-11-14 22:13:20", /*active=*/false);
+  EXPECT_EQ(ConfirmIt(seen), ChangeOutcome::kSiteGone);
+  EXPECT_EQ(Open()->severity, Severity::kSeemsDown);
+  EXPECT_EQ(Told(), "");
+  actor_.project = false;
+  EXPECT_EQ(CloseIt(seen, transition::kSiteRemoved), ChangeOutcome::kChanged);
+  EXPECT_EQ(OpenIt(), ChangeOutcome::kChanged);  // without projection nobody looks
+}
+
+TEST_F(EventsTest, AdoptsWhatV1HasOpenSilently) {
+  SetSite(2, "2023-11-01 00:00:00");
+  EXPECT_EQ(Adopt(), Adoption::kOpened);
+  EXPECT_EQ(Adopt(), Adoption::kNothing);
+  EXPECT_EQ(Open()->severity, Severity::kDown);
+  EXPECT_EQ(Open()->notified, 2);
+  EXPECT_EQ(LegacyTime(Open()->started_at_ms), "2023-11-01 00:00:00");
+  EXPECT_EQ(Told(), "");
+  CloseIt(*Open(), transition::kRecovered);
+  EXPECT_EQ(Told(), "up:recorded ");  // v1 told the down
+}
+
+TEST_F(EventsTest, AnAdoptedSeemingOutageOwesNoUp) {
+  SetSite(0, "");
+  EXPECT_EQ(Adopt(), Adoption::kOpened);
+  EXPECT_EQ(Open()->severity, Severity::kSeemsDown);
+  EXPECT_EQ(Open()->started_at_ms, actor_.now_ms);  // v1 said no time
+  CloseIt(*Open(), transition::kProbeCleared);
+  EXPECT_EQ(Told(), "");
+}
+
+TEST_F(EventsTest, FollowsV1sLaterWord) {
+  SetSite(0, "2023-11-01 00:00:00");
+  Adopt();
+  SetSite(2, "2023-11-01 00:10:00");
+  EXPECT_EQ(Adopt(), Adoption::kPromoted);
+  EXPECT_EQ(Open()->severity, Severity::kDown);
+  EXPECT_EQ(Open()->notified, 2);
+  // Recovered and down again under v1: a newer incident.
+  SetSite(2, "2023-11-01 02:00:00");
+  EXPECT_EQ(Adopt(), Adoption::kReopened);
+  EXPECT_EQ(LegacyTime(Open()->started_at_ms), "2023-11-01 02:00:00");
+  SetSite(1, "2023-11-01 03:00:00");
+  EXPECT_EQ(Adopt(), Adoption::kClosed);
+  EXPECT_FALSE(Open().has_value());
+  EXPECT_EQ(Told(), "");
+}
+
+TEST_F(EventsTest, WhatV2ProjectedIsNoWordOfV1s) {
+  OpenIt();
+  ConfirmIt(*Open());
+  // The value that v2 itself wrote last is newer than the event's start only by its own doing.
+  EXPECT_EQ(Adopt(), Adoption::kNothing);
+}
+
+TEST_F(EventsTest, DriftHasACause) {
+  SetSite(2, "2023-11-01 00:00:00");
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    const auto report = FindDrift(tx, {0, 9}, 10);
+    EXPECT_EQ(report->count, 1u);
+    EXPECT_EQ(report->rows[0].cause, "missing_event");
+    EXPECT_EQ(report->groups[0].bucket, 3u);
+    return absl::OkStatus();
+  });
+  Adopt();
+  EXPECT_EQ(Drifting(), 0u);
+  SetSite(1, "2023-11-01 01:00:00");
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ(FindDrift(tx, {0, 9}, 10)->rows[0].cause, "stale_projection");
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_.now_ms), 1u);
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_.now_ms), 0u);
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(Drifting(), 0u);
+  EXPECT_EQ(ReadSite().site_status, 2);
+  SetSite(9, "");
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ(FindDrift(tx, {0, 9}, 10)->rows[0].cause, "unexpected_status");
+    return absl::OkStatus();
+  });
+}
+
+TEST_F(EventsTest, OneOpenEventASiteIsTheSchemasWordToo) {
+  OpenIt();
+  const absl::Status s = db_->Write([](sql::Transaction& tx) {
+    return tx
+        .Execute(
+            "INSERT INTO jetmon_events (blog_id, site_id, bucket_no, check_type, severity, "
+            "source, started_at_ms, last_seq) VALUES (7, 1, 3, 'http', 3, 'x', 1, 1)")
+        .status();
+  });
+  EXPECT_TRUE(absl::IsAlreadyExists(s)) << s;
+}
+
+}  // namespace
+}  // namespace jetmon::store
