@@ -14,9 +14,10 @@ namespace jetmon::rollout {
 // Is every bucket active under `owner_host` ("" = whoever holds the range)?
 absl::Status CoverageGate(sql::Transaction& tx, const Observer& observer, store::Range range,
                           std::string owner_host, v1::OperationResponse* answer);
-// Is every site checked in time, from `since_ms` (cut at the acknowledgement)?
-absl::Status ActivityGate(sql::Transaction& tx, store::Range range, int64_t since_ms,
-                          int64_t now_ms, v1::OperationResponse* answer);
+// Is every site checked in time, from `since_ms` (cut at the acknowledgement)? Judged from the
+// summaries that the owners write, each by its owner's own clock.
+absl::Status ActivityGate(sql::Transaction& tx, const Observer& observer, store::Range range,
+                          int64_t since_ms, int64_t now_ms, v1::OperationResponse* answer);
 // Does the legacy table say what the open events say?
 absl::Status DriftGate(sql::Transaction& tx, store::Range range, v1::OperationResponse* answer);
 

@@ -380,7 +380,7 @@ absl::Status Service::LookAtGate(Gate gate, const v1::GateRequest& request,
       case Gate::kCoverage:
         return CoverageGate(tx, observer_, *range, owner, response);
       case Gate::kActivity:
-        return ActivityGate(tx, *range, *since, now, response);
+        return ActivityGate(tx, observer_, *range, *since, now, response);
       case Gate::kDrift:
         return DriftGate(tx, *range, response);
     }

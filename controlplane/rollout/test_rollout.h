@@ -51,6 +51,7 @@ class FakeMonitor {
   std::string mode = "api-controlled";  // set before the first Poll, as all below
   int protocol = store::kMonitorProtocol;
   bool notify_configured = true;
+  std::atomic<int64_t> wall_ms{1'800'000'000'000};  // its clock: long after it acknowledged
 
   const std::string& host() const { return host_; }
   const std::string& instance() const { return instance_; }
@@ -101,6 +102,7 @@ class FakeMonitor {
     h.mode = mode;
     h.state = "standby";
     h.notify_configured = notify_configured;
+    h.updated_at_ms = wall_ms;
     return h;
   }
   absl::Status Follow(sql::Transaction& tx, const store::RangeLock& l) {
