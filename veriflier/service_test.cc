@@ -1,0 +1,163 @@
+#include "veriflier/service.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <map>
+
+#include "confirm/client.h"
+#include "confirm/credential.h"
+#include "probe/test_server.h"
+
+namespace jetmon::veriflier {
+namespace {
+
+using std::chrono::milliseconds;
+using Outcomes = std::map<uint64_t, std::string>;
+
+class ServiceTest : public testing::Test {
+ protected:
+  ServiceTest()
+      : site_([](probe::TestServer::Connection& c, const std::string& request) {
+          if (request.find("/slow") != std::string::npos) {
+            c.AwaitClose();
+          } else {
+            c.Send(request.find("/down") != std::string::npos ? "HTTP/1.1 503 No\r\n\r\n"
+                                                              : "HTTP/1.1 200 OK\r\n\r\n");
+          }
+        }) {}
+  // Starts a Veriflier of vantage v-1 on a free port; its endpoint.
+  std::string Start(int max_concurrent = 10, int max_queued = 10) {
+    probe::Engine::Options engine;
+    engine.max_concurrent = max_concurrent;
+    engine.max_queued = max_queued;
+    engine.safety = *probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8");
+    checker_ = std::make_unique<Checker>(Checker::Identity{"v-1", "agent-1"}, engine);
+    EXPECT_TRUE(checker_->Start().ok());
+    Server::Options options;
+    options.vantage_id = "v-1";
+    options.agent_id = "agent-1";
+    options.token = "jv_secret";
+    options.trust = [] { return std::string("trusted"); };
+    for (int port = 20'000 + getpid() % 5000; port < 32'000; ++port) {
+      options.listen = "127.0.0.1:" + std::to_string(port);
+      auto server = Server::Start(options, checker_.get(), SystemClock());
+      if (server.ok()) {
+        server_ = std::move(*server);
+        return options.listen;
+      }
+    }
+    ADD_FAILURE() << "no free port";
+    return "";
+  }
+  ~ServiceTest() override {
+    server_.reset();
+    if (checker_ != nullptr) checker_->Stop();
+  }
+  static confirm::Vantage Vantage(std::vector<std::string> endpoints,
+                                  const std::string& token = "jv_secret") {
+    return {"v-1", confirm::TokenHash(token), std::move(endpoints)};
+  }
+  confirm::Question Ask(uint64_t id, const std::string& path) {
+    confirm::Question q;
+    q.site_id = id;
+    q.url = site_.Url(path);
+    q.timeout = milliseconds(300);
+    q.request_id = "r-" + std::to_string(id);
+    return q;
+  }
+  Outcomes Check(const confirm::Vantage& vantage, std::vector<confirm::Question> questions,
+                 milliseconds deadline = milliseconds(3000)) {
+    std::promise<std::vector<confirm::Answer>> promise;
+    client_.CheckSites(vantage, std::move(questions), deadline,
+                       [&](std::vector<confirm::Answer> a) { promise.set_value(std::move(a)); });
+    Outcomes outcomes;
+    const auto answers = promise.get_future().get();
+    for (const confirm::Answer& a : answers) {
+      outcomes[a.site_id] = a.outcome;
+      EXPECT_EQ(a.vantage_id, "v-1");
+      EXPECT_EQ(a.request_id, "r-" + std::to_string(a.site_id));
+    }
+    return outcomes;
+  }
+
+  probe::TestServer site_;
+  std::unique_ptr<Checker> checker_;
+  std::unique_ptr<Server> server_;
+  confirm::Client client_;
+};
+
+TEST_F(ServiceTest, AnswersForEachSite) {
+  const std::string endpoint = Start();
+  confirm::Question refused = Ask(4, "/");
+  refused.url = "http://127.0.0.1:1/";
+  confirm::Question unsafe = Ask(5, "/");
+  unsafe.url = "http://10.1.2.3/";
+  EXPECT_EQ(
+      Check(Vantage({endpoint}), {Ask(1, "/"), Ask(2, "/down"), Ask(3, "/slow"), refused, unsafe}),
+      (Outcomes{{1, "up"}, {2, "down"}, {3, "timeout"}, {4, "down"}, {5, "probe_error"}}));
+  EXPECT_EQ(checker_->completed(), 5u);
+}
+
+TEST_F(ServiceTest, RefusesAnotherVantagesCredential) {
+  const std::string endpoint = Start();
+  EXPECT_EQ(Check(Vantage({endpoint}, "jv_other"), {Ask(1, "/")}), (Outcomes{{1, "unknown"}}));
+  EXPECT_TRUE(site_.requests().empty());
+  std::promise<absl::Status> status;
+  client_.GetStatus(Vantage({endpoint}, "jv_other"), milliseconds(2000),
+                    [&](absl::StatusOr<confirm::Facts> f) { status.set_value(f.status()); });
+  EXPECT_TRUE(absl::IsPermissionDenied(status.get_future().get()));
+}
+
+TEST_F(ServiceTest, SaysWhoItIs) {
+  const std::string endpoint = Start();
+  std::promise<absl::StatusOr<confirm::Facts>> facts;
+  client_.GetStatus(Vantage({"127.0.0.1:1", endpoint}), milliseconds(3000),
+                    [&](absl::StatusOr<confirm::Facts> f) { facts.set_value(std::move(f)); });
+  const auto got = facts.get_future().get();
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->vantage_id, "v-1");
+  EXPECT_EQ(got->agent_id, "agent-1");
+  EXPECT_EQ(got->trust, "trusted");
+}
+
+TEST_F(ServiceTest, ADeadEndpointLeavesTheNextOne) {
+  const std::string endpoint = Start();
+  EXPECT_EQ(Check(Vantage({"127.0.0.1:1", endpoint}), {Ask(1, "/")}), (Outcomes{{1, "up"}}));
+  EXPECT_EQ(Check(Vantage({}), {Ask(1, "/")}), (Outcomes{{1, "unknown"}}));
+}
+
+TEST_F(ServiceTest, AFullQueueSaysSoAtOnce) {
+  const std::string endpoint = Start(1, 0);
+  const Outcomes outcomes =
+      Check(Vantage({endpoint}), {Ask(1, "/slow"), Ask(2, "/slow"), Ask(3, "/slow")});
+  int overloaded = 0;
+  for (const auto& [id, outcome] : outcomes) overloaded += outcome == "agent_overloaded" ? 1 : 0;
+  EXPECT_EQ(overloaded, 2);
+}
+
+TEST_F(ServiceTest, TheCallersDeadlineEndsTheWork) {
+  const std::string endpoint = Start();
+  confirm::Question slow = Ask(1, "/slow");
+  slow.timeout = milliseconds(9000);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(Check(Vantage({endpoint}), {slow}, milliseconds(400)), (Outcomes{{1, "unknown"}}));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(3000));
+  for (int i = 0; i < 500 && checker_->stats().in_flight > 0; ++i) {
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  EXPECT_EQ(checker_->stats().in_flight, 0);
+}
+
+TEST_F(ServiceTest, APortInUseIsOneLine) {
+  const std::string endpoint = Start();
+  Server::Options options;
+  options.listen = endpoint;
+  options.token = "jv_secret";
+  const auto second = Server::Start(options, checker_.get(), SystemClock());
+  EXPECT_TRUE(absl::IsUnavailable(second.status()));
+  EXPECT_EQ(second.status().message().find('\n'), absl::string_view::npos);
+}
+
+}  // namespace
+}  // namespace jetmon::veriflier
