@@ -111,10 +111,14 @@ class RacesTest(LabCase):
         return body["bucket_min"], body["bucket_max"], body["owner_host"]
 
     def give_back(self, body: Json) -> None:
+        """Releases; an acknowledgement between plan and execute changes the plan: once more, then."""
         request = {k: v for k, v in body.items() if k != "override"}
-        token = self.plan("release-buckets", request)
-        answer = self.call("release-buckets", {**request, "execute": True, "confirm": token,
-                                               "wait": "0s"})
+        for _ in range(5):
+            token = self.plan("release-buckets", request)
+            answer = self.call("release-buckets", {**request, "execute": True, "confirm": token,
+                                                   "wait": "0s"})
+            if answer.code != "plan_changed":
+                break
         self.assertEqual(answer.status, 200, answer.body)
 
 
