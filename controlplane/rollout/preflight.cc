@@ -1,10 +1,11 @@
 #include "controlplane/rollout/preflight.h"
 
 #include <condition_variable>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "controlplane/rollout/messages.h"
@@ -49,77 +50,102 @@ class Items {
   v1::OperationResponse* answer_;
 };
 
-// What each vantage answered, in the order asked.
-std::vector<absl::StatusOr<confirm::Facts>> AskAll(const AskStatus& ask,
-                                                   const std::vector<confirm::Vantage>& vantages) {
+// Asks all vantages at once; what they answered is gathered later.
+class Asking {
+ public:
+  Asking(const AskStatus& ask, std::vector<confirm::Vantage> vantages)
+      : vantages_(std::move(vantages)), shared_(std::make_shared<Shared>()) {
+    shared_->left = vantages_.size();
+    shared_->answers.assign(vantages_.size(), absl::UnavailableError("it did not answer"));
+    for (size_t i = 0; i < vantages_.size(); ++i) {
+      ask(vantages_[i], kAskWithin, [shared = shared_, i](absl::StatusOr<confirm::Facts> facts) {
+        std::lock_guard lock(shared->mutex);
+        shared->answers[i] = std::move(facts);
+        if (--shared->left == 0) shared->all.notify_all();
+      });
+    }
+  }
+  const std::vector<confirm::Vantage>& vantages() const { return vantages_; }
+  // In the order asked; waits for what is still to come.
+  std::vector<absl::StatusOr<confirm::Facts>> Answers() {
+    std::unique_lock lock(shared_->mutex);
+    shared_->all.wait_for(lock, kAskWithin + std::chrono::seconds(1),
+                          [this] { return shared_->left == 0; });
+    return shared_->answers;
+  }
+
+ private:
+  // Outlives this object in calls that answer too late.
   struct Shared {
     std::mutex mutex;
     std::condition_variable all;
     size_t left = 0;
     std::vector<absl::StatusOr<confirm::Facts>> answers;
   };
-  auto shared = std::make_shared<Shared>();
-  shared->left = vantages.size();
-  shared->answers.assign(vantages.size(), absl::UnavailableError("it did not answer"));
-  for (size_t i = 0; i < vantages.size(); ++i) {
-    ask(vantages[i], kAskWithin, [shared, i](absl::StatusOr<confirm::Facts> facts) {
-      std::lock_guard lock(shared->mutex);
-      shared->answers[i] = std::move(facts);
-      if (--shared->left == 0) shared->all.notify_all();
-    });
-  }
-  std::unique_lock lock(shared->mutex);
-  shared->all.wait_for(lock, kAskWithin + std::chrono::seconds(1),
-                       [&] { return shared->left == 0; });
-  return shared->answers;
-}
+  const std::vector<confirm::Vantage> vantages_;
+  const std::shared_ptr<Shared> shared_;
+};
 
-void LookAtVantages(const Parts& parts, const Options& options,
-                    const std::vector<store::AskableVantage>& rows, Items* items) {
-  std::vector<confirm::Vantage> vantages;
-  for (const auto& row : rows) {
-    vantages.push_back({row.vantage.vantage_id, row.vantage.token_hash, row.endpoints});
-  }
-  const auto answers = AskAll(parts.ask_status, vantages);
-  std::vector<std::string> healthy, troubles;
-  std::set<std::string> endpoints;
-  bool duplicate = false;
+// Names of what is wrong with each vantage, and who is healthy.
+struct VantageFacts {
+  std::vector<std::string> healthy, troubles, duplicates;
+};
+
+VantageFacts Judge(const std::vector<confirm::Vantage>& vantages,
+                   const std::vector<absl::StatusOr<confirm::Facts>>& answers) {
+  VantageFacts facts;
+  std::map<std::string, std::string> by_endpoint, by_reported_id;
+  const auto only_one = [&facts](std::map<std::string, std::string>* seen, const std::string& key,
+                                 const std::string& vantage_id) {
+    const auto [at, is_new] = seen->emplace(key, vantage_id);
+    if (is_new || at->second == vantage_id) return;
+    facts.duplicates.push_back(absl::StrCat(at->second, " and ", vantage_id, ": ", key));
+  };
   for (size_t i = 0; i < vantages.size(); ++i) {
     const confirm::Vantage& v = vantages[i];
-    for (const std::string& e : v.endpoints) duplicate = !endpoints.insert(e).second || duplicate;
+    for (const std::string& e : v.endpoints) only_one(&by_endpoint, e, v.vantage_id);
     if (!answers[i].ok()) {
-      troubles.push_back(absl::StrCat(v.vantage_id, ": ", answers[i].status().message()));
-    } else if (answers[i]->vantage_id != v.vantage_id) {
-      troubles.push_back(absl::StrCat(v.vantage_id, " answers as ", answers[i]->vantage_id));
+      facts.troubles.push_back(absl::StrCat(v.vantage_id, ": ", answers[i].status().message()));
+      continue;
+    }
+    only_one(&by_reported_id, answers[i]->vantage_id, v.vantage_id);
+    if (answers[i]->vantage_id != v.vantage_id) {
+      facts.troubles.push_back(
+          absl::StrCat(v.vantage_id, " answers as ", answers[i]->vantage_id.substr(0, 64)));
     } else if (answers[i]->protocol_min > confirm::kProtocol ||
                answers[i]->protocol_max < confirm::kProtocol) {
-      troubles.push_back(absl::StrCat(v.vantage_id, " speaks another protocol"));
+      facts.troubles.push_back(absl::StrCat(v.vantage_id, " speaks another protocol"));
     } else {
-      healthy.push_back(v.vantage_id);
+      facts.healthy.push_back(v.vantage_id);
     }
   }
-  const std::string trouble = absl::StrJoin(troubles, "; ");
-  if (static_cast<int>(healthy.size()) < options.peer_offline_limit) {
-    items->Block("vantages",
-                 vantages.size() < static_cast<size_t>(options.peer_offline_limit)
-                     ? "vantages_missing"
-                     : "vantage_unreachable",
-                 absl::StrCat(healthy.size(), " of the ", options.peer_offline_limit,
+  return facts;
+}
+
+void LookAtVantages(const Options& options, Asking* asking, Items* items) {
+  const VantageFacts facts = Judge(asking->vantages(), asking->Answers());
+  const auto wanted = static_cast<size_t>(options.peer_offline_limit);
+  const size_t known = asking->vantages().size();
+  const std::string trouble = absl::StrJoin(facts.troubles, "; ");
+  if (facts.healthy.size() < wanted) {
+    items->Block("vantages", known < wanted ? "vantages_missing" : "vantage_unreachable",
+                 absl::StrCat(facts.healthy.size(), " of the ", wanted,
                               " wanted vantages are approved and answer",
                               trouble.empty() ? "" : ": ", trouble),
                  "approve vantages and start their Verifliers; see api verifliers agents");
-  } else if (!troubles.empty()) {
+  } else if (!facts.troubles.empty()) {
     items->Warn("vantages", "vantage_unreachable", trouble,
                 "these count among the enabled and abstain; repair or disable them");
   } else {
-    items->Ok("vantages",
-              absl::StrCat(healthy.size(), " vantages answer: ", absl::StrJoin(healthy, ", ")));
+    items->Ok("vantages", absl::StrCat(facts.healthy.size(),
+                                       " vantages answer: ", absl::StrJoin(facts.healthy, ", ")));
   }
-  if (duplicate) {
-    items->Block("discovery", "vantage_duplicate", "two vantages share an endpoint",
-                 "give each vantage its own Veriflier");
+  if (!facts.duplicates.empty()) {
+    items->Block("discovery", "vantage_duplicate",
+                 absl::StrCat("taken for two: ", absl::StrJoin(facts.duplicates, "; ")),
+                 "give each vantage its own Veriflier and token");
   } else {
-    items->Ok("discovery", absl::StrCat(vantages.size(), " trusted rows in the registry"));
+    items->Ok("discovery", absl::StrCat(known, " trusted rows in the registry"));
   }
 }
 
@@ -174,7 +200,10 @@ void SayUrls(Items* items) {
 
 void LookAtNotifications(const store::Session& session, const OwnerFacts& owner, Items* items) {
   const bool configured = owner.instance.has_value() && owner.instance->notify_configured;
-  const bool declared_none = absl::StrContains(session.metadata_json, "\"notifications\":\"none\"");
+  const v1::Session message = SessionMessage(session);
+  const auto declared = message.metadata().fields().find("notifications");
+  const bool declared_none =
+      declared != message.metadata().fields().end() && declared->second.string_value() == "none";
   if (configured == declared_none) {
     items->Warn("notifications", "notifications_differ",
                 configured ? "the Monitor sends notifications; the session declares none"
@@ -187,74 +216,114 @@ void LookAtNotifications(const store::Session& session, const OwnerFacts& owner,
   }
 }
 
+// What one read of the database shows.
+struct Seen {
+  OwnerFacts owner;
+  std::vector<std::string> holders, missing_columns;
+  size_t bucket_rows = 0;
+  v1::PreflightResult counts;
+};
+
+absl::Status See(sql::Transaction& tx, const Options& options, const Observer& observer,
+                 store::Range range, const std::string& owner_host, Seen* seen) {
+  *seen = Seen();
+  auto owner = LookAtOwner(tx, observer, owner_host);
+  if (!owner.ok()) return owner.status();
+  seen->owner = *std::move(owner);
+  auto columns = store::MissingLegacyColumns(tx);
+  if (!columns.ok()) return columns.status();
+  seen->missing_columns = *std::move(columns);
+  auto buckets = store::ListBuckets(tx, range);
+  if (!buckets.ok()) return buckets.status();
+  seen->bucket_rows = buckets->size();
+  auto locks = store::ListHeldRanges(tx);
+  if (!locks.ok()) return locks.status();
+  for (const auto& l : *locks) {
+    if (!l.range.Overlaps(range)) continue;
+    seen->holders.push_back(absl::StrCat(l.owner_host, " holds ", l.range.ToString()));
+  }
+  if (!seen->missing_columns.empty()) return absl::OkStatus();
+  return LookAtUrls(tx, options, range, &seen->counts);
+}
+
+void SayRange(const Seen& seen, store::Range range, Items* items) {
+  if (!seen.holders.empty()) {
+    items->Block("bucket_range", "bucket_range_conflict", absl::StrJoin(seen.holders, ", "),
+                 "release it first, or choose another range");
+  } else if (seen.bucket_rows != range.size()) {
+    items->Block(
+        "bucket_range", "bucket_range_conflict",
+        absl::StrCat("the database knows ", seen.bucket_rows, " of ", range.size(), " buckets"),
+        "start the control plane with the fleet's --bucket_total");
+  } else {
+    items->Ok("bucket_range", absl::StrCat("buckets ", range.ToString(), " are v1's"));
+  }
+  if (seen.missing_columns.empty()) {
+    items->Ok("legacy_table", "has the columns that are read");
+  } else {
+    items->Block("legacy_table", "legacy_columns_missing",
+                 absl::StrCat("missing: ", absl::StrJoin(seen.missing_columns, ", ")),
+                 "point --database at the fleet's database");
+  }
+}
+
+// The item that a blocker of LookAtOwner belongs to.
+const char* ItemOf(const std::string& code) {
+  if (code == "rollout_mode_blocked") return "mode";
+  return code == "protocol_mismatch" ? "protocol" : "owner";
+}
+
+void SayOwner(const OwnerFacts& owner, const std::string& host, Items* items) {
+  std::set<std::string> blocked;
+  for (const v1::Finding& b : owner.blockers) {
+    items->Block(ItemOf(b.code()), b.code(), b.text(), b.action());
+    blocked.insert(ItemOf(b.code()));
+  }
+  // Without one live process nothing is known of its mode and protocol.
+  if (!owner.instance.has_value()) return;
+  if (blocked.count("owner") == 0) {
+    items->Ok("owner",
+              absl::StrCat(host, " is one live process, version ", owner.instance->version));
+  }
+  if (blocked.count("protocol") == 0) {
+    items->Ok("protocol", absl::StrCat("version ", owner.instance->protocol));
+  }
+  if (blocked.count("mode") == 0) items->Ok("mode", owner.instance->mode);
+}
+
 }  // namespace
 
 absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& observer,
                           const store::Session& session, store::Range range,
                           const std::string& owner_host, v1::OperationResponse* answer) {
-  observer.WaitUntilHeard(owner_host, options.times.hear_within);
-  Items items(answer);
-  OwnerFacts owner;
-  std::vector<store::AskableVantage> vantages;
-  std::vector<std::string> holders, missing;
-  size_t bucket_rows = 0;
-  v1::PreflightResult counts;
-  const absl::Status s = parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
-    counts.Clear();
-    holders.clear();
-    auto facts = LookAtOwner(tx, observer, owner_host);
-    if (!facts.ok()) return facts.status();
-    owner = *facts;
+  std::vector<confirm::Vantage> vantages;
+  absl::Status s = parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
+    vantages.clear();
     auto rows = store::AskableVantages(tx);
     if (!rows.ok()) return rows.status();
-    vantages = std::move(*rows);
-    auto columns = store::MissingLegacyColumns(tx);
-    if (!columns.ok()) return columns.status();
-    missing = std::move(*columns);
-    auto buckets = store::ListBuckets(tx, range);
-    if (!buckets.ok()) return buckets.status();
-    bucket_rows = buckets->size();
-    auto locks = store::ListHeldRanges(tx);
-    if (!locks.ok()) return locks.status();
-    for (const auto& l : *locks) {
-      if (l.range.Overlaps(range)) {
-        holders.push_back(absl::StrCat(l.owner_host, " holds ", l.range.ToString()));
-      }
+    for (const auto& row : *rows) {
+      vantages.push_back({row.vantage.vantage_id, row.vantage.token_hash, row.endpoints});
     }
-    return missing.empty() ? LookAtUrls(tx, options, range, &counts) : absl::OkStatus();
+    return absl::OkStatus();
   });
   if (!s.ok()) return s;
-  *items.result() = counts;
+  Asking asking(parts.ask_status, std::move(vantages));
+  // Meanwhile:
+  observer.WaitUntilHeard(owner_host, options.times.hear_within);
+  Seen seen;
+  s = parts.db->Read(
+      [&](sql::Transaction& tx) { return See(tx, options, observer, range, owner_host, &seen); });
+  if (!s.ok()) return s;
+  Items items(answer);
+  *items.result() = seen.counts;
   items.Ok("database", "reachable");
+  // A process whose schema does not fit does not start.
   items.Ok("schema", "as this build needs it");
-  if (!holders.empty() || bucket_rows != range.size()) {
-    items.Block("bucket_range", "bucket_range_conflict",
-                holders.empty() ? absl::StrCat("the database knows ", bucket_rows, " of ",
-                                               range.size(), " buckets")
-                                : absl::StrJoin(holders, ", "),
-                "release it first, or choose another range");
-  } else {
-    items.Ok("bucket_range", absl::StrCat("buckets ", range.ToString(), " are v1's"));
-  }
-  if (missing.empty()) {
-    items.Ok("legacy_table", "has the columns that are read");
-  } else {
-    items.Block("legacy_table", "legacy_columns_missing",
-                absl::StrCat("missing: ", absl::StrJoin(missing, ", ")),
-                "point --database at the fleet's database");
-  }
-  for (const v1::Finding& b : owner.blockers) {
-    items.Block(b.code() == "rollout_mode_blocked" ? "mode" : "owner", b.code(), b.text(),
-                b.action());
-  }
-  if (owner.blockers.empty()) {
-    items.Ok("owner",
-             absl::StrCat(owner_host, " is one live process, version ", owner.instance->version));
-    items.Ok("mode", owner.instance->mode);
-  }
+  SayRange(seen, range, &items);
+  SayOwner(seen.owner, owner_host, &items);
   SayUrls(&items);
-  LookAtNotifications(session, owner, &items);
-  LookAtVantages(parts, options, vantages, &items);
+  LookAtNotifications(session, seen.owner, &items);
+  LookAtVantages(options, &asking, &items);
   SetStatusByBlockers(answer);
   answer->set_summary(absl::StrCat(items.result()->items_size(), " items looked at, ",
                                    answer->blockers_size(), " blockers, ", answer->warnings_size(),

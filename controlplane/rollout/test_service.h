@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -49,9 +50,10 @@ class ServiceTest : public ::testing::Test {
       return store::InsertVantage(tx, v).status();
     });
   }
-  // What a vantage answers; tests change `facts_` or `silent_`.
+  // What a vantage answers; tests change `silent_` or `answers_`.
   absl::StatusOr<confirm::Facts> Ask(const std::string& id) {
     if (silent_.count(id) > 0) return absl::UnavailableError("connection refused");
+    if (answers_.count(id) > 0) return answers_[id];
     confirm::Facts facts;
     facts.vantage_id = id;
     facts.agent_id = "agent-" + id;
@@ -181,6 +183,7 @@ class ServiceTest : public ::testing::Test {
   }
 
   std::set<std::string> silent_;
+  std::map<std::string, confirm::Facts> answers_;
   TestRollout rollout_;
   probe::TestServer sites_{[](probe::TestServer::Connection& c, const std::string& request) {
     c.Send(request.find(" /down") == std::string::npos

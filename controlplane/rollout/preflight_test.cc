@@ -1,0 +1,173 @@
+#include "controlplane/rollout/preflight.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/rollout/test_service.h"
+
+namespace jetmon::rollout {
+namespace {
+
+class PreflightTest : public ServiceTest {
+ protected:
+  PreflightTest() { run_id_ = OpenSession(); }
+  v1::OperationResponse Look() { return Preflight(run_id_); }
+  // "ok", "warning", "blocker", or "" when there is no such item.
+  static std::string Item(const v1::OperationResponse& answer, const std::string& name) {
+    for (const auto& item : answer.preflight().items()) {
+      if (item.name() == name) return item.status();
+    }
+    return "";
+  }
+  static CodeSet Warnings(const v1::OperationResponse& answer) {
+    CodeSet codes;
+    for (const auto& w : answer.warnings()) codes.insert(w.code());
+    return codes;
+  }
+
+  std::string run_id_;
+};
+
+TEST_F(PreflightTest, PassesAndLeavesEvidenceAndAFinishedJob) {
+  monitor_.Run();
+  const auto answer = Look();
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  EXPECT_EQ(Warnings(answer), CodeSet{});
+  for (const char* name :
+       {"database", "schema", "bucket_range", "legacy_table", "owner", "protocol", "mode",
+        "vantages", "discovery", "notifications", "target_safety", "supported_urls"}) {
+    EXPECT_EQ(Item(answer, name), "ok") << name;
+  }
+  EXPECT_EQ(answer.job().state(), "completed");
+  EXPECT_EQ(rollout_.CheckpointKinds(run_id_), std::vector<std::string>{"preflight_passed"});
+}
+
+TEST_F(PreflightTest, WithoutAMonitorItBlocksAndLeavesNoEvidence) {
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"owner_unavailable"});
+  EXPECT_EQ(Item(answer, "owner"), "blocker");
+  EXPECT_TRUE(rollout_.CheckpointKinds(run_id_).empty());
+  for (const auto& b : answer.blockers()) EXPECT_NE(b.action(), "");
+}
+
+TEST_F(PreflightTest, WithoutAHostNothingCanBeSaid) {
+  v1::OperationResponse answer;
+  auto request = On<v1::PreflightRequest>(OpenSession(kRange, ""));
+  EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), v1::INVALID_FIELD);
+  request.add_canaries();
+  EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), v1::NOT_AVAILABLE);
+}
+
+TEST_F(PreflightTest, ModeAndProtocolOfTheMonitor) {
+  monitor_.mode = "standby";
+  monitor_.protocol = 99;
+  monitor_.Run();
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), (CodeSet{"rollout_mode_blocked", "protocol_mismatch"}));
+  EXPECT_EQ(Item(answer, "owner"), "ok");
+  EXPECT_EQ(Item(answer, "mode"), "blocker");
+  EXPECT_EQ(Item(answer, "protocol"), "blocker");
+}
+
+TEST_F(PreflightTest, EnoughVantagesMustAnswer) {
+  monitor_.Run();
+  silent_ = {"v-2"};
+  EXPECT_EQ(Codes(Look()), CodeSet{"vantage_unreachable"});
+  AddVantage("v-4");
+  const auto answer = Look();
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  EXPECT_EQ(Warnings(answer), CodeSet{"vantage_unreachable"});
+  rollout_.Write([](sql::Transaction& tx) -> absl::Status {
+    for (const char* id : {"v-3", "v-4"}) {
+      if (auto deleted = store::DeleteVantage(tx, id); !deleted.ok()) return deleted.status();
+    }
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(Codes(Look()), CodeSet{"vantages_missing"});
+}
+
+TEST_F(PreflightTest, AVantageMustSpeakOurProtocolAndBeWhoItIs) {
+  monitor_.Run();
+  answers_["v-1"].protocol_min = answers_["v-1"].protocol_max = confirm::kProtocol + 1;
+  answers_["v-1"].vantage_id = "v-1";
+  EXPECT_EQ(Codes(Look()), CodeSet{"vantage_unreachable"});
+  // Two endpoints that report one vantage.
+  answers_["v-1"] = answers_["v-2"] = {};
+  answers_["v-1"].vantage_id = answers_["v-2"].vantage_id = "v-2";
+  for (const char* id : {"v-1", "v-2"}) {
+    answers_[id].protocol_min = answers_[id].protocol_max = confirm::kProtocol;
+  }
+  EXPECT_EQ(Codes(Look()), (CodeSet{"vantage_unreachable", "vantage_duplicate"}));
+}
+
+TEST_F(PreflightTest, TwoVantagesMustNotShareAnEndpoint) {
+  monitor_.Run();
+  rollout_.Write([](sql::Transaction& tx) -> absl::Status {
+    auto v = store::GetVantage(tx, "v-3");
+    (*v)->endpoint = "127.0.0.1:1";
+    return store::UpdateVantage(tx, **v).status();
+  });
+  EXPECT_EQ(Codes(Look()), CodeSet{"vantage_duplicate"});
+}
+
+TEST_F(PreflightTest, SitesThatThisBuildCantCheckBlock) {
+  monitor_.Run();
+  rollout_.AddSite(1, 2, 1, "https://127.0.0.1/");
+  rollout_.AddSite(2, 3, 1, "http://example.com/");
+  rollout_.AddSite(3, 5, 1, "http://127.0.0.1/");
+  rollout_.AddSite(4, 6, 1, "http://elsewhere.example.com/");
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"not_available"});
+  EXPECT_EQ(answer.preflight().active_sites(), 3u);
+  EXPECT_EQ(answer.preflight().not_available_sites(), 2u);
+  EXPECT_NE(answer.blockers(0).text().find("2 of 3"), std::string::npos);
+  EXPECT_EQ(answer.preflight().examples_size(), 2);
+}
+
+TEST_F(PreflightTest, SitesThatTargetSafetyRefusesWarn) {
+  monitor_.Run();
+  rollout_.AddSite(1, 2, 1, "http://10.0.0.1/");
+  rollout_.AddSite(2, 3, 1, "http://localhost/");
+  rollout_.AddSite(3, 3, 1, "http://102");
+  const auto answer = Look();
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  EXPECT_EQ(Warnings(answer), CodeSet{"target_refused"});
+  EXPECT_EQ(answer.preflight().refused_sites(), 3u);
+}
+
+TEST_F(PreflightTest, NotificationsAsTheSessionDeclares) {
+  monitor_.notify_configured = false;
+  monitor_.Run();
+  EXPECT_EQ(Warnings(Look()), CodeSet{"notifications_differ"});
+  v1::CreateSessionRequest request;
+  request.set_bucket_min(kRange.min);
+  request.set_bucket_max(kRange.max);
+  request.set_owner_host("monitor-a");
+  (*request.mutable_metadata()->mutable_fields())["notifications"].set_string_value("none");
+  v1::Session session;
+  ASSERT_TRUE(service_->CreateSession(Key(), request, &session).ok());
+  run_id_ = session.run_id();
+  EXPECT_EQ(Warnings(Look()), CodeSet{});
+}
+
+TEST_F(PreflightTest, WhatIsHeldBlocks) {
+  monitor_.Run();
+  const std::string holder = Activate({5, 8});
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"bucket_range_conflict"});
+  EXPECT_NE(answer.blockers(0).text().find("monitor-a holds 5-8"), std::string::npos);
+}
+
+TEST_F(PreflightTest, ALegacyTableOfAnotherShapeBlocks) {
+  monitor_.Run();
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx
+        .Execute("ALTER TABLE jetpack_monitor_sites RENAME COLUMN last_status_change TO changed")
+        .status();
+  });
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"legacy_columns_missing"});
+  EXPECT_NE(answer.blockers(0).text().find("last_status_change"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace jetmon::rollout
