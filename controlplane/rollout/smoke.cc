@@ -1,6 +1,7 @@
 #include "controlplane/rollout/smoke.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <unordered_map>
 
@@ -8,7 +9,6 @@
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/requests.h"
 #include "probe/engine.h"
-#include "probe/url.h"
 #include "store/ids.h"
 #include "store/sessions.h"
 
@@ -57,6 +57,19 @@ absl::StatusOr<std::vector<store::Site>> Sample(JobRun& run, uint64_t size, uint
   }
   return sample;
 }
+
+// Says whether this worker may still send: for some time after it last showed that the job is its
+// own. A worker that was paused for longer may have lost it.
+class JobGate final : public probe::LeaseGate {
+ public:
+  explicit JobGate(std::chrono::nanoseconds term) : term_(term) {}
+  void Shown(BootTime before) { until_ns_ = (before + term_).ns; }
+  bool MaySend(BootTime now) const override { return now.ns < until_ns_; }
+
+ private:
+  const std::chrono::nanoseconds term_;
+  std::atomic<int64_t> until_ns_{0};
+};
 
 // Gathers results as they come.
 class Tally {
@@ -115,9 +128,13 @@ class Tally {
 
 absl::Status Probe(JobRun& run, const std::vector<store::Site>& sample, probe::Mode mode,
                    v1::SmokeResult* result) {
+  JobGate gate(run.options.times.grace / 2);
+  BootTime shown = run.parts.clock->Boot();
+  gate.Shown(shown);
   std::vector<probe::CheckRequest> requests;
   for (const store::Site& site : sample) {
     probe::CheckRequest r;
+    r.lease = &gate;
     r.site_id = site.site_id;
     r.url = site.url;
     r.mode = mode;
@@ -132,7 +149,7 @@ absl::Status Probe(JobRun& run, const std::vector<store::Site>& sample, probe::M
   Tally tally(sample);
   absl::Status lost;
   uint64_t done = 0;
-  BootTime shown = run.parts.clock->Boot();
+  bool lapsed = false;
   probe::CheckAllOptions all;
   all.concurrency = kConcurrency;
   // Nothing is sent for a job that is not ours, or that an operator cancelled.
@@ -145,6 +162,7 @@ absl::Status Probe(JobRun& run, const std::vector<store::Site>& sample, probe::M
         run.job.cancel_requested = row->has_value() && (*row)->cancel_requested;
         return store::SaveJobProgress(tx, run.lease, done, sample.size(), "", "").status();
       });
+      if (lost.ok()) gate.Shown(shown);
     }
     return run.stopping() || !lost.ok() || run.job.cancel_requested;
   };
@@ -152,12 +170,15 @@ absl::Status Probe(JobRun& run, const std::vector<store::Site>& sample, probe::M
       **engine, std::move(requests),
       [&](const probe::CheckResult& r) {
         ++done;
+        lapsed = lapsed || r.outcome == probe::Outcome::kLeaseLapsed;
         tally.Add(r, result);
       },
       all);
   tally.Finish(result);
   if (!lost.ok()) return lost;
   if (run.stopping() || run.job.cancel_requested) return absl::OkStatus();
+  // It writes nothing, so it is simply done again.
+  if (s.ok() && lapsed) return absl::UnavailableError("this process was paused while probing");
   return s;
 }
 

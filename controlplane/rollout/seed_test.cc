@@ -1,0 +1,202 @@
+#include "controlplane/rollout/seed.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/rollout/test_rollout.h"
+#include "store/events.h"
+#include "store/notifications.h"
+
+namespace jetmon::rollout {
+namespace {
+
+constexpr store::Range kRange{2, 5};
+
+class SeedTest : public ::testing::Test {
+ protected:
+  SeedTest() { rollout_.AddSession("rol_1", kRange, "monitor-a"); }
+  // Runs a new job of this kind to its end; its answer.
+  v1::OperationResponse Seed(const std::string& operation = "seed") {
+    const std::string id = "rjob_" + std::to_string(++jobs_);
+    rollout_.AddJob(id, operation, "rol_1", kRange);
+    return Answer(rollout_.RunJob(id, ExecuteSeed));
+  }
+  static v1::OperationResponse Answer(const store::Job& job) {
+    v1::OperationResponse answer;
+    EXPECT_TRUE(answer.ParseFromString(job.result));
+    return answer;
+  }
+  std::vector<store::Target> Targets(uint32_t bucket) {
+    return rollout_.Get(
+        [&](sql::Transaction& tx) { return store::TargetsOfBucket(tx, bucket, 0, 10'000); });
+  }
+  std::optional<store::Event> OpenEvent(uint64_t site_id) {
+    return rollout_.Get([&](sql::Transaction& tx) { return store::OpenEventOfSite(tx, site_id); });
+  }
+  void Change(uint64_t site_id, const std::string& assignment) {
+    rollout_.Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute("UPDATE jetpack_monitor_sites SET " + assignment +
+                       " WHERE jetpack_monitor_site_id = ?",
+                   {site_id})
+          .status();
+    });
+  }
+
+  TestRollout rollout_;
+  int jobs_ = 0;
+};
+
+TEST_F(SeedTest, WritesTargetsAndAdoptsWhatV1Knows) {
+  rollout_.AddSite(1, 2, 1);
+  rollout_.AddSite(2, 3, 0);
+  rollout_.AddSite(3, 5, 2);
+  rollout_.AddSite(4, 6, 2);  // outside
+  const auto answer = Seed();
+  const v1::SeedResult& r = answer.seed();
+  EXPECT_EQ(answer.status(), "ok");
+  EXPECT_EQ(r.active_sites(), 3u);
+  EXPECT_EQ(r.targets_before(), 0u);
+  EXPECT_EQ(r.targets_written(), 3u);
+  EXPECT_EQ(r.targets_after(), 3u);
+  EXPECT_EQ(r.adopted(), 2u);
+  EXPECT_EQ(r.open_events_after(), 2u);
+  EXPECT_EQ(r.legacy_up(), 1u);
+  EXPECT_EQ(r.legacy_seems_down(), 1u);
+  EXPECT_EQ(r.legacy_down(), 1u);
+  EXPECT_EQ(OpenEvent(2)->severity, store::Severity::kSeemsDown);
+  EXPECT_EQ(OpenEvent(3)->severity, store::Severity::kDown);
+  EXPECT_EQ(OpenEvent(3)->notified, 2);
+  EXPECT_FALSE(OpenEvent(4).has_value());
+  // Nobody is told, whatever v1's state was.
+  EXPECT_EQ(rollout_.Get([](sql::Transaction& tx) {
+    return store::CountQueued(tx, {0, TestRollout::kBuckets - 1});
+  }),
+            0u);
+  EXPECT_EQ(rollout_.CheckpointKinds("rol_1"), std::vector<std::string>{"seed_completed"});
+}
+
+TEST_F(SeedTest, AnotherPassChangesNothing) {
+  rollout_.AddSite(1, 2, 1);
+  rollout_.AddSite(2, 3, 2);
+  Seed();
+  const auto before = Targets(3);
+  const auto answer = Seed("final_reconcile");
+  EXPECT_EQ(answer.seed().targets_before(), 2u);
+  EXPECT_EQ(answer.seed().targets_written(), 0u);
+  EXPECT_EQ(answer.seed().adopted(), 0u);
+  EXPECT_EQ(answer.seed().open_events_before(), 1u);
+  EXPECT_EQ(rollout_.CheckpointKinds("rol_1"),
+            (std::vector<std::string>{"seed_completed", "final_reconcile_completed"}));
+}
+
+TEST_F(SeedTest, FollowsWhatHappenedUnderV1) {
+  for (uint64_t id = 1; id <= 7; ++id) rollout_.AddSite(id, 3, id <= 4 ? 0 : 1);
+  Seed();
+  Change(1, "site_status = 1, last_status_change = '2023-11-14 01:00:00'");  // recovered
+  Change(2, "site_status = 2");                                              // worse
+  Change(3, "last_status_change = '2023-11-14 02:00:00'");                   // a newer incident
+  Change(4, "monitor_active = 0");                                           // gone, with an event
+  Change(5, "monitor_url = 'http://127.0.0.2/'");                            // edited
+  Change(6, "bucket_no = 4");                                                // moved within
+  Change(7, "bucket_no = 9");                                                // moved away
+  const auto answer = Seed();
+  const v1::SeedResult& r = answer.seed();
+  EXPECT_EQ(r.closed(), 1u);
+  EXPECT_EQ(r.promoted(), 1u);
+  EXPECT_EQ(r.reopened(), 1u);
+  EXPECT_EQ(r.adopted(), 0u);
+  EXPECT_FALSE(OpenEvent(1).has_value());
+  EXPECT_EQ(OpenEvent(2)->severity, store::Severity::kDown);
+  EXPECT_EQ(OpenEvent(3)->started_at_ms, store::ParseLegacyTime("2023-11-14 02:00:00"));
+  EXPECT_FALSE(OpenEvent(4).has_value());
+  std::vector<uint64_t> left;
+  for (const auto& t : Targets(3)) left.push_back(t.site_id);
+  EXPECT_EQ(left, (std::vector<uint64_t>{1, 2, 3, 5}));
+  EXPECT_EQ(Targets(3)[3].url, "http://127.0.0.2/");
+  ASSERT_EQ(Targets(4).size(), 1u);
+  EXPECT_EQ(Targets(4)[0].site_id, 6u);
+  EXPECT_EQ(r.targets_after(), 5u);
+}
+
+TEST_F(SeedTest, IsRefusedWhereTheRangeIsNotV1s) {
+  rollout_.AddSite(1, 2, 2);
+  FakeMonitor monitor(rollout_.db(), "monitor-a", "a-1");
+  monitor.Poll();
+  rollout_.AddGrant({4, 6}, "monitor-a", "a-1", "rol_2", "rjob_x");
+  rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
+  const store::Job job = rollout_.RunJob("rjob_1", ExecuteSeed);
+  EXPECT_EQ(job.state, "blocked");
+  const auto answer = Answer(job);
+  ASSERT_EQ(answer.blockers_size(), 1);
+  EXPECT_EQ(answer.blockers(0).code(), "bucket_range_conflict");
+  EXPECT_TRUE(rollout_.CheckpointKinds("rol_1").empty());
+}
+
+// Lets a worker write `n` transactions, then stops it as a kill does: it gives nothing back.
+class StopAfter {
+ public:
+  explicit StopAfter(TestRollout& rollout, std::string job_id, uint64_t n)
+      : rollout_(rollout), job_id_(std::move(job_id)), seq_(rollout.Job(job_id_).seq + n) {}
+  bool operator()() const { return rollout_.Job(job_id_).seq >= seq_; }
+
+ private:
+  TestRollout& rollout_;
+  const std::string job_id_;
+  const uint64_t seq_;
+};
+
+TEST_F(SeedTest, GoesOnFromWhereADeadWorkerWas) {
+  for (uint64_t id = 1; id <= 40; ++id) rollout_.AddSite(id, 2 + id % 4, id % 5 == 0 ? 2 : 1);
+  rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
+  const store::JobLease first = rollout_.Claim("rjob_1");
+  for (uint64_t left = 4;; --left) {
+    // Killed again and again, after one batch each time.
+    const std::function<bool()> stopping = StopAfter(rollout_, "rjob_1", 3);
+    const store::Job seen = rollout_.Job("rjob_1");
+    std::optional<store::JobLease> lease;
+    rollout_.Write([&](sql::Transaction& tx) {
+      auto taken = store::TakeOverJob(tx, "rjob_1", seen.seq, "controlplane-x");
+      if (taken.ok()) lease = *taken;
+      return taken.status();
+    });
+    ASSERT_TRUE(lease.has_value());
+    JobRun run(rollout_.parts(), rollout_.options(), rollout_.observer(), rollout_.Job("rjob_1"),
+               *lease, stopping);
+    ASSERT_TRUE(ExecuteSeed(run).ok());
+    const store::Job now = rollout_.Job("rjob_1");
+    if (store::IsFinished(now.state)) break;
+    EXPECT_GT(now.done, seen.done);
+    ASSERT_GT(left, 0u);
+  }
+  const store::Job job = rollout_.Job("rjob_1");
+  EXPECT_EQ(job.state, "completed");
+  EXPECT_GT(job.attempt, 2u);
+  const auto answer = Answer(job);
+  EXPECT_EQ(answer.seed().active_sites(), 40u);
+  EXPECT_EQ(answer.seed().targets_before(), 0u);
+  EXPECT_EQ(answer.seed().targets_written(), 40u);
+  EXPECT_EQ(answer.seed().adopted(), 8u);
+  // Who was taken for dead and wakes writes nothing.
+  const std::function<bool()> goes_on = [] { return false; };
+  JobRun late(rollout_.parts(), rollout_.options(), rollout_.observer(), job, first, goes_on);
+  EXPECT_TRUE(absl::IsCancelled(ExecuteSeed(late)));
+}
+
+TEST_F(SeedTest, IsCancelledBetweenBatches) {
+  rollout_.AddSite(1, 5, 2);
+  rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
+  const store::JobLease lease = rollout_.Claim("rjob_1");
+  rollout_.Write([](sql::Transaction& tx) {
+    return store::RequestCancel(tx, "rjob_1", TestRollout::kNow).status();
+  });
+  const std::function<bool()> goes_on = [] { return false; };
+  JobRun run(rollout_.parts(), rollout_.options(), rollout_.observer(), rollout_.Job("rjob_1"),
+             lease, goes_on);
+  ASSERT_TRUE(ExecuteSeed(run).ok());
+  EXPECT_EQ(rollout_.Job("rjob_1").state, "cancelled");
+  EXPECT_TRUE(Targets(5).empty());
+  EXPECT_TRUE(rollout_.CheckpointKinds("rol_1").empty());
+}
+
+}  // namespace
+}  // namespace jetmon::rollout
