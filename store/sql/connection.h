@@ -8,6 +8,9 @@
 
 namespace jetmon::sql {
 
+// The payload of a status in which a driver leaves what its engine said.
+inline constexpr char kEngineTextKey[] = "jetmon.sql/engine_text";
+
 // One connection of a driver. Not thread-safe; at most one transaction at a time.
 class Connection : public Transaction {
  public:

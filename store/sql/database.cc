@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "store/sql/connection.h"
 #include "store/sql/url.h"
@@ -60,6 +61,11 @@ absl::StatusOr<std::unique_ptr<Connection>> Connect(const DatabaseUrl& url) {
 
 }  // namespace
 
+std::string EngineText(const absl::Status& status) {
+  const auto text = status.GetPayload(kEngineTextKey);
+  return text.has_value() ? std::string(*text) : "";
+}
+
 absl::StatusOr<bool> Transaction::ExecuteOne(std::string_view sql, Params params) {
   auto matched = Execute(sql, params);
   if (!matched.ok()) return matched.status();
@@ -88,10 +94,12 @@ struct Database::Pool {
   std::vector<std::unique_ptr<Connection>> idle;  // guarded by mutex
   int out = 0;                                    // guarded by mutex
 
-  absl::StatusOr<std::unique_ptr<Connection>> Take() {
+  // Waits for `limit` at most, and no longer than pool_wait.
+  absl::StatusOr<std::unique_ptr<Connection>> Take(nanoseconds limit) {
+    const auto wait = std::min(limit, nanoseconds(options.pool_wait));
     std::unique_lock lock(mutex);
-    const bool free = freed.wait_for(lock, options.pool_wait,
-                                     [this] { return !idle.empty() || out < options.pool_size; });
+    const bool free =
+        freed.wait_for(lock, wait, [this] { return !idle.empty() || out < options.pool_size; });
     if (!free) {
       return absl::UnavailableError(
           absl::StrCat("all ", options.pool_size, " database connections stayed in use"));
@@ -129,7 +137,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(std::string_view url, O
   pool->url = *parsed;
   pool->options = options;
   const Clock& clock = options.clock != nullptr ? *options.clock : SystemClock();
-  auto first = pool->Take();
+  auto first = pool->Take(options.pool_wait);
   if (!first.ok()) return first.status();
   pool->Give(std::move(*first));
   std::unique_ptr<Database> db(new Database(clock, std::move(pool)));
@@ -141,7 +149,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(std::string_view url, O
 }
 
 absl::Status Database::OnPooled(BootTime deadline, bool write, const Body& body) {
-  auto connection = pool_->Take();
+  auto connection = pool_->Take(deadline - clock_.Boot());
   if (!connection.ok()) return connection.status();
   absl::Status s = RunUntil(clock_, deadline, **connection, write, body);
   pool_->Give(std::move(*connection));
@@ -166,18 +174,29 @@ const Dialect& Database::dialect() const { return SqliteDialect(); }
 absl::StatusOr<std::unique_ptr<Session>> Database::NewSession() {
   auto connection = Connect(pool_->url);
   if (!connection.ok()) return connection.status();
-  return std::unique_ptr<Session>(new Session(clock_, std::move(*connection)));
+  return std::unique_ptr<Session>(new Session(clock_, pool_->url, std::move(*connection)));
 }
 
-Session::Session(const Clock& clock, std::unique_ptr<Connection> connection)
-    : clock_(clock), connection_(std::move(connection)) {}
+Session::Session(const Clock& clock, DatabaseUrl url, std::unique_ptr<Connection> connection)
+    : clock_(clock), url_(std::move(url)), connection_(std::move(connection)) {}
 Session::~Session() = default;
 
+absl::Status Session::Run(BootTime deadline, bool write, const Body& body) {
+  if (connection_ == nullptr) {
+    auto made = Connect(url_);
+    if (!made.ok()) return made.status();
+    connection_ = std::move(*made);
+  }
+  absl::Status s = RunUntil(clock_, deadline, *connection_, write, body);
+  if (!connection_->usable()) connection_.reset();
+  return s;
+}
+
 absl::Status Session::Write(BootTime deadline, const Body& body) {
-  return RunUntil(clock_, deadline, *connection_, /*write=*/true, body);
+  return Run(deadline, /*write=*/true, body);
 }
 absl::Status Session::Read(BootTime deadline, const Body& body) {
-  return RunUntil(clock_, deadline, *connection_, /*write=*/false, body);
+  return Run(deadline, /*write=*/false, body);
 }
 
 }  // namespace jetmon::sql

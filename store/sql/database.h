@@ -13,13 +13,19 @@
 #include "absl/status/statusor.h"
 #include "clock/clock.h"
 #include "store/sql/dialect.h"
+#include "store/sql/url.h"
 #include "store/sql/value.h"
 
 // The SQL layer: the only code that knows a database driver. Errors come back as statuses whose
 // code says the class: AlreadyExists (duplicate key), FailedPrecondition (another constraint),
 // Aborted (busy, deadlock: run the whole transaction again; Write and Read do), Unavailable (lost,
-// unreachable, or still busy at the deadline), Internal (anything else). Messages never hold SQL.
+// unreachable, or still busy at the deadline), Internal (anything else). Messages never hold SQL:
+// what the engine itself said is kept apart, see EngineText.
 namespace jetmon::sql {
+
+// What the engine said about an error of this layer, for a log; it may quote SQL, so it goes to
+// nobody else. "" if it said nothing.
+std::string EngineText(const absl::Status& status);
 
 // One row of a result, valid during the callback only. Columns count from 0; a column of another
 // type is converted as SQLite does; NULL reads as 0 or "".
@@ -68,7 +74,8 @@ using Body = std::function<absl::Status(Transaction&)>;
 
 struct Options {
   const Clock* clock = nullptr;  // nullptr = SystemClock()
-  // Connections at most, and how long a caller waits for one before Unavailable.
+  // Connections at most, and how long a caller waits for one before Unavailable (less when its
+  // deadline is nearer).
   int pool_size = 8;
   std::chrono::milliseconds pool_wait{5000};
 };
@@ -79,7 +86,8 @@ inline constexpr std::chrono::seconds kDefaultTransactionLimit{10};
 class Connection;
 
 // A connection of one's own, outside of the pool: for renewing leases, which must not wait behind
-// other work. Not thread-safe. Must not outlive its Database.
+// other work. After an error that leaves doubt about the connection, the next call makes another.
+// Not thread-safe. Must not outlive its Database.
 class Session {
  public:
   ~Session();
@@ -88,9 +96,11 @@ class Session {
 
  private:
   friend class Database;
-  Session(const Clock& clock, std::unique_ptr<Connection> connection);
+  Session(const Clock& clock, DatabaseUrl url, std::unique_ptr<Connection> connection);
+  absl::Status Run(BootTime deadline, bool write, const Body& body);
   const Clock& clock_;
-  std::unique_ptr<Connection> connection_;
+  const DatabaseUrl url_;
+  std::unique_ptr<Connection> connection_;  // nullptr: to be made
 };
 
 // A database with a bounded pool of connections. Thread-safe. A body must do no I/O, wait for

@@ -36,8 +36,10 @@ absl::Status RunMigration(Transaction& tx, const Migration& m, int64_t now_ms) {
   for (const std::string& statement : m.statements(tx.dialect())) {
     auto done = tx.Execute(statement);
     if (!done.ok()) {
+      // Whoever migrates must know what failed, in the engine's own words.
       return absl::Status(done.status().code(), absl::StrCat("migration ", m.number, " (", m.name,
-                                                             "): ", done.status().message()));
+                                                             "): ", done.status().message(), " (",
+                                                             EngineText(done.status()), ")"));
     }
   }
   auto recorded = tx.Execute(
@@ -53,13 +55,11 @@ absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migrat
   SchemaState state;
   int oldest_build = 0;
   absl::Status s = db.Read([&](Transaction& tx) -> absl::Status {
-    bool exists = false;
     // The table is looked for by asking it; an engine's own catalogue differs from the next one's.
     absl::Status asked = tx.Query("SELECT 1 FROM jetmon_schema_migrations LIMIT 1", {},
                                   [](const Row&) { return absl::OkStatus(); });
-    exists = asked.ok();
-    if (absl::IsAborted(asked) || absl::IsUnavailable(asked)) return asked;
-    return exists ? ReadState(tx, &state, &oldest_build) : absl::OkStatus();
+    if (absl::IsInternal(asked)) return absl::OkStatus();  // no such table
+    return asked.ok() ? ReadState(tx, &state, &oldest_build) : asked;
   });
   if (!s.ok()) return s;
   state.build = Newest(migrations);

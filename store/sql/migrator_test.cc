@@ -64,7 +64,9 @@ TEST(Migrate, ANewerSchemaIsRefusedOnlyIfItSaysSo) {
 TEST(Migrate, AStepThatFailsLeavesNothing) {
   auto db = Database::Open(NewUrl());
   ASSERT_TRUE(db.ok());
-  EXPECT_FALSE(Migrate(**db, {{1, "first", First, 1}, {2, "broken", Broken, 1}}).ok());
+  const absl::Status s = Migrate(**db, {{1, "first", First, 1}, {2, "broken", Broken, 1}});
+  EXPECT_NE(s.message().find("migration 2 (broken)"), absl::string_view::npos) << s;
+  EXPECT_NE(s.message().find("NONSENSE"), absl::string_view::npos) << s;
   EXPECT_EQ(InspectSchema(**db, {{1, "first", First, 1}})->database, 0);
 }
 

@@ -1,11 +1,13 @@
-#include <fcntl.h>
+#include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <unordered_map>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "store/sql/connection.h"
 
@@ -15,31 +17,42 @@ namespace {
 // SQLite itself waits this long for a lock; the layer above runs the transaction again until its
 // deadline.
 constexpr int kBusyMs = 100;
+// Tries of kBusyMs to set a connection up while others do.
+constexpr int kSetUpAttempts = 50;
 constexpr size_t kMaxStatements = 256;
 
-absl::Status Classify(sqlite3* db, int code) {
-  const char* text = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+// The status of an extended result code.
+absl::Status StatusOf(int code) {
   switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:  // lost a race for the locks of the write-ahead log
       return absl::AbortedError("the database is busy");
-    case SQLITE_CONSTRAINT: {
-      const int extended = db != nullptr ? sqlite3_extended_errcode(db) : code;
-      if (extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY) {
+    case SQLITE_CONSTRAINT:
+      if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||
+          code == SQLITE_CONSTRAINT_ROWID) {
         return absl::AlreadyExistsError("a row with this key exists");
       }
-      return absl::FailedPreconditionError(absl::StrCat("the database refused a value: ", text));
-    }
+      return absl::FailedPreconditionError("the database refused a value");
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
     case SQLITE_FULL:
     case SQLITE_READONLY:
-      return absl::UnavailableError(absl::StrCat("the database can't be used: ", text));
+    case SQLITE_PERM:
+      return absl::UnavailableError(
+          absl::StrCat("the database can't be used: ", sqlite3_errstr(code)));
     default:
-      return absl::InternalError(absl::StrCat("database error ", code, ": ", text));
+      return absl::InternalError(absl::StrCat("database error ", code, ": ", sqlite3_errstr(code)));
   }
+}
+
+// The same with what SQLite says about it.
+absl::Status Classify(sqlite3* db, int code) {
+  absl::Status s = StatusOf(code);
+  s.SetPayload(kEngineTextKey, absl::Cord(sqlite3_errmsg(db)));
+  return s;
 }
 
 class SqliteRow final : public Row {
@@ -75,13 +88,27 @@ class Use {
   sqlite3_stmt* statement_;
 };
 
+struct CloseDatabase {
+  void operator()(sqlite3* db) const { sqlite3_close(db); }
+};
+struct FinalizeStatement {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using Statement = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
+
+// Finds the text of a statement without making a string of it first.
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+
+bool IsBlank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n;") == std::string_view::npos;
+}
+
 class SqliteConnection final : public Connection {
  public:
   explicit SqliteConnection(sqlite3* db) : db_(db) {}
-  ~SqliteConnection() override {
-    for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
-    sqlite3_close(db_);
-  }
 
   absl::Status Begin(bool write) override {
     writing_ = true;  // BEGIN itself is no read
@@ -92,7 +119,7 @@ class SqliteConnection final : public Connection {
   absl::Status Commit() override { return Simple("COMMIT"); }
   absl::Status Rollback() override {
     // After some errors SQLite has rolled back by itself.
-    if (sqlite3_get_autocommit(db_) != 0) return absl::OkStatus();
+    if (sqlite3_get_autocommit(db_.get()) != 0) return absl::OkStatus();
     absl::Status s = Simple("ROLLBACK");
     if (!s.ok()) usable_ = false;
     return s;
@@ -104,19 +131,16 @@ class SqliteConnection final : public Connection {
     sqlite3_stmt* statement = nullptr;
     if (auto s = Prepare(sql, params, &statement); !s.ok()) return s;
     Use use(statement);
-    if (!writing_ && sqlite3_stmt_readonly(statement) == 0) {
-      return absl::InternalError("a read transaction was asked to write");
-    }
     const int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) return absl::InternalError("a statement returned rows unexpectedly");
     if (code != SQLITE_DONE) return Failed(code);
-    return sqlite3_stmt_readonly(statement) != 0 ? 0 : sqlite3_changes64(db_);
+    return sqlite3_stmt_readonly(statement) != 0 ? 0 : sqlite3_changes64(db_.get());
   }
 
   absl::StatusOr<int64_t> Insert(std::string_view sql, Params params) override {
     auto inserted = Execute(sql, params);
     if (!inserted.ok()) return inserted.status();
-    return sqlite3_last_insert_rowid(db_);
+    return sqlite3_last_insert_rowid(db_.get());
   }
 
   absl::Status Query(std::string_view sql, Params params, const RowCallback& row) override {
@@ -134,7 +158,7 @@ class SqliteConnection final : public Connection {
 
  private:
   absl::Status Failed(int code) {
-    absl::Status s = Classify(db_, code);
+    absl::Status s = Classify(db_.get(), code);
     if (absl::IsUnavailable(s)) usable_ = false;
     return s;
   }
@@ -145,17 +169,17 @@ class SqliteConnection final : public Connection {
   }
 
   absl::Status Prepare(std::string_view sql, Params params, sqlite3_stmt** statement) {
-    std::string text(sql);
-    auto known = statements_.find(text);
+    auto known = statements_.find(sql);
     if (known == statements_.end()) {
-      if (statements_.size() >= kMaxStatements) Forget();
-      sqlite3_stmt* made = nullptr;
-      const int code = sqlite3_prepare_v3(db_, text.data(), static_cast<int>(text.size()),
-                                          SQLITE_PREPARE_PERSISTENT, &made, nullptr);
-      if (code != SQLITE_OK) return Failed(code);
-      known = statements_.emplace(std::move(text), made).first;
+      if (statements_.size() >= kMaxStatements) statements_.clear();
+      auto made = Compile(sql);
+      if (!made.ok()) return made.status();
+      known = statements_.emplace(std::string(sql), std::move(*made)).first;
     }
-    *statement = known->second;
+    *statement = known->second.get();
+    if (!writing_ && sqlite3_stmt_readonly(*statement) == 0) {
+      return absl::InternalError("a read transaction was asked to write");
+    }
     const auto values = params.values();
     if (static_cast<int>(values.size()) != sqlite3_bind_parameter_count(*statement)) {
       return absl::InternalError(absl::StrCat("a statement got ", values.size(),
@@ -168,6 +192,21 @@ class SqliteConnection final : public Connection {
       }
     }
     return absl::OkStatus();
+  }
+
+  // One statement and nothing behind it, which SQLite would leave out in silence.
+  absl::StatusOr<Statement> Compile(std::string_view sql) {
+    sqlite3_stmt* made = nullptr;
+    const char* rest = nullptr;
+    const int code = sqlite3_prepare_v3(db_.get(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &made, &rest);
+    Statement statement(made);
+    if (code != SQLITE_OK) return Failed(code);
+    if (statement == nullptr) return absl::InternalError("a statement is empty");
+    if (!IsBlank(sql.substr(rest - sql.data()))) {
+      return absl::InternalError("more than one statement at once");
+    }
+    return statement;
   }
 
   static int Bind(sqlite3_stmt* statement, int index, const Value& value) {
@@ -185,30 +224,53 @@ class SqliteConnection final : public Connection {
     return sqlite3_bind_null(statement, index);
   }
 
-  void Forget() {
-    for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
-    statements_.clear();
-  }
-
-  sqlite3* const db_;
-  std::unordered_map<std::string, sqlite3_stmt*> statements_;
+  const std::unique_ptr<sqlite3, CloseDatabase> db_;
+  // By text; gone before the database is closed.
+  std::unordered_map<std::string, Statement, TextHash, std::equal_to<>> statements_;
   bool usable_ = true;
   bool writing_ = false;
 };
 
 // Sees to it that a new database file belongs to its owner alone: keys and tokens' hashes are in
-// it.
+// it. The file must never be opened here: closing any descriptor of it drops all POSIX locks that
+// this process holds on it, and another process would then take itself for the last one, and remove
+// the write-ahead log that this one still writes.
 absl::Status MakeFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) {
+  if (mknod(path.c_str(), S_IFREG | 0600, 0) != 0 && errno != EEXIST) {
     return absl::UnavailableError(
         absl::StrCat("can't open the database ", path, ": ", strerror(errno)));
   }
   struct stat st {};
-  const bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-  close(fd);
-  if (regular) return absl::OkStatus();
+  if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode)) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("the database ", path, " is not a regular file"));
+}
+
+int KeepFirstColumn(void* out, int columns, char** values, char**) {
+  if (columns > 0 && values[0] != nullptr) *static_cast<std::string*>(out) = values[0];
+  return 0;
+}
+
+// Readers and one writer side by side; a commit survives the death of the process.
+absl::Status SetUp(sqlite3* db, const std::string& path) {
+  std::string mode;
+  int code = SQLITE_BUSY;
+  for (int attempt = 0; attempt < kSetUpAttempts && (code & 0xff) == SQLITE_BUSY; ++attempt) {
+    code = sqlite3_exec(db, "PRAGMA journal_mode = WAL", KeepFirstColumn, &mode, nullptr);
+  }
+  if (code == SQLITE_OK) {
+    code = sqlite3_exec(db, "PRAGMA synchronous = NORMAL", nullptr, nullptr, nullptr);
+  }
+  if (code != SQLITE_OK) {
+    return absl::UnavailableError(
+        absl::StrCat("the database ", path, " can't be used: ", sqlite3_errmsg(db)));
+  }
+  // SQLite stays with another mode, without an error, where it can't share memory.
+  if (mode != "wal") {
+    return absl::UnavailableError(absl::StrCat(
+        "the database ", path,
+        " can't be used: no write-ahead log on this file system; put it on a local disk"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -225,17 +287,7 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenSqlite(const std::string& path) 
   }
   sqlite3_busy_timeout(db, kBusyMs);
   sqlite3_extended_result_codes(db, 1);
-  // Readers and one writer side by side; a commit survives the death of the process.
-  for (const char* pragma : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"}) {
-    int result = SQLITE_BUSY;
-    for (int attempt = 0; attempt < 50 && (result & 0xff) == SQLITE_BUSY; ++attempt) {
-      result = sqlite3_exec(db, pragma, nullptr, nullptr, nullptr);
-    }
-    if (result != SQLITE_OK) {
-      return absl::UnavailableError(
-          absl::StrCat("the database ", path, " can't be used: ", sqlite3_errmsg(db)));
-    }
-  }
+  if (auto s = SetUp(db, path); !s.ok()) return s;
   return std::unique_ptr<Connection>(std::move(connection));
 }
 
