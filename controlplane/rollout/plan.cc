@@ -1,11 +1,10 @@
 #include "controlplane/rollout/plan.h"
 
-#include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "controlplane/rollout/evidence.h"
@@ -94,6 +93,17 @@ absl::Status BlockMissingEvidence(sql::Transaction& tx, const v1::PlannedRequest
   return absl::OkStatus();
 }
 
+// A JSON array of the overrides, as the range lock keeps them.
+absl::Status PrintOverrides(const v1::PlannedRequest& request, std::string* json) {
+  std::vector<std::string> items;
+  for (const v1::Override& o : request.override()) {
+    const auto s = google::protobuf::util::MessageToJsonString(o, &items.emplace_back());
+    if (!s.ok()) return absl::InternalError("an override can't be printed");
+  }
+  *json = absl::StrCat("[", absl::StrJoin(items, ","), "]");
+  return absl::OkStatus();
+}
+
 absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
                           const v1::PlannedRequest& request, int64_t now_ms, Plan* plan,
                           std::vector<std::string>* digest) {
@@ -133,18 +143,10 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
   plan->response.set_summary(absl::StrCat(plan->owner_host, " gets buckets ",
                                           plan->range.ToString(), " with ", sites->active,
                                           " active sites"));
-  google::protobuf::ListValue overrides;
   for (const v1::Override& o : request.override()) {
-    auto* fields = overrides.add_values()->mutable_struct_value()->mutable_fields();
-    (*fields)["code"].set_string_value(o.code());
-    (*fields)["reason"].set_string_value(o.reason());
     digest->push_back(absl::StrCat("override:", o.code()));
   }
-  plan->overrides_json.clear();  // the library appends
-  if (!google::protobuf::util::MessageToJsonString(overrides, &plan->overrides_json).ok()) {
-    return absl::InternalError("overrides could not be printed");
-  }
-  return absl::OkStatus();
+  return PrintOverrides(request, &plan->overrides_json);
 }
 
 // The job that brings a draining range to v1: an operator's, or that of an activation that was
@@ -291,17 +293,27 @@ std::string CountsJson(const std::map<std::string, uint64_t>& counts) {
   return json + "}";
 }
 
+namespace {
+
+// The count of that name in what CountsJson printed; 0 if there is none.
+uint64_t CountIn(const std::string& json, const std::string& name) {
+  const std::string key = absl::StrCat("\"", name, "\":");
+  const size_t at = json.find(key);
+  if (at == std::string::npos) return 0;
+  const size_t first = at + key.size();
+  uint64_t n = 0;
+  const bool read =
+      absl::SimpleAtoi(json.substr(first, json.find_first_not_of("0123456789", first) - first), &n);
+  return read ? n : 0;
+}
+
+}  // namespace
+
 std::string GrownCounts(const std::string& before_json,
                         const std::map<std::string, uint64_t>& now) {
-  google::protobuf::Struct before;
-  if (!google::protobuf::util::JsonStringToMessage(before_json, &before).ok()) {
-    return "the plan's counts can't be read";
-  }
   std::vector<std::string> words;
   for (const auto& [name, n] : now) {
-    auto at = before.fields().find(name);
-    const uint64_t then =
-        at == before.fields().end() ? 0 : static_cast<uint64_t>(at->second.number_value());
+    const uint64_t then = CountIn(before_json, name);
     if (n > then + std::max<uint64_t>(100, then / 10)) {
       words.push_back(absl::StrCat(name, " was ", then, " and is ", n));
     }

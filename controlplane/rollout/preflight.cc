@@ -1,5 +1,7 @@
 #include "controlplane/rollout/preflight.h"
 
+#include <google/protobuf/struct.pb.h>
+
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -198,12 +200,25 @@ void SayUrls(Items* items) {
   }
 }
 
+// The text of a field of a free-form object; "" if it has none. By reflection: the inline accessors
+// of maps don't fit a library that was built without thread sanitizer into a test that was.
+std::string TextIn(const google::protobuf::Struct& object, const std::string& name) {
+  const auto* reflection = object.GetReflection();
+  const auto* fields = object.GetDescriptor()->FindFieldByName("fields");
+  for (int i = 0; i < reflection->FieldSize(object, fields); ++i) {
+    const google::protobuf::Message& entry = reflection->GetRepeatedMessage(object, fields, i);
+    const auto* of_entry = entry.GetReflection();
+    if (of_entry->GetString(entry, entry.GetDescriptor()->map_key()) != name) continue;
+    const auto& value = static_cast<const google::protobuf::Value&>(
+        of_entry->GetMessage(entry, entry.GetDescriptor()->map_value()));
+    return value.string_value();
+  }
+  return "";
+}
+
 void LookAtNotifications(const store::Session& session, const OwnerFacts& owner, Items* items) {
   const bool configured = owner.instance.has_value() && owner.instance->notify_configured;
-  const v1::Session message = SessionMessage(session);
-  const auto declared = message.metadata().fields().find("notifications");
-  const bool declared_none =
-      declared != message.metadata().fields().end() && declared->second.string_value() == "none";
+  const bool declared_none = TextIn(SessionMessage(session).metadata(), "notifications") == "none";
   if (configured == declared_none) {
     items->Warn("notifications", "notifications_differ",
                 configured ? "the Monitor sends notifications; the session declares none"

@@ -1,5 +1,6 @@
 #include "controlplane/rollout/preflight.h"
 
+#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
 #include "controlplane/rollout/test_service.h"
@@ -142,7 +143,9 @@ TEST_F(PreflightTest, NotificationsAsTheSessionDeclares) {
   request.set_bucket_min(kRange.min);
   request.set_bucket_max(kRange.max);
   request.set_owner_host("monitor-a");
-  (*request.mutable_metadata()->mutable_fields())["notifications"].set_string_value("none");
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage("{\"notifications\":\"none\"}",
+                                                          request.mutable_metadata())
+                  .ok());
   v1::Session session;
   ASSERT_TRUE(service_->CreateSession(Key(), request, &session).ok());
   run_id_ = session.run_id();

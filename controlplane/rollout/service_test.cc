@@ -1,5 +1,6 @@
 #include "controlplane/rollout/service.h"
 
+#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
 #include "controlplane/rollout/test_service.h"
@@ -108,11 +109,15 @@ TEST_F(ServiceTest, SessionsAreListedAndRefused) {
   request.set_change_ref(std::string(256, 'x'));
   EXPECT_EQ(ReasonOf(service_->CreateSession(Key(), request, &session)), v1::INVALID_FIELD);
   request.set_change_ref("CHG-1");
-  (*request.mutable_metadata()->mutable_fields())["notifications"].set_string_value("none");
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage("{\"notifications\":\"none\"}",
+                                                          request.mutable_metadata())
+                  .ok());
   ASSERT_TRUE(service_->CreateSession(Key(), request, &session).ok());
   v1::Session read;
   ASSERT_TRUE(service_->GetSession(session.run_id(), &read).ok());
-  EXPECT_EQ(read.metadata().fields().at("notifications").string_value(), "none");
+  std::string metadata;
+  ASSERT_TRUE(google::protobuf::util::MessageToJsonString(read.metadata(), &metadata).ok());
+  EXPECT_EQ(metadata, "{\"notifications\":\"none\"}");
   EXPECT_EQ(read.change_ref(), "CHG-1");
   EXPECT_EQ(read.consumer(), "tester");
   const std::string second = OpenSession();

@@ -1,5 +1,4 @@
 // What is going on now, for people and scripts.
-#include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
 #include "absl/strings/str_cat.h"
@@ -39,19 +38,12 @@ v1::MonitorStatus MonitorMessage(const store::ProcessHealth& p, const Observer& 
   return m;
 }
 
-// `json` is an array of objects; it is wrapped because the library reads no array by itself.
+// `json` is what the lock keeps: an array of overrides, as a request has them.
 void AddOverrides(const std::string& json, v1::RangeStatus* status) {
-  google::protobuf::Struct wrapped;
-  const std::string text = absl::StrCat("{\"overrides\":", json, "}");
-  if (!google::protobuf::util::JsonStringToMessage(text, &wrapped).ok()) return;
-  for (const auto& value : wrapped.fields().at("overrides").list_value().values()) {
-    const auto& fields = value.struct_value().fields();
-    v1::Override* o = status->add_overrides();
-    if (auto at = fields.find("code"); at != fields.end()) o->set_code(at->second.string_value());
-    if (auto at = fields.find("reason"); at != fields.end()) {
-      o->set_reason(at->second.string_value());
-    }
-  }
+  v1::PlannedRequest request;
+  const std::string text = absl::StrCat("{\"override\":", json, "}");
+  if (!google::protobuf::util::JsonStringToMessage(text, &request).ok()) return;
+  *status->mutable_overrides() = request.override();
 }
 
 v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer) {
