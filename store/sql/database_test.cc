@@ -1,6 +1,8 @@
 #include "store/sql/database.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -430,6 +432,46 @@ TEST_F(DatabaseTest, NewConnectionsDropNoLocks) {
             .ok());
     EXPECT_EQ(look(), i);
   }
+}
+
+// While it lives, this process can write no file: the disk refuses.
+class NoFileWrites {
+ public:
+  NoFileWrites() {
+    signal(SIGXFSZ, SIG_IGN);  // the write fails instead
+    getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~NoFileWrites() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(DatabaseTest, ACommitThatTheDiskRefusesIsNoSuccess) {
+  absl::Status in_body, refused;
+  {
+    const NoFileWrites full;
+    refused = db_->Write([&](Transaction& tx) {
+      in_body = tx.Execute("UPDATE n SET v = 6 WHERE t = 'a'").status();
+      return in_body;
+    });
+  }
+  EXPECT_TRUE(in_body.ok()) << "COMMIT is to fail, not this: " << in_body;
+  EXPECT_TRUE(absl::IsUnavailable(refused)) << refused;
+  EXPECT_EQ(Read(), 0);
+  EXPECT_TRUE(db_->Write([](Transaction& tx) {
+                   return tx.Execute("UPDATE n SET v = 7 WHERE t = 'a'").status();
+                 })
+                  .ok());
+  EXPECT_EQ(Read(), 7);
+}
+
+TEST_F(DatabaseTest, ABodyThatEndsTheTransactionItselfIsNoSuccess) {
+  EXPECT_FALSE(db_->Write([](Transaction& tx) { return tx.Execute("COMMIT").status(); }).ok());
+  EXPECT_EQ(Read(), 0);
 }
 
 TEST_F(DatabaseTest, TheFileIsItsOwnersAlone) {
