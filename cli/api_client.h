@@ -14,7 +14,7 @@ namespace jetmon::cli {
 
 // How to reach the control plane.
 struct Connection {
-  std::string base_url = "http://127.0.0.1:8080";
+  std::string base_url = "http://127.0.0.1:8443";
   std::string token;
   bool allow_remote = false;
   int timeout_s = 75;

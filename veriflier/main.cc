@@ -186,7 +186,7 @@ int main(int argc, char** argv) {
       "confirms outages from its vantage. Registers itself with the control plane by a stream, and "
       "answers the checks that Monitors ask for; needs no database.";
   program.example =
-      "jetmon-veriflier --control_plane=127.0.0.1:7801 --vantage_id=fra-1 "
+      "jetmon-veriflier --control_plane=127.0.0.1:9443 --vantage_id=fra-1 "
       "--vantage_token_file=/etc/jetmon/vantage.token --listen=127.0.0.1:7804";
   program.start = jetmon::veriflier::VeriflierDaemon::Start;
   return jetmon::daemon::Main(argc, argv, program);
