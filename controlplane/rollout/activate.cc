@@ -4,6 +4,7 @@
 #include "controlplane/rollout/seed.h"
 #include "store/locks.h"
 #include "store/sessions.h"
+#include "store/sites.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -23,9 +24,18 @@ absl::StatusOr<store::RangeLock> LockOf(JobRun& run) {
 }
 
 absl::Status Complete(JobRun& run, const store::RangeLock& lock) {
+  store::SiteCounts sites;
+  const absl::Status s = run.parts.db->Read([&](sql::Transaction& tx) {
+    auto counted = store::CountSites(tx, lock.range);
+    if (counted.ok()) sites = *counted;
+    return counted.status();
+  });
+  if (!s.ok()) return s;
   v1::OperationResponse answer =
       Head(run.job.operation, run.job.run_id, run.job.range, lock.owner_host);
   v1::ActivateResult* result = answer.mutable_activate();
+  result->set_active_sites(sites.active);
+  for (const v1::Override& o : OverridesOf(lock.overrides)) result->add_overrides(o.code());
   result->set_epoch(lock.epoch);
   result->set_range_state(lock.state);
   result->set_owner_instance(lock.owner_instance);

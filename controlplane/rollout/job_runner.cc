@@ -276,18 +276,23 @@ void JobRunner::SweepLoop() {
 
 absl::Status JobRunner::Sweep() {
   namespace rs = store::range_state;
+  const auto on_its_way = [](const store::RangeLock& l) { return l.state != rs::kActive; };
+  bool any = false;
+  absl::Status s = parts_.db->Read([&](sql::Transaction& tx) {
+    auto locks = store::ListHeldRanges(tx);
+    if (locks.ok()) any = std::any_of(locks->begin(), locks->end(), on_its_way);
+    return locks.status();
+  });
+  if (!s.ok() || !any) return s;
   bool queued = false;
-  absl::Status s = parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
+  s = parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
     queued = false;
     auto locks = store::ListHeldRanges(tx);
     if (!locks.ok()) return locks.status();
-    const bool all_active = std::all_of(locks->begin(), locks->end(),
-                                        [](const auto& l) { return l.state == rs::kActive; });
-    if (all_active) return absl::OkStatus();
     auto jobs = store::ListUnfinishedJobs(tx);
     if (!jobs.ok()) return jobs.status();
     for (const store::RangeLock& l : *locks) {
-      if (l.state == rs::kActive) continue;
+      if (!on_its_way(l)) continue;
       const store::Job job = JobForRange(l, "sweep", parts_.clock->WallMs());
       const bool has_job = std::any_of(jobs->begin(), jobs->end(), [&](const store::Job& j) {
         return j.epoch == l.epoch && j.operation == job.operation;

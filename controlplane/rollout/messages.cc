@@ -11,6 +11,14 @@ void SetTime(google::protobuf::Timestamp* t, int64_t ms) {
   t->set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
 }
 
+std::vector<v1::Override> OverridesOf(const std::string& json) {
+  // Read as the request that they came with: the library reads no array by itself.
+  v1::PlannedRequest request;
+  const std::string text = absl::StrCat("{\"override\":", json, "}");
+  if (!google::protobuf::util::JsonStringToMessage(text, &request).ok()) return {};
+  return {request.override().begin(), request.override().end()};
+}
+
 v1::Session SessionMessage(const store::Session& s) {
   v1::Session m;
   m.set_run_id(s.run_id);

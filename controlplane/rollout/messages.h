@@ -2,6 +2,7 @@
 #define JETMON_CONTROLPLANE_ROLLOUT_MESSAGES_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "jetmon/v1/rollout.pb.h"
@@ -14,6 +15,9 @@
 namespace jetmon::rollout {
 
 void SetTime(google::protobuf::Timestamp* t, int64_t ms);
+
+// The overrides that a range lock keeps as a JSON array; none if it can't be read.
+std::vector<v1::Override> OverridesOf(const std::string& json);
 
 v1::Session SessionMessage(const store::Session& s);
 v1::Checkpoint CheckpointMessage(const store::Checkpoint& c);

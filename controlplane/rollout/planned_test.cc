@@ -193,6 +193,8 @@ TEST_F(PlannedTest, ANamedPartOfTheEvidenceCanBeOverridden) {
   v1::OperationResponse answer;
   ASSERT_TRUE(
       Planned(Operation::kActivate, Executing(request, plan.confirmation_token()), &answer).ok());
+  ASSERT_EQ(answer.activate().overrides_size(), 1);
+  EXPECT_EQ(answer.activate().overrides(0), "evidence_missing");
   v1::RolloutStatus status;
   ASSERT_TRUE(service_->GetStatus(&status).ok());
   ASSERT_EQ(status.ranges(0).overrides_size(), 1);

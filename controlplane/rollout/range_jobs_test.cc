@@ -62,6 +62,7 @@ TEST_F(RangeJobsTest, ActivationAdoptsThenWaitsForTheAcknowledgement) {
   EXPECT_EQ(answer.activate().range_state(), rs::kActive);
   EXPECT_EQ(answer.activate().epoch(), lock_.epoch);
   EXPECT_TRUE(answer.activate().has_acknowledged_at());
+  EXPECT_EQ(answer.activate().active_sites(), 2u);
   const auto event =
       rollout_.Get([](sql::Transaction& tx) { return store::OpenEventOfSite(tx, 1); });
   ASSERT_TRUE(event.has_value());

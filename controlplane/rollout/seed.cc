@@ -121,7 +121,7 @@ absl::StatusOr<uint64_t> CountOpen(sql::Transaction& tx, store::Range range) {
   return open;
 }
 
-// The counts before, written with the first batch only.
+// The counts before.
 absl::Status CountBefore(sql::Transaction& tx, store::Range range, v1::SeedResult* r,
                          uint64_t* total) {
   auto sites = store::CountSites(tx, range);
@@ -155,8 +155,9 @@ absl::Status SeedPass(JobRun& run, uint64_t epoch, bool save, v1::SeedResult* re
     }
   }
   if (!save || run.job.cursor.empty()) {
-    const absl::Status s =
-        run.Write([&](sql::Transaction& tx) { return CountBefore(tx, range, result, &total); });
+    // Kept with the first batch. Counting may take long: not while others wait to write.
+    const absl::Status s = run.parts.db->Read(
+        [&](sql::Transaction& tx) { return CountBefore(tx, range, result, &total); });
     if (!s.ok()) return s;
   }
   while (cursor.bucket <= range.max && !run.stopping()) {

@@ -1,7 +1,4 @@
 // What is going on now, for people and scripts.
-#include <google/protobuf/util/json_util.h>
-
-#include "absl/strings/str_cat.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/service.h"
 #include "store/hosts.h"
@@ -38,14 +35,6 @@ v1::MonitorStatus MonitorMessage(const store::ProcessHealth& p, const Observer& 
   return m;
 }
 
-// `json` is what the lock keeps: an array of overrides, as a request has them.
-void AddOverrides(const std::string& json, v1::RangeStatus* status) {
-  v1::PlannedRequest request;
-  const std::string text = absl::StrCat("{\"override\":", json, "}");
-  if (!google::protobuf::util::JsonStringToMessage(text, &request).ok()) return;
-  *status->mutable_overrides() = request.override();
-}
-
 v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer) {
   v1::RangeStatus r;
   r.set_bucket_min(l.range.min);
@@ -60,7 +49,7 @@ v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer
   const auto sight = observer.Lease(l.epoch);
   r.set_owner_dead(observer.Dead(sight));
   if (sight.has_value()) r.set_lease_silent_s(Seconds(sight->unchanged));
-  AddOverrides(l.overrides, &r);
+  for (v1::Override& o : OverridesOf(l.overrides)) *r.add_overrides() = std::move(o);
   return r;
 }
 
