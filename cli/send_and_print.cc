@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "absl/strings/ascii.h"
 #include "cli/api_commands.h"
 #include "cli/findings.h"
 #include "cli/terminal.h"
@@ -36,12 +37,13 @@ int SendAndPrint(const ApiOptions& options, const Request& request) {
   auto answer = ApiClient(options.connection).Send(request);
   if (!answer.ok()) return Refused(answer.status());
   if (!answer->ok()) return ErrorCode(*answer);
+  const absl::string_view body = absl::StripTrailingAsciiWhitespace(answer->body);
   if (options.output == "table") {
     std::cout << Table(answer->json);
   } else if (options.pretty) {
-    std::cout << Indent(answer->body) << "\n";
+    std::cout << Indent(std::string_view(body.data(), body.size())) << "\n";
   } else {
-    std::cout << answer->body << "\n";
+    std::cout << body << "\n";
   }
   return answer->json["status"].Text() == "blocked" ? kBlocked : kOk;
 }

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "google/protobuf/timestamp.pb.h"
+#include "controlplane/message/message.h"
 #include "jetmon/v1/identity.pb.h"
 #include "store/keys.h"
 
@@ -13,11 +13,6 @@ namespace {
 
 // Whoever asks for health wants to know soon, also that the database does not answer.
 constexpr std::chrono::seconds kDatabaseLimit{2};
-
-void SetTime(int64_t unix_ms, google::protobuf::Timestamp* out) {
-  out->set_seconds(unix_ms / 1000);
-  out->set_nanos(static_cast<int32_t>(unix_ms % 1000) * 1'000'000);
-}
 
 // A read of a table that every control plane needs.
 absl::Status AskDatabase(const rpc::CallContext& call, sql::Database& db) {
@@ -39,7 +34,7 @@ void AddIdentityService(rpc::Registry& registry, sql::Database& db, std::string 
         health->set_version(version);
         health->set_server_host(server_host);
         health->set_database(well ? "ok" : "the database can't be read");
-        SetTime(call.clock().WallMs(), health->mutable_time());
+        SetTime(health->mutable_time(), call.clock().WallMs());
         return absl::OkStatus();
       });
   registry.AddUnary<v1::GetMeRequest, v1::Me>(
@@ -49,7 +44,7 @@ void AddIdentityService(rpc::Registry& registry, sql::Database& db, std::string 
         me->set_key_id(caller.key_id);
         me->set_consumer(caller.consumer);
         me->set_scope(std::string(access::ScopeName(caller.scope)));
-        if (caller.expires_at_ms != 0) SetTime(caller.expires_at_ms, me->mutable_expires_at());
+        if (caller.expires_at_ms != 0) SetTime(me->mutable_expires_at(), caller.expires_at_ms);
         return absl::OkStatus();
       });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "controlplane/message/message.h"
 #include "daemon/log.h"
 #include "store/ids.h"
 
@@ -14,18 +15,6 @@ constexpr std::chrono::seconds kJoinLimit{5};
 constexpr size_t kMaxName = 64;
 constexpr size_t kMaxEndpoint = 255;
 constexpr size_t kBatch = 500;
-
-bool IsName(const std::string& text) {
-  return !text.empty() && text.size() <= kMaxName &&
-         text.find_first_not_of(
-             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-             std::string::npos;
-}
-
-void SetTime(google::protobuf::Timestamp* t, int64_t ms) {
-  t->set_seconds(ms / 1000);
-  t->set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
-}
 
 std::string Reason(const std::string& trust) {
   if (trust == "pending") return "waiting for an operator to approve the vantage";
@@ -122,8 +111,8 @@ absl::StatusOr<Registrar::Admission> Registrar::Admit(const v1::Hello& hello,
 
 v1::ControlMessage Registrar::Join(const v1::Hello& hello, const std::string& token,
                                    const std::shared_ptr<AgentLink>& link) {
-  if (!IsName(hello.agent_id()) || !IsName(hello.vantage_id()) || hello.endpoint().empty() ||
-      hello.endpoint().size() > kMaxEndpoint || token.empty()) {
+  if (!IsName(hello.agent_id(), kMaxName) || !IsName(hello.vantage_id(), kMaxName) ||
+      hello.endpoint().empty() || hello.endpoint().size() > kMaxEndpoint || token.empty()) {
     return Rejected("agent_id, vantage_id and endpoint must be given, and a token");
   }
   if (hello.protocol_min() > kProtocol || hello.protocol_max() < kProtocol) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "controlplane/error/error.h"
+#include "controlplane/message/message.h"
 #include "store/ids.h"
 #include "store/vantages.h"
 
@@ -13,11 +14,6 @@ namespace {
 constexpr size_t kMaxName = 64;
 constexpr size_t kMaxEndpoint = 255;
 constexpr size_t kFingerprint = 12;
-
-void SetTime(google::protobuf::Timestamp* t, int64_t ms) {
-  t->set_seconds(ms / 1000);
-  t->set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
-}
 
 v1::Vantage VantageMessage(const store::Vantage& v, int live_agents) {
   v1::Vantage m;
@@ -65,20 +61,8 @@ absl::StatusOr<int> CountLive(sql::Transaction& tx, const std::string& vantage_i
                                         [](const auto& a) { return a.state == "live"; }));
 }
 
-absl::StatusOr<store::PageRequest> PageOf(uint32_t size, const std::string& token) {
-  if (size > 200) return InvalidField("page_size", "takes 1 to 200");
-  return store::PageRequest{size == 0 ? 50 : size, token};
-}
-
-absl::Status PageError(const absl::Status& s) {
-  return absl::IsInvalidArgument(s) ? InvalidField("page_token", std::string(s.message())) : s;
-}
-
 absl::Status CheckPut(const v1::PutVantageRequest& r) {
-  if (r.vantage_id().empty() || r.vantage_id().size() > kMaxName ||
-      r.vantage_id().find_first_not_of(
-          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
-          std::string::npos) {
+  if (!IsName(r.vantage_id(), kMaxName)) {
     return InvalidField("vantage_id", "takes 1 to 64 letters, digits, '.', '_' and '-'");
   }
   if (r.endpoint().size() > kMaxEndpoint ||

@@ -6,11 +6,6 @@
 
 namespace jetmon::rollout {
 
-void SetTime(google::protobuf::Timestamp* t, int64_t ms) {
-  t->set_seconds(ms / 1000);
-  t->set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
-}
-
 std::vector<v1::Override> OverridesOf(const std::string& json) {
   // Read as the request that they came with: the library reads no array by itself.
   v1::PlannedRequest request;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "controlplane/message/message.h"
 #include "jetmon/v1/rollout.pb.h"
 #include "store/hosts.h"
 #include "store/jobs.h"
@@ -13,8 +14,6 @@
 
 // Rows of the store as messages of the API.
 namespace jetmon::rollout {
-
-void SetTime(google::protobuf::Timestamp* t, int64_t ms);
 
 // The overrides that a range lock keeps as a JSON array; none if it can't be read.
 std::vector<v1::Override> OverridesOf(const std::string& json);

@@ -3,6 +3,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "controlplane/message/message.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -30,9 +31,7 @@ absl::StatusOr<store::Range> CheckRange(bool has_min, uint32_t min, bool has_max
 }
 
 absl::Status CheckHost(const std::string& host) {
-  if (host.size() <= 128 &&
-      host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-          std::string::npos) {
+  if (host.empty() || IsName(host, 128)) {
     return absl::OkStatus();
   }
   return InvalidField("owner_host", "takes up to 128 letters, digits, '.', '_' and '-'");

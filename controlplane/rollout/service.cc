@@ -28,16 +28,6 @@ absl::Status CanariesLater(int n) {
   return Error(v1::NOT_AVAILABLE, "canaries are not available in this build; leave them out");
 }
 
-absl::StatusOr<store::PageRequest> PageOf(uint32_t size, const std::string& token) {
-  if (size > 200) return InvalidField("page_size", "takes 1 to 200");
-  return store::PageRequest{size == 0 ? 50 : size, token};
-}
-
-// A page token that the store refuses is the caller's mistake.
-absl::Status PageError(const absl::Status& s) {
-  return absl::IsInvalidArgument(s) ? InvalidField("page_token", std::string(s.message())) : s;
-}
-
 }  // namespace
 
 std::map<std::string, Executor> Executors() {
