@@ -18,6 +18,13 @@ Severity SeverityOf(int site_status) {
   return Severity::kSeemsDown;
 }
 
+// What v1 said, for the transition: with it a replay knows the times that v1 gave.
+std::string WordOf(const Site& site) {
+  return absl::StrCat(
+      "site_status ", site.site_status, ", last_status_change ",
+      site.last_status_change.empty() ? std::string("NULL") : site.last_status_change);
+}
+
 absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& actor) {
   Event e;
   e.site_id = site.site_id;
@@ -33,26 +40,25 @@ absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& ac
   }
   e.projected_status = site.site_status;
   e.projected_change = site.last_status_change;
-  return InsertEvent(tx, &e, transition::kAdopted, absl::StrCat("site_status ", site.site_status),
-                     actor);
+  return InsertEvent(tx, &e, transition::kAdopted, WordOf(site), actor);
 }
 
 // Changes an open event silently: no notification, no projection.
 absl::Status ChangeSilently(sql::Transaction& tx, const Event& seen, Event after,
-                            const char* reason, const Actor& actor) {
+                            const char* reason, const Site& site, const Actor& actor) {
   auto updated = UpdateEventRow(tx, seen, after);
   if (!updated.ok()) return updated.status();
   if (!*updated) return absl::AbortedError("an event changed between two statements");
-  return InsertTransition(tx, seen, after, reason, "", actor);
+  return InsertTransition(tx, seen, after, reason, WordOf(site), actor);
 }
 
 absl::Status EndSilently(sql::Transaction& tx, const Event& seen, const char* reason,
-                         const Actor& actor) {
+                         const Site& site, const Actor& actor) {
   Event after = seen;
   after.severity = Severity::kUp;
   after.ended_at_ms = actor.now_ms;
   after.end_reason = reason;
-  return ChangeSilently(tx, seen, after, reason, actor);
+  return ChangeSilently(tx, seen, after, reason, site, actor);
 }
 
 // Has v1 begun an incident after this one? Its last change is none that we projected, and later
@@ -88,13 +94,14 @@ absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const
     s = OpenAdopted(tx, site, actor);
     adoption = Adoption::kOpened;
   } else if (v1 == Severity::kUp) {
-    s = EndSilently(tx, **open, transition::kV1Recovered, actor);
+    s = EndSilently(tx, **open, transition::kV1Recovered, site, actor);
     adoption = Adoption::kClosed;
-  } else if (v1 > (*open)->severity) {
-    s = ChangeSilently(tx, **open, Promoted(**open, site, actor), transition::kPromoted, actor);
+  } else if ((*open)->bucket == site.bucket && v1 > (*open)->severity) {
+    s = ChangeSilently(tx, **open, Promoted(**open, site, actor), transition::kPromoted, site,
+                       actor);
     adoption = Adoption::kPromoted;
-  } else if (V1BeganNewer(**open, site)) {
-    s = EndSilently(tx, **open, transition::kSuperseded, actor);
+  } else if ((*open)->bucket != site.bucket || V1BeganNewer(**open, site)) {
+    s = EndSilently(tx, **open, transition::kSuperseded, site, actor);
     if (s.ok()) s = OpenAdopted(tx, site, actor);
     adoption = Adoption::kReopened;
   }

@@ -1,6 +1,7 @@
 #include "store/event_rows.h"
 
 #include "absl/strings/str_cat.h"
+#include "store/bounded.h"
 
 namespace jetmon::store {
 namespace {
@@ -102,7 +103,7 @@ absl::Status InsertTransition(sql::Transaction& tx, const Event& seen, const Eve
           {after.event_id, seen.last_seq + 1, after.site_id, reason,
            static_cast<int>(seen.severity), static_cast<int>(after.severity), after.notified,
            after.ended_at_ms.has_value(), actor.source, actor.epoch, actor.instance,
-           detail.substr(0, kMaxDetail), actor.now_ms})
+           Bounded(detail, kMaxDetail), actor.now_ms})
       .status();
 }
 

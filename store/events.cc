@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "store/bounded.h"
 #include "store/event_rows.h"
 #include "store/notifications.h"
 
@@ -204,7 +205,7 @@ absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryR
         "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, outcome, http_code, "
         "error_code, failure_class, total_us, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         {r.site_id, r.bucket, r.at_ms, r.source, r.outcome, r.http_code, r.error_code,
-         r.failure_class, r.total_us, r.detail.substr(0, kMaxDetail)});
+         r.failure_class, r.total_us, Bounded(r.detail, kMaxDetail)});
     if (!inserted.ok()) return inserted.status();
   }
   return absl::OkStatus();

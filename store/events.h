@@ -99,7 +99,8 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
 // as Seems Down), started at last_status_change (now if NULL), an adopted Down has notified = 2;
 // worse than the open event: promoted; 1 with an open event: closed v1_recovered; an open event
 // older than a newer last_status_change by v1 (it differs from the value that v2 projected last
-// for that event, and is later than the event's start): closed as superseded and opened anew.
+// for that event, and is later than the event's start): closed as superseded and opened anew; so is
+// an event of a bucket that the site has left (nobody who owns the old one will end it).
 // `actor.project` is ignored: adoption stores the site's columns as projected, and writes none.
 enum class Adoption { kNothing, kOpened, kPromoted, kClosed, kReopened };
 absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor);

@@ -221,6 +221,21 @@ TEST_F(EventsTest, FollowsV1sLaterWord) {
   EXPECT_EQ(Told(), "");
 }
 
+TEST_F(EventsTest, AnEventOfABucketThatTheSiteHasLeftIsOpenedAnew) {
+  SetSite(2, "2023-11-01 00:00:00");
+  Adopt();
+  const uint64_t first = Open()->event_id;
+  Write([](sql::Transaction& tx) {
+    return tx.Execute("UPDATE jetpack_monitor_sites SET bucket_no = 4").status();
+  });
+  EXPECT_EQ(Adopt(), Adoption::kReopened);
+  EXPECT_NE(Open()->event_id, first);
+  EXPECT_EQ(Open()->bucket, 4u);
+  EXPECT_EQ(Open()->notified, 2);
+  EXPECT_EQ(Adopt(), Adoption::kNothing);
+  EXPECT_EQ(Told(), "");
+}
+
 TEST_F(EventsTest, WhatV2ProjectedIsNoWordOfV1s) {
   OpenIt();
   ConfirmIt(*Open());

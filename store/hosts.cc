@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "store/bounded.h"
 
 namespace jetmon::store {
 namespace {
@@ -48,7 +49,7 @@ std::string JoinWarnings(const std::vector<std::string>& warnings) {
   std::vector<std::string> kept;
   for (const std::string& w : warnings) {
     if (kept.size() == kMaxWarnings) break;
-    std::string line = w.substr(0, kMaxWarning);
+    std::string line = Bounded(w, kMaxWarning);
     for (char& c : line) {
       if (c == '\n') c = ' ';
     }

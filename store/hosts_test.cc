@@ -35,6 +35,62 @@ TEST(Hosts, AReportGrowsTheSequence) {
                 }).ok());
 }
 
+TEST(Hosts, WarningsAreBoundedBetweenCharacters) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  ProcessHealth h = Health("ins_1");
+                  // 199 bytes and then characters of two: the 200th byte would be half of one.
+                  h.warnings.assign(25, std::string(199, 'x') + "\u00e9\u00e9");
+                  EXPECT_TRUE(ReportHealth(tx, h).ok());
+                  const auto rows = ListProcesses(tx, "monitor", false);
+                  EXPECT_EQ((*rows)[0].warnings,
+                            std::vector<std::string>(20, std::string(199, 'x')));
+                  return absl::OkStatus();
+                }).ok());
+}
+
+TEST(Hosts, KeepsEveryField) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  ProcessHealth h = Health("ins_1");
+                  h.version = "2.0.1";
+                  h.protocol = 3;
+                  h.state = "active";
+                  h.pid = 77;
+                  h.epoch = 9;
+                  h.targets = 1;
+                  h.due_backlog = 2;
+                  h.in_flight = 3;
+                  h.rss_bytes = 4;
+                  h.oldest_due_ms = 5;
+                  h.checks_per_s = 6.5;
+                  h.notify_configured = true;
+                  h.started_at_ms = 50;
+                  EXPECT_TRUE(ReportHealth(tx, h).ok());
+                  for (int pass = 0; pass < 2; ++pass) {  // as inserted, then as updated
+                    const ProcessHealth r = ListProcesses(tx, "monitor", false)->at(0);
+                    EXPECT_EQ(r.host, "a");
+                    EXPECT_EQ(r.mode, "api-controlled");
+                    EXPECT_EQ(r.version, "2.0.1");
+                    EXPECT_EQ(r.protocol, 3);
+                    EXPECT_EQ(r.state, "active");
+                    EXPECT_EQ(r.pid, 77);
+                    EXPECT_EQ(r.epoch, 9u);
+                    EXPECT_EQ(r.targets, 1u);
+                    EXPECT_EQ(r.due_backlog, 2u);
+                    EXPECT_EQ(r.in_flight, 3u);
+                    EXPECT_EQ(r.rss_bytes, 4u);
+                    EXPECT_EQ(r.oldest_due_ms, 5);
+                    EXPECT_EQ(r.checks_per_s, 6.5);
+                    EXPECT_TRUE(r.notify_configured);
+                    EXPECT_EQ(r.started_at_ms, 50);
+                    EXPECT_FALSE(r.range.has_value());
+                    EXPECT_TRUE(ReportHealth(tx, h).ok());
+                  }
+                  return absl::OkStatus();
+                }).ok());
+}
+
 TEST(Hosts, GoodbyeHidesAndPruneRemoves) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {

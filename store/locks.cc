@@ -11,6 +11,12 @@ constexpr char kRangeColumns[] =
     "granted_at_ms, activating_at_ms, acknowledged_at_ms, draining_at_ms, drained_at_ms, "
     "revoked_at_ms, released_at_ms";
 
+// What a range leaves in the outbox, where no Monitor was there to count it. A piece of an UPDATE
+// of the range row.
+constexpr char kCountQueued[] =
+    "(SELECT COUNT(*) FROM jetmon_notifications WHERE state = 'queued' AND bucket_no BETWEEN "
+    "bucket_min AND bucket_max)";
+
 RangeLock RangeLockOf(const sql::Row& row) {
   RangeLock l;
   l.epoch = row.Uint(0);
@@ -316,10 +322,13 @@ absl::StatusOr<bool> FreeDead(sql::Transaction& tx, uint64_t epoch, uint64_t lea
                               int64_t now_ms) {
   return FreeBuckets(
       tx, epoch, now_ms,
-      tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET state = 'released', revision = revision "
-                    "+ 1, released_at_ms = ? WHERE epoch = ? AND lease_seq = ? AND state IN "
-                    "('draining', 'revoked')",
-                    {now_ms, epoch, lease_seq_seen}));
+      tx.ExecuteOne(
+          absl::StrCat("UPDATE jetmon_rollout_range_locks SET notifications_left = CASE WHEN "
+                       "drained = 1 THEN notifications_left ELSE ",
+                       kCountQueued,
+                       " END, state = 'released', revision = revision + 1, released_at_ms = ? "
+                       "WHERE epoch = ? AND lease_seq = ? AND state IN ('draining', 'revoked')"),
+          {now_ms, epoch, lease_seq_seen}));
 }
 
 absl::StatusOr<bool> RenewLease(sql::Transaction& tx, uint64_t epoch, std::string_view instance,
@@ -353,14 +362,16 @@ absl::StatusOr<bool> ReportDrained(sql::Transaction& tx, uint64_t epoch, std::st
 absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
                                    std::string_view old_instance, uint64_t lease_seq_seen,
                                    std::string_view new_instance, int64_t now_ms) {
+  // MySQL assigns from left to right: `drained` comes after what asks for its old value.
   auto matched = tx.ExecuteOne(
-      "UPDATE jetmon_rollout_range_locks SET owner_instance = ?, lease_seq = lease_seq + 1, "
-      "revision = revision + 1, drained_at_ms = CASE WHEN state = 'draining' AND drained = 0 THEN "
-      "? "
-      "ELSE drained_at_ms END, drained = CASE WHEN state = 'draining' THEN 1 ELSE drained END "
-      "WHERE "
-      "epoch = ? AND owner_instance = ? AND lease_seq = ? AND state IN ('activating', 'active', "
-      "'draining')",
+      absl::StrCat("UPDATE jetmon_rollout_range_locks SET owner_instance = ?, lease_seq = "
+                   "lease_seq + 1, revision = revision + 1, drained_at_ms = CASE WHEN state = "
+                   "'draining' AND drained = 0 THEN ? ELSE drained_at_ms END, notifications_left = "
+                   "CASE WHEN state = 'draining' AND drained = 0 THEN ",
+                   kCountQueued,
+                   " ELSE notifications_left END, drained = CASE WHEN state = 'draining' THEN 1 "
+                   "ELSE drained END WHERE epoch = ? AND owner_instance = ? AND lease_seq = ? AND "
+                   "state IN ('activating', 'active', 'draining')"),
       {new_instance, now_ms, epoch, old_instance, lease_seq_seen});
   if (!matched.ok() || !*matched) return matched;
   auto lock = GetRangeLock(tx, epoch);

@@ -46,8 +46,8 @@ absl::StatusOr<std::vector<Notification>> DueNotifications(sql::Transaction& tx,
       std::string("SELECT ") + kColumns +
           " FROM jetmon_notifications n WHERE n.state = 'queued' AND n.bucket_no BETWEEN ? AND ? "
           "AND n.next_attempt_at_ms <= ? AND NOT EXISTS (SELECT 1 FROM jetmon_notifications o "
-          "WHERE o.state = 'queued' AND o.bucket_no = n.bucket_no AND o.site_id = n.site_id AND "
-          "(o.event_id < n.event_id OR (o.event_id = n.event_id AND o.kind < n.kind))) ORDER BY "
+          "WHERE o.site_id = n.site_id AND o.state = 'queued' AND o.event_id <= n.event_id AND "
+          "o.bucket_no = n.bucket_no AND (o.event_id < n.event_id OR o.kind < n.kind)) ORDER BY "
           "n.event_id, n.kind LIMIT ?",
       {range.min, range.max, now_ms, limit}, [&](const sql::Row& row) {
         rows.push_back(NotificationOf(row));

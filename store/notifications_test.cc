@@ -1,5 +1,8 @@
 #include "store/notifications.h"
 
+#include <atomic>
+#include <thread>
+
 #include "store/test_database.h"
 
 namespace jetmon::store {
@@ -55,6 +58,53 @@ TEST(Notifications, AreDueInOrderPerSite) {
                   EXPECT_EQ(ids(500), "ntf_1_up ntf_3_down ");
                   return absl::OkStatus();
                 }).ok());
+}
+
+TEST(Notifications, InAnOutageOfThousandsAreStillFoundInOneTransaction) {
+  TestDatabase db;
+  constexpr uint64_t kSites = 20'000;  // their square would pass the transaction's limit
+  const absl::Status s = db->Write([](sql::Transaction& tx) -> absl::Status {
+    for (uint64_t site = 1; site <= kSites; ++site) {
+      auto queued = QueueNotification(tx, Make(site, "down", site));
+      if (!queued.ok()) return queued.status();
+    }
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(s.ok()) << s;
+  ASSERT_TRUE(db->Read([](sql::Transaction& tx) -> absl::Status {
+                  const auto due = DueNotifications(tx, {0, 9}, 100, 50);
+                  if (!due.ok()) return due.status();
+                  EXPECT_EQ(due->size(), 50u);
+                  EXPECT_EQ(due->at(49).event_id, 50u);
+                  return absl::OkStatus();
+                }).ok());
+}
+
+TEST(Notifications, OfTwoWhoDeliverOneMarksIt) {
+  TestDatabase db;
+  auto other = sql::Database::Open(db.url());
+  ASSERT_TRUE(other.ok()) << other.status();
+  for (int round = 0; round < 20; ++round) {
+    const std::string id = "ntf_" + std::to_string(round) + "_down";
+    ASSERT_TRUE(db->Write([&](sql::Transaction& tx) {
+                    return QueueNotification(tx, Make(round, "down", 10)).status();
+                  }).ok());
+    std::atomic<int> marked{0};
+    std::vector<std::thread> threads;
+    for (sql::Database* d : {&*db, other->get(), &*db, other->get()}) {
+      threads.emplace_back([&, d] {
+        bool won = false;
+        EXPECT_TRUE(d->Write([&](sql::Transaction& tx) -> absl::Status {
+                       auto done = MarkDelivered(tx, id, 0, 101);
+                       if (done.ok()) won = *done;
+                       return done.status();
+                     }).ok());
+        if (won) ++marked;
+      });
+    }
+    for (std::thread& t : threads) t.join();
+    ASSERT_EQ(marked, 1) << "round " << round;
+  }
 }
 
 }  // namespace

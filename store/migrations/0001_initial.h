@@ -4,7 +4,8 @@
 // Migration 1: the legacy table as v1 made it (created only where it is missing, so on embedded
 // databases) and v2's own tables. `{AUTO_ID}` is the dialect's "auto-increment primary key"
 // column type, `{OPEN_KEY}` the dialect's generated column that is
-// blog_id/site_id/check_type/discriminator while ended_at_ms IS NULL, else NULL. Times are BIGINT Unix milliseconds, UTC; a 0 or NULL means "not yet", as said.
+// blog_id/site_id/check_type/discriminator while ended_at_ms IS NULL, else NULL. Times are BIGINT
+// Unix milliseconds, UTC; a 0 or NULL means "not yet", as said.
 
 namespace jetmon::store::migrations {
 

@@ -1,0 +1,139 @@
+#ifndef JETMON_STORE_LOCKS_FIXTURE_H_
+#define JETMON_STORE_LOCKS_FIXTURE_H_
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "store/hosts.h"
+#include "store/locks.h"
+#include "store/test_database.h"
+
+namespace jetmon::store {
+
+// Hosts h0..h7 and 32 buckets in a database that is opened twice, as by two processes.
+class LocksFixture : public testing::Test {
+ protected:
+  static constexpr uint32_t kBuckets = 32;
+  static constexpr int kHosts = 8;
+
+  LocksFixture() {
+    auto other = sql::Database::Open(first_.url());
+    EXPECT_TRUE(other.ok()) << other.status();
+    second_ = std::move(*other);
+    Write([](sql::Transaction& tx) -> absl::Status {
+      for (int i = 0; i < kHosts; ++i) {
+        ProcessHealth h;
+        h.host = Host(i);
+        h.instance = Instance(i);
+        h.kind = "monitor";
+        if (auto s = ReportHealth(tx, h); !s.ok()) return s;
+      }
+      return EnsureBuckets(tx, kBuckets, 1);
+    });
+  }
+  static std::string Host(int i) { return "h" + std::to_string(i); }
+  static std::string Instance(int i) { return "ins_" + std::to_string(i); }
+  sql::Database& Db(int i) { return i % 2 == 0 ? *first_ : *second_; }
+
+  void Write(const sql::Body& body) {
+    const absl::Status s = first_->Write(body);
+    EXPECT_TRUE(s.ok()) << s;
+  }
+  // Runs one conditional change in a transaction of its own; did it match?
+  template <typename F>
+  bool Do(sql::Database& db, F change) {
+    bool matched = false;
+    const absl::Status s = db.Write([&](sql::Transaction& tx) -> absl::Status {
+      absl::StatusOr<bool> result = change(tx);
+      if (result.ok()) matched = *result;
+      return result.status();
+    });
+    EXPECT_TRUE(s.ok()) << s;
+    return matched;
+  }
+  template <typename F>
+  bool Do(F change) {
+    return Do(*first_, change);
+  }
+  // A grant in a transaction of its own, rolled back unless granted; 0 if it was not.
+  uint64_t Give(sql::Database& db, Range range, int host, uint64_t generation,
+                GrantOutcome* outcome = nullptr) {
+    uint64_t epoch = 0;
+    GrantOutcome got = GrantOutcome::kGranted;
+    const absl::Status s = db.Write([&](sql::Transaction& tx) -> absl::Status {
+      const Grant grant{range, Host(host), Instance(host), generation, "rol_1", "rjob_1", "[]", 5};
+      auto result = GrantRange(tx, grant);
+      if (!result.ok()) return result.status();
+      got = result->outcome;
+      if (got != GrantOutcome::kGranted) return absl::NotFoundError("not granted");
+      epoch = result->lock.epoch;
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(s.ok() || absl::IsNotFound(s)) << s;
+    if (outcome != nullptr) *outcome = got;
+    return s.ok() ? epoch : 0;
+  }
+  uint64_t Give(Range range, int host) { return Give(*first_, range, host, Generation(host)); }
+  uint64_t Generation(int host) {
+    uint64_t generation = 0;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      generation = *HostGeneration(tx, Host(host));
+      return absl::OkStatus();
+    });
+    return generation;
+  }
+  // Granted, activating, acknowledged.
+  uint64_t Activate(Range range, int host) {
+    const uint64_t epoch = Give(range, host);
+    EXPECT_GT(epoch, 0u);
+    EXPECT_TRUE(Do([&](auto& tx) { return BeginActivating(tx, epoch, 6); }));
+    const uint64_t revision = Lock(epoch).revision;
+    EXPECT_TRUE(
+        Do([&](auto& tx) { return AcknowledgeRange(tx, epoch, Instance(host), revision, 7); }));
+    return epoch;
+  }
+  RangeLock Lock(uint64_t epoch) {
+    RangeLock lock;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      lock = **GetRangeLock(tx, epoch);
+      return absl::OkStatus();
+    });
+    return lock;
+  }
+  // How many bucket rows are of that epoch and in that state.
+  uint32_t Buckets(uint64_t epoch, const std::string& state) {
+    uint32_t n = 0;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      n = 0;
+      const auto rows = ListBuckets(tx, {0, kBuckets - 1});
+      for (const BucketLock& b : *rows) n += b.epoch == epoch && b.state == state ? 1 : 0;
+      return absl::OkStatus();
+    });
+    return n;
+  }
+  std::vector<RangeLock> Held() {
+    std::vector<RangeLock> held;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      held = *ListHeldRanges(tx);
+      return absl::OkStatus();
+    });
+    return held;
+  }
+  // From whatever state back to v1's.
+  void Release(uint64_t epoch) {
+    Do([&](auto& tx) { return BeginRelease(tx, epoch, "rjob_2", 8); });
+    const RangeLock lock = Lock(epoch);
+    EXPECT_TRUE(Do([&](auto& tx) {
+      return lock.drained ? FreeDrained(tx, epoch, 9) : FreeDead(tx, epoch, lock.lease_seq, 9);
+    }));
+  }
+
+  TestDatabase first_;
+  std::unique_ptr<sql::Database> second_;
+};
+
+}  // namespace jetmon::store
+
+#endif  // JETMON_STORE_LOCKS_FIXTURE_H_
