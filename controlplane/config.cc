@@ -8,9 +8,8 @@
 #include "absl/time/time.h"
 #include "probe/ip_address.h"
 #include "probe/target_safety.h"
+#include "store/flags.h"
 
-DEFINE_string(database, "",
-              "where the database is: sqlite:///absolute/path/file.db (or JETMON_DATABASE)");
 DEFINE_string(grpc_listen, "127.0.0.1:9443", "address:port for gRPC");
 DEFINE_string(http_listen, "127.0.0.1:8443", "address:port for REST");
 DEFINE_string(server_host, "", "this control plane's name in answers; default: the host's name");
@@ -22,7 +21,6 @@ DEFINE_string(verifliers, "", "the static list: name=host:port,...");
 DEFINE_uint32(bucket_total, 512, "how many buckets there are, 1..65536");
 DEFINE_uint32(peer_offline_limit, 3, "distinct vantages that a rollout needs, 1..100");
 DEFINE_string(interval_unit, "60s", "what a check_interval of 1 means, 10ms..1h");
-DEFINE_bool(auto_migrate, true, "bring an older schema up at the start");
 DEFINE_bool(insecure_allow_remote, false,
             "listen also on addresses that are not loopback, without TLS");
 DEFINE_double(rate_limit, 100, "requests a second that one API key may send, 0.1..1000000");
@@ -87,7 +85,7 @@ absl::Status CheckListen(const std::string& flag, const std::string& listen, boo
 
 absl::StatusOr<Config> ConfigFromFlags() {
   Config c;
-  c.database = FLAGS_database;
+  c.database = store::SettingsFromFlags();
   c.grpc_listen = FLAGS_grpc_listen;
   c.http_listen = FLAGS_http_listen;
   c.server_host = FLAGS_server_host.empty() ? HostName() : FLAGS_server_host;
@@ -98,12 +96,11 @@ absl::StatusOr<Config> ConfigFromFlags() {
   c.verifliers = FLAGS_verifliers;
   c.bucket_total = FLAGS_bucket_total;
   c.peer_offline_limit = FLAGS_peer_offline_limit;
-  c.auto_migrate = FLAGS_auto_migrate;
   c.insecure_allow_remote = FLAGS_insecure_allow_remote;
   c.rate_limit = FLAGS_rate_limit;
   c.rate_burst = FLAGS_rate_burst;
   c.http_connections = FLAGS_http_connections;
-  if (c.database.empty()) return Wrong("database", "is required, such as sqlite:///var/lib/j.db");
+  if (auto options = store::OptionsFrom(c.database); !options.ok()) return options.status();
   absl::Duration unit;
   if (!absl::ParseDuration(FLAGS_interval_unit, &unit) || unit < absl::Milliseconds(10) ||
       unit > absl::Hours(1)) {

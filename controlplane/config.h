@@ -8,12 +8,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "store/settings.h"
 
 namespace jetmon::controlplane {
 
 // What the flags of jetmon-controlplane say, checked. A value.
 struct Config {
-  std::string database;
+  store::DatabaseSettings database;
   std::string grpc_listen = "127.0.0.1:9443";
   std::string http_listen = "127.0.0.1:8443";
   std::string server_host;
@@ -25,7 +26,6 @@ struct Config {
   uint32_t bucket_total = 512;                      // 1..65536
   uint32_t peer_offline_limit = 3;                  // distinct vantages that a rollout needs
   std::chrono::milliseconds interval_unit{60'000};  // what check_interval 1 means
-  bool auto_migrate = true;
   bool insecure_allow_remote = false;
   double rate_limit = 100;  // requests a second and key
   uint32_t rate_burst = 200;

@@ -160,7 +160,7 @@ class RunningServer final : public Server {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config) {
-  auto db = store::OpenDatabase(config.database, config.auto_migrate);
+  auto db = store::OpenDatabase(config.database);
   if (!db.ok()) return db.status();
   auto server = std::make_unique<RunningServer>(config, *std::move(db));
   const absl::Status status = server->Begin();

@@ -13,7 +13,7 @@ namespace {
 
 Config Loopback(const std::string& database) {
   Config config;
-  config.database = database;
+  config.database.url = database;
   config.server_host = "cp-1";
   config.grpc_listen = "127.0.0.1:0";
   config.http_listen = "127.0.0.1:0";

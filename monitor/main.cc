@@ -11,11 +11,10 @@
 #include "daemon/log.h"
 #include "monitor/notifier.h"
 #include "monitor/ownership.h"
+#include "store/flags.h"
 #include "store/ids.h"
 #include "store/schema.h"
 
-DEFINE_string(database, "", "sqlite:///path/file.db (or JETMON_DATABASE)");
-DEFINE_bool(auto_migrate, true, "bring the schema of an embedded database up to date at start");
 DEFINE_string(host, "",
               "name of this Monitor host, as ranges are given to it; the machine's name "
               "if left out");
@@ -46,10 +45,6 @@ struct Setup {
 
 absl::StatusOr<Setup> SetupFromFlags() {
   Setup s;
-  if (FLAGS_database.empty()) {
-    return absl::InvalidArgumentError(
-        "which database? Give --database=sqlite:///path/file.db or set JETMON_DATABASE");
-  }
   if (FLAGS_rollout_mode == "active") {
     return absl::InvalidArgumentError(
         "--rollout_mode=active: dynamic claiming is not available in this build; use "
@@ -112,7 +107,7 @@ class MonitorDaemon final : public daemon::Daemon {
     if (!setup.ok()) return setup.status();
     auto d = std::unique_ptr<MonitorDaemon>(new MonitorDaemon);
     d->config_ = setup->config;
-    auto db = store::OpenDatabase(FLAGS_database, FLAGS_auto_migrate);
+    auto db = store::OpenDatabase(store::SettingsFromFlags());
     if (!db.ok()) return db.status();
     d->db_ = std::move(*db);
     auto engine = probe::Engine::Create(setup->engine);

@@ -61,10 +61,6 @@ std::string JoinWarnings(const std::vector<std::string>& warnings) {
 }  // namespace
 
 absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
-  const std::string host =
-      absl::StrCat(std::string(tx.dialect().InsertIgnore()),
-                   " jetmon_hosts (host, generation, created_at_ms) VALUES (?, 0, ?)");
-  if (auto made = tx.Execute(host, {h.host, h.updated_at_ms}); !made.ok()) return made.status();
   sql::Value min, max;
   if (h.range.has_value()) {
     min = sql::Value(h.range->min);
@@ -81,6 +77,10 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
        h.notify_configured, warnings, h.updated_at_ms, h.instance});
   if (!updated.ok()) return updated.status();
   if (*updated) return absl::OkStatus();
+  auto host =
+      tx.InsertIfNew("INSERT INTO jetmon_hosts (host, generation, created_at_ms) VALUES (?, 0, ?)",
+                     {h.host, h.updated_at_ms});
+  if (!host.ok()) return host.status();
   return tx
       .Execute(absl::StrCat("INSERT INTO jetmon_process_health (", kColumns,
                             ") VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "

@@ -95,10 +95,9 @@ absl::StatusOr<std::optional<IdempotencyRecord>> GetIdempotency(sql::Transaction
 }
 
 absl::StatusOr<bool> BeginIdempotent(sql::Transaction& tx, const IdempotencyRecord& r) {
-  return tx.ExecuteOne(
-      std::string(tx.dialect().InsertIgnore()) +
-          " jetmon_idempotency (key_id, idempotency_key, operation, request_hash, state, attempt, "
-          "created_at_ms, lease_at_ms) VALUES (?, ?, ?, ?, 'running', 1, ?, ?)",
+  return tx.InsertIfNew(
+      "INSERT INTO jetmon_idempotency (key_id, idempotency_key, operation, request_hash, state, "
+      "attempt, created_at_ms, lease_at_ms) VALUES (?, ?, ?, ?, 'running', 1, ?, ?)",
       {r.key_id, r.idempotency_key, r.operation, r.request_hash, r.created_at_ms, r.created_at_ms});
 }
 

@@ -1,5 +1,7 @@
 #include "store/locks.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 
 namespace jetmon::store {
@@ -130,13 +132,17 @@ absl::StatusOr<uint64_t> CountHeld(sql::Transaction& tx, std::string_view host) 
 }  // namespace
 
 absl::StatusOr<uint64_t> NextCounter(sql::Transaction& tx, std::string_view name) {
-  const std::string insert = absl::StrCat(std::string(tx.dialect().InsertIgnore()),
-                                          " jetmon_counters (name, value) VALUES (?, 0)");
-  if (auto made = tx.Execute(insert, {name}); !made.ok()) return made.status();
-  auto bumped =
-      tx.ExecuteOne("UPDATE jetmon_counters SET value = value + 1 WHERE name = ?", {name});
+  constexpr char kBump[] = "UPDATE jetmon_counters SET value = value + 1 WHERE name = ?";
+  auto bumped = tx.ExecuteOne(kBump, {name});
   if (!bumped.ok()) return bumped.status();
-  if (!*bumped) return absl::InternalError("a counter row is gone");
+  if (!*bumped) {
+    // The first of its name; somebody else may make it at the same time.
+    auto made = tx.InsertIfNew("INSERT INTO jetmon_counters (name, value) VALUES (?, 0)", {name});
+    if (!made.ok()) return made.status();
+    bumped = tx.ExecuteOne(kBump, {name});
+    if (!bumped.ok()) return bumped.status();
+    if (!*bumped) return absl::InternalError("a counter row is gone");
+  }
   uint64_t value = 0;
   auto found = tx.QueryOne("SELECT value FROM jetmon_counters WHERE name = ?", {name},
                            [&](const sql::Row& row) {
@@ -161,12 +167,19 @@ absl::Status EnsureBuckets(sql::Transaction& tx, uint32_t total, int64_t now_ms)
         absl::StrCat(beyond, " buckets at or past --bucket_total=", total,
                      " are held; start with the bucket_total that they were granted under"));
   }
-  const std::string insert = absl::StrCat(
-      std::string(tx.dialect().InsertIgnore()),
-      " jetmon_rollout_bucket_locks (bucket_no, pool, epoch, state, changed_at_ms) VALUES (?, ?, "
-      "0, ?, ?)");
+  std::set<uint32_t> known;
+  s = tx.Query("SELECT bucket_no FROM jetmon_rollout_bucket_locks WHERE bucket_no < ?", {total},
+               [&](const sql::Row& row) {
+                 known.insert(static_cast<uint32_t>(row.Int(0)));
+                 return absl::OkStatus();
+               });
+  if (!s.ok()) return s;
   for (uint32_t bucket = 0; bucket < total; ++bucket) {
-    auto made = tx.Execute(insert, {bucket, kPoolV1, kBucketFree, now_ms});
+    if (known.contains(bucket)) continue;
+    auto made = tx.InsertIfNew(
+        "INSERT INTO jetmon_rollout_bucket_locks (bucket_no, pool, epoch, state, changed_at_ms) "
+        "VALUES (?, ?, 0, ?, ?)",
+        {bucket, kPoolV1, kBucketFree, now_ms});
     if (!made.ok()) return made.status();
   }
   return absl::OkStatus();

@@ -12,16 +12,15 @@
 
 namespace jetmon::store {
 
-// Hosts h0..h7 and 32 buckets in a database that is opened twice, as by two processes.
+// Hosts h0..h7 and 32 buckets in a database that is opened twice, as by two processes (of a
+// cluster: on two nodes).
 class LocksFixture : public testing::Test {
  protected:
   static constexpr uint32_t kBuckets = 32;
   static constexpr int kHosts = 8;
 
   LocksFixture() {
-    auto other = sql::Database::Open(first_.url());
-    EXPECT_TRUE(other.ok()) << other.status();
-    second_ = std::move(*other);
+    second_ = first_.OpenAnother();
     Write([](sql::Transaction& tx) -> absl::Status {
       for (int i = 0; i < kHosts; ++i) {
         ProcessHealth h;

@@ -154,9 +154,9 @@ TEST_F(LocksTest, OverlappingGrantsHaveOneWinner) {
     const char* hosts[] = {"a", "b", "c"};
     for (int t = 0; t < 3; ++t) {
       threads.emplace_back([&, t] {
-        auto other = sql::Database::Open(db_.url());
+        const auto other = db_.OpenAnother();
         const Range range{static_cast<uint32_t>(t), static_cast<uint32_t>(t + 4)};
-        const absl::Status s = (*other)->Write([&](sql::Transaction& tx) -> absl::Status {
+        const absl::Status s = other->Write([&](sql::Transaction& tx) -> absl::Status {
           const std::string host = hosts[t];
           Grant g{range, host, "ins_" + host, *HostGeneration(tx, host), "r", "j", "[]", 5};
           auto result = GrantRange(tx, g);

@@ -82,8 +82,7 @@ TEST(Notifications, InAnOutageOfThousandsAreStillFoundInOneTransaction) {
 
 TEST(Notifications, OfTwoWhoDeliverOneMarksIt) {
   TestDatabase db;
-  auto other = sql::Database::Open(db.url());
-  ASSERT_TRUE(other.ok()) << other.status();
+  const auto other = db.OpenAnother();
   for (int round = 0; round < 20; ++round) {
     const std::string id = "ntf_" + std::to_string(round) + "_down";
     ASSERT_TRUE(db->Write([&](sql::Transaction& tx) {
@@ -91,7 +90,7 @@ TEST(Notifications, OfTwoWhoDeliverOneMarksIt) {
                   }).ok());
     std::atomic<int> marked{0};
     std::vector<std::thread> threads;
-    for (sql::Database* d : {&*db, other->get(), &*db, other->get()}) {
+    for (sql::Database* d : {&*db, other.get(), &*db, other.get()}) {
       threads.emplace_back([&, d] {
         bool won = false;
         EXPECT_TRUE(d->Write([&](sql::Transaction& tx) -> absl::Status {

@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_replace.h"
 #include "store/migrations/0001_initial.h"
-#include "store/migrations/0002_notifications_site.h"
+#include "store/migrations/0002_notifications_order.h"
 
 namespace jetmon::store {
 namespace {
@@ -13,9 +13,12 @@ std::vector<std::string> InDialect(const char* const (&texts)[N], const sql::Dia
   const std::string open_key =
       dialect.JoinedWhileNull({"blog_id", "site_id", "check_type", "discriminator"}, "ended_at_ms");
   std::vector<std::string> statements;
-  for (const char* text : texts) {
+  for (const std::string_view text : texts) {
+    // On a server v1's table is there and v1's own.
+    if (!dialect.Embedded() && text.find(" jetpack_monitor_sites ") != text.npos) continue;
     statements.push_back(absl::StrReplaceAll(
-        text, {{"{AUTO_ID}", std::string(dialect.AutoIncrementKey())}, {"{OPEN_KEY}", open_key}}));
+        absl::string_view(text.data(), text.size()),
+        {{"{AUTO_ID}", std::string(dialect.AutoIncrementKey())}, {"{OPEN_KEY}", open_key}}));
   }
   return statements;
 }
@@ -24,8 +27,8 @@ std::vector<std::string> Initial(const sql::Dialect& dialect) {
   return InDialect(migrations::k0001Initial, dialect);
 }
 
-std::vector<std::string> NotificationsSite(const sql::Dialect& dialect) {
-  return InDialect(migrations::k0002NotificationsSite, dialect);
+std::vector<std::string> NotificationsOrder(const sql::Dialect& dialect) {
+  return InDialect(migrations::k0002NotificationsOrder, dialect);
 }
 
 }  // namespace
@@ -33,24 +36,40 @@ std::vector<std::string> NotificationsSite(const sql::Dialect& dialect) {
 const std::vector<sql::Migration>& Migrations() {
   static const auto* migrations = new std::vector<sql::Migration>{
       {1, "initial", Initial, 1},
-      {2, "notifications_site", NotificationsSite, 1},
+      {2, "notifications_order", NotificationsOrder, 1},
   };
   return *migrations;
 }
 
-absl::StatusOr<std::unique_ptr<sql::Database>> OpenDatabase(std::string_view url,
-                                                            bool auto_migrate) {
-  auto db = sql::Database::Open(url);
+absl::StatusOr<std::unique_ptr<sql::Database>> OpenDatabase(const DatabaseSettings& settings,
+                                                            sql::Options options) {
+  auto db = sql::Database::Open(settings.url, std::move(options));
   if (!db.ok()) return db.status();
   auto state = sql::InspectSchema(**db, Migrations());
   if (!state.ok()) return state.status();
-  if (auto_migrate && !state->too_new && state->database < state->build) {
-    if (auto s = sql::Migrate(**db, Migrations()); !s.ok()) return s;
+  if (MigratesByItself(settings) && !state->too_new && state->database < state->build) {
+    if (auto s = MigrateDatabase(settings); !s.ok()) return s;
     state = sql::InspectSchema(**db, Migrations());
     if (!state.ok()) return state.status();
   }
   if (auto s = sql::CheckSchema(*state); !s.ok()) return s;
   return db;
+}
+
+absl::StatusOr<std::unique_ptr<sql::Database>> OpenDatabase(const DatabaseSettings& settings) {
+  auto options = OptionsFrom(settings);
+  if (!options.ok()) return options.status();
+  return OpenDatabase(settings, std::move(*options));
+}
+
+absl::Status MigrateDatabase(const DatabaseSettings& settings,
+                             const std::function<void(const sql::Migration&)>& progress) {
+  auto options = OptionsFrom(settings);
+  if (!options.ok()) return options.status();
+  options->server.statement_limit = std::chrono::hours(1);
+  auto db = sql::Database::Open(settings.url, std::move(*options));
+  if (!db.ok()) return db.status();
+  return sql::Migrate(**db, Migrations(), progress);
 }
 
 }  // namespace jetmon::store

@@ -2,42 +2,44 @@
 #define JETMON_STORE_TEST_DATABASE_H_
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
+#include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "store/schema.h"
 #include "store/sql/database.h"
 
 namespace jetmon::store {
 
-// An embedded database of the newest schema in a folder of its own, gone with the object.
+// An empty database of the newest schema, gone with the object: an embedded one in a folder of its
+// own, or, where JETMON_TEST_DATABASE names a server (mysql://user@host:port,.../name), that one,
+// emptied. The tests of the aggregates are the same on every engine.
+//
+// On a server with several hosts (a Galera cluster) each `->` and `*` leads to the next of them, so
+// that a test's transactions are spread over the nodes. One process at a time may use a server's
+// database.
 class TestDatabase {
  public:
-  TestDatabase() {
-    const char* base = getenv("TEST_TMPDIR");
-    std::string pattern = std::string(base != nullptr ? base : "/tmp") + "/jetmon_XXXXXX";
-    dir_ = mkdtemp(pattern.data());
-    url_ = "sqlite://" + dir_ + "/test.db";
-    auto db = OpenDatabase(url_, /*auto_migrate=*/true);
-    EXPECT_TRUE(db.ok()) << db.status();
-    db_ = std::move(*db);
-  }
-  ~TestDatabase() {
-    db_.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(dir_, ignored);
-  }
-  sql::Database& operator*() { return *db_; }
-  sql::Database* operator->() { return db_.get(); }
-  const std::string& url() const { return url_; }
+  TestDatabase();
+  ~TestDatabase();
+  TestDatabase(const TestDatabase&) = delete;
+  sql::Database& operator*() { return *Next(); }
+  sql::Database* operator->() { return Next(); }
+  // Another Database over the same, as another process has it; for a cluster, of another node.
+  std::unique_ptr<sql::Database> OpenAnother(sql::Options options = {});
+  const std::string& url() const { return urls_[0]; }
+  bool embedded() const { return !dir_.empty(); }
 
  private:
+  sql::Database* Next();
+  void Empty();
+
   std::string dir_;
-  std::string url_;
-  std::unique_ptr<sql::Database> db_;
+  std::vector<std::string> urls_;  // one a node
+  std::vector<std::unique_ptr<sql::Database>> nodes_;
+  std::atomic<size_t> next_{0};
 };
 
 }  // namespace jetmon::store

@@ -114,8 +114,8 @@ absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx
 }
 
 absl::StatusOr<bool> InsertVantage(sql::Transaction& tx, const Vantage& v) {
-  return tx.ExecuteOne(
-      std::string(tx.dialect().InsertIgnore()) + " jetmon_veriflier_vantages (" + kVantageColumns +
+  return tx.InsertIfNew(
+      std::string("INSERT INTO jetmon_veriflier_vantages (") + kVantageColumns +
           ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {v.vantage_id, v.trust, v.endpoint, v.region, v.provider, v.token_hash, v.token_fingerprint,
        v.approved_by, v.revision, v.created_at_ms, v.updated_at_ms});

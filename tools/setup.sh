@@ -6,11 +6,12 @@ set -euo pipefail
 packages=(
   # build
   bazel-bootstrap g++ protobuf-compiler protobuf-compiler-grpc golang-github-gogo-googleapis-dev
-  libgrpc++-dev libprotobuf-dev libabsl-dev libgflags-dev libssl-dev libsqlite3-dev
+  libgrpc++-dev libprotobuf-dev libabsl-dev libgflags-dev libssl-dev libsqlite3-dev libmysqlcppconn-dev
   libcurl4-openssl-dev libboost-dev libcli11-dev libspdlog-dev prometheus-cpp-dev zlib1g-dev
   libgtest-dev libgmock-dev clang-format
   # tests, demo
-  python3 python3-grpcio python3-protobuf curl sqlite3 procps git ca-certificates
+  python3 python3-grpcio python3-protobuf curl sqlite3 procps git ca-certificates openssl
+  mariadb-server mariadb-client mariadb-backup galera-4
 )
 
 missing=()

@@ -1,9 +1,9 @@
 #ifndef JETMON_STORE_MIGRATIONS_0001_INITIAL_H_
 #define JETMON_STORE_MIGRATIONS_0001_INITIAL_H_
 
-// Migration 1: the legacy table as v1 made it (created only where it is missing, so on embedded
-// databases) and v2's own tables. `{AUTO_ID}` is the dialect's "auto-increment primary key"
-// column type, `{OPEN_KEY}` the dialect's generated column that is
+// Migration 1: v2's own tables, and on an embedded database the legacy table as v1 made it (on a
+// server it is v1's own, and nothing that we run touches its shape). `{AUTO_ID}` is the dialect's
+// "auto-increment primary key" column type, `{OPEN_KEY}` the dialect's generated column that is
 // blog_id/site_id/check_type/discriminator while ended_at_ms IS NULL, else NULL. Times are BIGINT
 // Unix milliseconds, UTC; a 0 or NULL means "not yet", as said.
 
@@ -82,7 +82,7 @@ inline constexpr const char* k0001Initial[] = {
       gave_up TINYINT NOT NULL DEFAULT 0,
       drained TINYINT NOT NULL DEFAULT 0,
       notifications_left BIGINT NOT NULL DEFAULT 0,
-      overrides TEXT NOT NULL,
+      overrides MEDIUMTEXT NOT NULL,
       granted_at_ms BIGINT NOT NULL,
       activating_at_ms BIGINT NOT NULL DEFAULT 0,
       acknowledged_at_ms BIGINT NOT NULL DEFAULT 0,
@@ -165,9 +165,9 @@ inline constexpr const char* k0001Initial[] = {
       done BIGINT NOT NULL DEFAULT 0,
       total BIGINT NOT NULL DEFAULT 0,
       job_cursor VARCHAR(255) NOT NULL DEFAULT '',
-      request BLOB NOT NULL,
-      progress BLOB NOT NULL,
-      result BLOB NOT NULL,
+      request MEDIUMBLOB NOT NULL,
+      progress MEDIUMBLOB NOT NULL,
+      result MEDIUMBLOB NOT NULL,
       error TEXT NOT NULL,
       lease_owner VARCHAR(64) NOT NULL DEFAULT '',
       attempt BIGINT NOT NULL DEFAULT 0,

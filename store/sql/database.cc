@@ -1,27 +1,28 @@
 #include "store/sql/database.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <random>
 #include <thread>
-#include <vector>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "store/sql/connection.h"
+#include "store/sql/pool.h"
 #include "store/sql/url.h"
 
 namespace jetmon::sql {
 namespace {
 
 using std::chrono::microseconds;
-using std::chrono::milliseconds;
-using std::chrono::nanoseconds;
 
 // Between two tries of a transaction: between half of this and this, doubling up to the limit.
 constexpr microseconds kFirstPause{500};
 constexpr microseconds kLongestPause{50'000};
+// The same after a connection was lost or refused: a server that starts needs seconds.
+constexpr microseconds kFirstPauseAway{50'000};
+constexpr microseconds kLongestPauseAway{500'000};
+
+constexpr char kOutcomeUnknownKey[] = "jetmon.sql/outcome_unknown";
 
 void Pause(microseconds limit) {
   thread_local std::minstd_rand random(std::random_device{}());
@@ -29,34 +30,107 @@ void Pause(microseconds limit) {
   std::this_thread::sleep_for(microseconds(pick(random)));
 }
 
-absl::Status RunOnce(Connection& connection, bool write, const Body& body) {
-  if (auto s = connection.Begin(write); !s.ok()) return s;
-  absl::Status s = body(connection);
-  if (s.ok()) s = connection.Commit();
-  if (!s.ok()) {
-    // The body's error is what the caller needs; a rollback that fails makes the connection
-    // unusable, and closing it rolls back.
-    connection.Rollback().IgnoreError();
+bool WasLost(const absl::Status& s) { return s.GetPayload(kLostKey).has_value(); }
+
+// Holds a body to what a failed statement means: after a conflict or a loss the engine may have
+// rolled back already, and what follows would run and commit alone.
+class Guarded final : public Transaction {
+ public:
+  Guarded(Connection& connection, const Options& options)
+      : connection_(connection), observer_(options.observer) {}
+
+  absl::StatusOr<int64_t> Execute(std::string_view sql, Params params) override {
+    if (!failed_.ok()) return failed_;
+    Observe(sql);
+    auto done = connection_.Execute(sql, params);
+    if (!done.ok()) Note(done.status());
+    return done;
   }
+  absl::StatusOr<int64_t> Insert(std::string_view sql, Params params) override {
+    if (!failed_.ok()) return failed_;
+    Observe(sql);
+    auto done = connection_.Insert(sql, params);
+    if (!done.ok()) Note(done.status());
+    return done;
+  }
+  absl::Status Query(std::string_view sql, Params params, const RowCallback& row) override {
+    if (!failed_.ok()) return failed_;
+    Observe(sql);
+    bool callers = false;  // the error is the callback's own
+    absl::Status s = connection_.Query(sql, params, [&](const Row& r) {
+      absl::Status status = row(r);
+      callers = !status.ok();
+      return status;
+    });
+    if (!s.ok() && !callers) Note(s);
+    return s;
+  }
+  const Dialect& dialect() const override { return connection_.dialect(); }
+  const absl::Status& failed() const { return failed_; }
+
+ private:
+  void Observe(std::string_view sql) const {
+    if (observer_) observer_(sql);
+  }
+  void Note(const absl::Status& s) {
+    if (absl::IsAborted(s) || absl::IsUnavailable(s)) failed_ = s;
+  }
+
+  Connection& connection_;
+  const std::function<void(std::string_view)>& observer_;
+  absl::Status failed_;
+};
+
+// What a COMMIT that failed means for the caller.
+absl::Status CommitFailed(absl::Status s, bool write) {
+  if (!write || !absl::IsUnavailable(s)) return s;
+  absl::Status unknown = absl::UnavailableError(
+      absl::StrCat(s.message(), "; whether the last change was made is unknown"));
+  unknown.SetPayload(kEngineTextKey, absl::Cord(EngineText(s)));
+  unknown.SetPayload(kOutcomeUnknownKey, absl::Cord("1"));
+  return unknown;
+}
+
+absl::Status RunOnce(Connection& connection, const Options& options, bool write, const Body& body) {
+  if (auto s = connection.Begin(write); !s.ok()) return s;
+  Guarded tx(connection, options);
+  absl::Status s = body(tx);
+  if (!tx.failed().ok()) s = tx.failed();
+  if (s.ok()) {
+    s = connection.Commit();
+    if (s.ok()) return s;
+    s = CommitFailed(std::move(s), write);
+  }
+  // The first error is what the caller needs; a rollback that fails makes the connection unusable,
+  // and closing it rolls back.
+  connection.Rollback().IgnoreError();
   return s;
 }
 
-absl::Status RunUntil(const Clock& clock, BootTime deadline, Connection& connection, bool write,
-                      const Body& body) {
+// Tries `once` until it succeeds, fails for good, or the deadline is near.
+template <typename Once>
+absl::Status UntilDone(const Clock& clock, BootTime deadline, const Once& once) {
   microseconds pause = kFirstPause;
   for (;;) {
-    const absl::Status s = RunOnce(connection, write, body);
-    if (!absl::IsAborted(s)) return s;
+    const absl::Status s = once();
+    const bool lost = WasLost(s);
+    if (!absl::IsAborted(s) && !lost) return s;
+    if (lost) pause = std::max(pause, kFirstPauseAway);
     if (clock.Boot() + pause >= deadline) {
-      return absl::UnavailableError(absl::StrCat("gave up at the deadline: ", s.message()));
+      absl::Status given_up =
+          absl::UnavailableError(absl::StrCat("gave up at the deadline: ", s.message()));
+      given_up.SetPayload(kEngineTextKey, absl::Cord(EngineText(s)));
+      return given_up;
     }
     Pause(pause);
-    pause = std::min(pause * 2, kLongestPause);
+    pause = std::min(pause * 2, lost ? kLongestPauseAway : kLongestPause);
   }
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> Connect(const DatabaseUrl& url) {
-  return OpenSqlite(url.path);
+absl::StatusOr<std::unique_ptr<Connector>> NewConnector(const DatabaseUrl& url,
+                                                        const Options& options) {
+  if (url.engine == "mysql") return NewMysqlConnector(url, options.server);
+  return NewSqliteConnector(url.path);
 }
 
 }  // namespace
@@ -66,6 +140,10 @@ std::string EngineText(const absl::Status& status) {
   return text.has_value() ? std::string(*text) : "";
 }
 
+bool OutcomeUnknown(const absl::Status& status) {
+  return status.GetPayload(kOutcomeUnknownKey).has_value();
+}
+
 absl::StatusOr<bool> Transaction::ExecuteOne(std::string_view sql, Params params) {
   auto matched = Execute(sql, params);
   if (!matched.ok()) return matched.status();
@@ -73,6 +151,12 @@ absl::StatusOr<bool> Transaction::ExecuteOne(std::string_view sql, Params params
     return absl::InternalError(absl::StrCat("a change of one row matched ", *matched));
   }
   return *matched == 1;
+}
+
+absl::StatusOr<bool> Transaction::InsertIfNew(std::string_view sql, Params params) {
+  auto inserted = ExecuteOne(sql, params);
+  if (absl::IsAlreadyExists(inserted.status())) return false;
+  return inserted;
 }
 
 absl::StatusOr<bool> Transaction::QueryOne(std::string_view sql, Params params,
@@ -86,110 +170,84 @@ absl::StatusOr<bool> Transaction::QueryOne(std::string_view sql, Params params,
   return rows == 1;
 }
 
-struct Database::Pool {
-  DatabaseUrl url;
-  Options options;
-  std::mutex mutex;
-  std::condition_variable freed;
-  std::vector<std::unique_ptr<Connection>> idle;  // guarded by mutex
-  int out = 0;                                    // guarded by mutex
-
-  // Waits for `limit` at most, and no longer than pool_wait.
-  absl::StatusOr<std::unique_ptr<Connection>> Take(nanoseconds limit) {
-    const auto wait = std::min(limit, nanoseconds(options.pool_wait));
-    std::unique_lock lock(mutex);
-    const bool free =
-        freed.wait_for(lock, wait, [this] { return !idle.empty() || out < options.pool_size; });
-    if (!free) {
-      return absl::UnavailableError(
-          absl::StrCat("all ", options.pool_size, " database connections stayed in use"));
-    }
-    ++out;
-    if (!idle.empty()) {
-      auto connection = std::move(idle.back());
-      idle.pop_back();
-      return connection;
-    }
-    lock.unlock();
-    auto made = Connect(url);
-    if (!made.ok()) Give(nullptr);
-    return made;
-  }
-
-  void Give(std::unique_ptr<Connection> connection) {
-    {
-      std::lock_guard lock(mutex);
-      --out;
-      if (connection != nullptr && connection->usable()) idle.push_back(std::move(connection));
-    }
-    freed.notify_one();
-  }
-};
-
-Database::Database(const Clock& clock, std::unique_ptr<Pool> pool)
-    : clock_(clock), pool_(std::move(pool)) {}
+Database::Database(std::unique_ptr<Pool> pool) : pool_(std::move(pool)) {}
 Database::~Database() = default;
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(std::string_view url, Options options) {
   auto parsed = ParseDatabaseUrl(url);
   if (!parsed.ok()) return parsed.status();
-  auto pool = std::make_unique<Pool>();
-  pool->url = *parsed;
-  pool->options = options;
-  const Clock& clock = options.clock != nullptr ? *options.clock : SystemClock();
-  auto first = pool->Take(options.pool_wait);
+  auto connector = NewConnector(*parsed, options);
+  if (!connector.ok()) return connector.status();
+  auto pool = std::make_unique<Pool>(std::move(options), std::move(*connector));
+  // Once, without waiting for a server that is away: whoever starts a program wants to know.
+  auto first = pool->Take(pool->clock().Boot() + pool->options().pool_wait);
   if (!first.ok()) return first.status();
-  pool->Give(std::move(*first));
-  std::unique_ptr<Database> db(new Database(clock, std::move(pool)));
-  absl::Status s = db->Read([](Transaction& tx) {
+  absl::Status s = RunOnce(**first, pool->options(), /*write=*/false, [](Transaction& tx) {
     return tx.Query("SELECT 1", {}, [](const Row&) { return absl::OkStatus(); });
   });
+  pool->Give(std::move(*first));
   if (!s.ok()) return s;
-  return db;
+  return std::unique_ptr<Database>(new Database(std::move(pool)));
 }
 
 absl::Status Database::OnPooled(BootTime deadline, bool write, const Body& body) {
-  auto connection = pool_->Take(deadline - clock_.Boot());
-  if (!connection.ok()) return connection.status();
-  absl::Status s = RunUntil(clock_, deadline, **connection, write, body);
-  pool_->Give(std::move(*connection));
-  return s;
+  return UntilDone(clock(), deadline, [&]() -> absl::Status {
+    auto connection = pool_->Take(deadline);
+    if (!connection.ok()) return connection.status();
+    absl::Status s = RunOnce(**connection, pool_->options(), write, body);
+    pool_->Give(std::move(*connection));
+    return s;
+  });
 }
 
 absl::Status Database::Write(BootTime deadline, const Body& body) {
   return OnPooled(deadline, /*write=*/true, body);
 }
 absl::Status Database::Write(const Body& body) {
-  return Write(clock_.Boot() + kDefaultTransactionLimit, body);
+  return Write(clock().Boot() + kDefaultTransactionLimit, body);
 }
 absl::Status Database::Read(BootTime deadline, const Body& body) {
   return OnPooled(deadline, /*write=*/false, body);
 }
 absl::Status Database::Read(const Body& body) {
-  return Read(clock_.Boot() + kDefaultTransactionLimit, body);
+  return Read(clock().Boot() + kDefaultTransactionLimit, body);
 }
 
-const Dialect& Database::dialect() const { return SqliteDialect(); }
+absl::Status Database::ChangeSchema(BootTime deadline, std::string_view sql) {
+  return UntilDone(clock(), deadline, [&]() -> absl::Status {
+    auto connection = pool_->Take(deadline);
+    if (!connection.ok()) return connection.status();
+    absl::Status s = (*connection)->ChangeSchema(sql);
+    pool_->Give(std::move(*connection));
+    return s;
+  });
+}
+
+const Dialect& Database::dialect() const { return pool_->dialect(); }
+const Clock& Database::clock() const { return pool_->clock(); }
 
 absl::StatusOr<std::unique_ptr<Session>> Database::NewSession() {
-  auto connection = Connect(pool_->url);
+  auto connection = pool_->Make();
   if (!connection.ok()) return connection.status();
-  return std::unique_ptr<Session>(new Session(clock_, pool_->url, std::move(*connection)));
+  return std::unique_ptr<Session>(new Session(*pool_, std::move(*connection)));
 }
 
-Session::Session(const Clock& clock, DatabaseUrl url, std::unique_ptr<Connection> connection)
-    : clock_(clock), url_(std::move(url)), connection_(std::move(connection)) {}
+Session::Session(Pool& pool, std::unique_ptr<Connection> connection)
+    : pool_(pool), connection_(std::move(connection)) {}
 Session::~Session() = default;
 
 absl::Status Session::Run(BootTime deadline, bool write, const Body& body) {
-  if (connection_ == nullptr) {
-    auto made = Connect(url_);
-    if (!made.ok()) return made.status();
-    connection_ = std::move(*made);
-  }
-  absl::Status s = RunUntil(clock_, deadline, *connection_, write, body);
-  if (!connection_->usable()) connection_.reset();
-  return s;
+  return UntilDone(pool_.clock(), deadline, [&]() -> absl::Status {
+    if (connection_ == nullptr || !pool_.IsGood(*connection_)) {
+      connection_.reset();
+      auto made = pool_.Make();
+      if (!made.ok()) return made.status();
+      connection_ = std::move(*made);
+    }
+    absl::Status s = RunOnce(*connection_, pool_.options(), write, body);
+    if (!connection_->usable()) connection_.reset();
+    return s;
+  });
 }
 
 absl::Status Session::Write(BootTime deadline, const Body& body) {

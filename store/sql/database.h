@@ -18,14 +18,20 @@
 
 // The SQL layer: the only code that knows a database driver. Errors come back as statuses whose
 // code says the class: AlreadyExists (duplicate key), FailedPrecondition (another constraint),
-// Aborted (busy, deadlock: run the whole transaction again; Write and Read do), Unavailable (lost,
-// unreachable, or still busy at the deadline), Internal (anything else). Messages never hold SQL:
-// what the engine itself said is kept apart, see EngineText.
+// Aborted (busy, deadlock, certification: run the whole transaction again; Write and Read do),
+// Unavailable (lost, unreachable, or still busy at the deadline; see OutcomeUnknown),
+// PermissionDenied (a right that the database's user lacks), Internal (anything else). Messages
+// never hold SQL: what the engine itself said is kept apart, see EngineText.
 namespace jetmon::sql {
 
 // What the engine said about an error of this layer, for a log; it may quote SQL, so it goes to
 // nobody else. "" if it said nothing.
 std::string EngineText(const absl::Status& status);
+
+// True of a Write's error if the connection was lost at COMMIT: the transaction may have been done.
+// Whoever needs to know reads again what only this transaction could have written. After any other
+// error of Write nothing was written.
+bool OutcomeUnknown(const absl::Status& status);
 
 // One row of a result, valid during the callback only. Columns count from 0; a column of another
 // type is converted as SQLite does; NULL reads as 0 or "".
@@ -50,13 +56,16 @@ using RowCallback = std::function<absl::Status(const Row&)>;
 
 // A transaction under way; what aggregates run their statements on. Made by Database::Write or
 // Read, valid during their body only. One thread at a time. After a statement that failed with
-// Aborted or Unavailable the body must return that status. Statements are prepared once a
-// connection and kept.
+// Aborted or Unavailable every further one fails with the same, and so does the transaction,
+// whatever its body returns. Statements are prepared once a connection and kept.
 class Transaction {
  public:
   virtual ~Transaction() = default;
   // Runs a statement that returns no rows; how many rows it matched (UPDATE, DELETE) or inserted.
   virtual absl::StatusOr<int64_t> Execute(std::string_view sql, Params params = {}) = 0;
+  // Runs an INSERT ("INSERT INTO table (...) VALUES (...)") of one row that is left out if a row
+  // with its key is there already; true if it was inserted.
+  absl::StatusOr<bool> InsertIfNew(std::string_view sql, Params params = {});
   // Runs an INSERT; the id that the database assigned.
   virtual absl::StatusOr<int64_t> Insert(std::string_view sql, Params params = {}) = 0;
   // Runs a query; calls back for each row until one returns an error, which is then the result.
@@ -72,18 +81,35 @@ class Transaction {
 
 using Body = std::function<absl::Status(Transaction&)>;
 
+// How a database server is spoken to; an embedded database takes none of it.
+struct ServerOptions {
+  std::string password;
+  // kAuto: kVerify, but kOff when every host is a loopback address or a socket is used.
+  enum class Tls { kAuto, kVerify, kOff } tls = Tls::kAuto;
+  // PEM files: what certifies the server ("" = the system's), our own certificate and its key.
+  std::string tls_ca, tls_certificate, tls_key;
+  std::chrono::seconds connect_limit{5};
+  // A statement that takes longer is ended by the server (where it can), and a server that stays
+  // silent for 2 s longer is given up.
+  std::chrono::seconds statement_limit{10};
+};
+
 struct Options {
   const Clock* clock = nullptr;  // nullptr = SystemClock()
   // Connections at most, and how long a caller waits for one before Unavailable (less when its
   // deadline is nearer).
   int pool_size = 8;
   std::chrono::milliseconds pool_wait{5000};
+  ServerOptions server;
+  // Sees the text of every statement before it is run, on the caller's thread; for tests.
+  std::function<void(std::string_view)> observer;
 };
 
 // How long Write and Read without a deadline of their own may take.
 inline constexpr std::chrono::seconds kDefaultTransactionLimit{10};
 
 class Connection;
+class Pool;
 
 // A connection of one's own, outside of the pool: for renewing leases, which must not wait behind
 // other work. After an error that leaves doubt about the connection, the next call makes another.
@@ -96,21 +122,21 @@ class Session {
 
  private:
   friend class Database;
-  Session(const Clock& clock, DatabaseUrl url, std::unique_ptr<Connection> connection);
+  Session(Pool& pool, std::unique_ptr<Connection> connection);
   absl::Status Run(BootTime deadline, bool write, const Body& body);
-  const Clock& clock_;
-  const DatabaseUrl url_;
+  Pool& pool_;
   std::unique_ptr<Connection> connection_;  // nullptr: to be made
 };
 
 // A database with a bounded pool of connections. Thread-safe. A body must do no I/O, wait for
 // nothing and not call Write or Read; it may run more than once (the whole transaction is run again
-// with jitter after a conflict, until the deadline), so it must set its results, not add to them.
+// with jitter after a conflict, and on another connection when one was lost before COMMIT, until
+// the deadline), so it must set its results, not add to them.
 class Database {
  public:
-  // Opens and checks that it answers. InvalidArgument for a URL of another form, Unimplemented for
-  // an engine that this build lacks, Unavailable when it can't be reached or is no database; each
-  // one line that says what to do.
+  // Opens and checks that it answers. InvalidArgument for a URL of another form and for
+  // TLS files that can't be read, Unavailable when it can't be reached or is no database; each one
+  // line that says what to do.
   static absl::StatusOr<std::unique_ptr<Database>> Open(std::string_view url, Options options = {});
   ~Database();
   Database(const Database&) = delete;
@@ -119,20 +145,23 @@ class Database {
   // BEGIN, body, COMMIT. A body that returns an error is rolled back and that error returned.
   absl::Status Write(BootTime deadline, const Body& body);
   absl::Status Write(const Body& body);
-  // The same over one consistent snapshot; statements that write fail.
+  // The same over one consistent snapshot; statements that write fail. A write transaction on a
+  // server sees what others commit meanwhile: what it decides by, it must also change.
   absl::Status Read(BootTime deadline, const Body& body);
   absl::Status Read(const Body& body);
 
+  // Runs one statement that changes the schema and commits by itself, where schema changes are no
+  // part of transactions (see Dialect::TransactionalSchema); AlreadyExists if it was done before.
+  absl::Status ChangeSchema(BootTime deadline, std::string_view sql);
+
   absl::StatusOr<std::unique_ptr<Session>> NewSession();
   const Dialect& dialect() const;
-  const Clock& clock() const { return clock_; }
+  const Clock& clock() const;
 
  private:
-  struct Pool;
-  explicit Database(const Clock& clock, std::unique_ptr<Pool> pool);
+  explicit Database(std::unique_ptr<Pool> pool);
   absl::Status OnPooled(BootTime deadline, bool write, const Body& body);
 
-  const Clock& clock_;
   std::unique_ptr<Pool> pool_;
 };
 

@@ -11,11 +11,8 @@ namespace jetmon::sql {
 class Dialect {
  public:
   virtual ~Dialect() = default;
-  // "sqlite".
+  // "sqlite" or "mysql".
   virtual std::string_view name() const = 0;
-  // What goes before the table of an INSERT that leaves rows alone whose key is there already:
-  // "INSERT OR IGNORE INTO".
-  virtual std::string_view InsertIgnore() const = 0;
   // What goes behind the VALUES of an INSERT that updates `columns` when the key is there already.
   virtual std::string OnDuplicateUpdate(const std::vector<std::string>& key_columns,
                                         const std::vector<std::string>& columns) const = 0;
@@ -27,9 +24,27 @@ class Dialect {
   // NULL, and is NULL otherwise.
   virtual std::string JoinedWhileNull(const std::vector<std::string>& columns,
                                       std::string_view null_column) const = 0;
+  // A query for the columns of a table: name, type (lower case), whether it takes NULL (0 or 1).
+  virtual std::string ColumnsOf(std::string_view table) const = 0;
+  // A query for the indexes of a table: name of the index, column, by index and place in it. The
+  // primary key is called PRIMARY.
+  virtual std::string IndexesOf(std::string_view table) const = 0;
+  // A query for the storage engine of a table, '' where there is only one.
+  virtual std::string EngineOf(std::string_view table) const = 0;
+  // A statement that changes the schema, in this engine's words: `sql` is CREATE TABLE or CREATE
+  // INDEX with IF NOT EXISTS. Where an engine knows no IF NOT EXISTS for it, the statement fails
+  // with AlreadyExists when the thing is there.
+  virtual std::string SchemaStatement(std::string_view sql) const = 0;
+  // True if statements that change the schema are part of the transaction that they stand in, and
+  // false if each of them commits.
+  virtual bool TransactionalSchema() const = 0;
+  // True if the database is ours alone: a file that we make, with v1's table in it.
+  virtual bool Embedded() const = 0;
 };
 
 const Dialect& SqliteDialect();
+// MariaDB, Galera and MySQL.
+const Dialect& MysqlDialect();
 
 }  // namespace jetmon::sql
 

@@ -4,16 +4,24 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "store/sql/migration_lock.h"
 
 namespace jetmon::sql {
 namespace {
 
 constexpr std::chrono::seconds kMigrateLimit{60};
+// Of one statement on a server: an index over millions of rows.
+constexpr std::chrono::hours kStatementLimit{1};
 
 constexpr char kTable[] =
     "CREATE TABLE IF NOT EXISTS jetmon_schema_migrations ("
     "number INT NOT NULL PRIMARY KEY, name VARCHAR(128) NOT NULL, oldest_build INT NOT NULL, "
     "applied_at_ms BIGINT NOT NULL)";
+
+constexpr char kRecord[] =
+    "INSERT INTO jetmon_schema_migrations (number, name, oldest_build, applied_at_ms) VALUES (?, "
+    "?, "
+    "?, ?)";
 
 int Newest(const std::vector<Migration>& migrations) {
   int newest = 0;
@@ -32,21 +40,64 @@ absl::Status ReadState(Transaction& tx, SchemaState* state, int* oldest_build) {
       });
 }
 
-absl::Status RunMigration(Transaction& tx, const Migration& m, int64_t now_ms) {
-  for (const std::string& statement : m.statements(tx.dialect())) {
-    auto done = tx.Execute(statement);
-    if (!done.ok()) {
-      // Whoever migrates must know what failed, in the engine's own words.
-      return absl::Status(done.status().code(), absl::StrCat("migration ", m.number, " (", m.name,
-                                                             "): ", done.status().message(), " (",
-                                                             EngineText(done.status()), ")"));
+// Whoever migrates must know what failed, in the engine's own words.
+absl::Status Failed(const Migration& m, const absl::Status& s) {
+  return absl::Status(s.code(), absl::StrCat("migration ", m.number, " (", m.name,
+                                             "): ", s.message(), " (", EngineText(s), ")"));
+}
+
+absl::Status Record(Transaction& tx, const Migration& m, int64_t now_ms) {
+  return tx.Execute(kRecord, {m.number, m.name, m.oldest_build, now_ms}).status();
+}
+
+absl::Status InOneTransaction(Database& db, const std::vector<Migration>& migrations,
+                              const std::function<void(const Migration&)>& progress) {
+  const int64_t now_ms = db.clock().WallMs();
+  return db.Write(db.clock().Boot() + kMigrateLimit, [&](Transaction& tx) -> absl::Status {
+    if (auto made = tx.Execute(kTable); !made.ok()) return made.status();
+    SchemaState state;
+    int oldest_build = 0;
+    if (auto s = ReadState(tx, &state, &oldest_build); !s.ok()) return s;
+    for (const Migration& m : migrations) {
+      if (m.number <= state.database) continue;
+      if (progress) progress(m);
+      for (const std::string& statement : m.statements(tx.dialect())) {
+        if (auto done = tx.Execute(statement); !done.ok()) return Failed(m, done.status());
+      }
+      if (auto s = Record(tx, m, now_ms); !s.ok()) return s;
     }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status RunBehindLock(Database& db, const MigrationLock& lock, const Migration& m) {
+  for (const std::string& statement : m.statements(db.dialect())) {
+    if (lock.lost()) return absl::AbortedError("another process took the migration over");
+    absl::Status s = db.ChangeSchema(db.clock().Boot() + kStatementLimit,
+                                     db.dialect().SchemaStatement(statement));
+    if (!s.ok() && !absl::IsAlreadyExists(s)) return Failed(m, s);
   }
-  auto recorded = tx.Execute(
-      "INSERT INTO jetmon_schema_migrations (number, name, oldest_build, applied_at_ms) "
-      "VALUES (?, ?, ?, ?)",
-      {m.number, m.name, m.oldest_build, now_ms});
-  return recorded.status();
+  return db.Write([&](Transaction& tx) -> absl::Status {
+    if (auto s = lock.Check(tx); !s.ok()) return s;
+    return Record(tx, m, db.clock().WallMs());
+  });
+}
+
+absl::Status StepByStep(Database& db, const std::vector<Migration>& migrations,
+                        const std::function<void(const Migration&)>& progress) {
+  auto made =
+      db.ChangeSchema(db.clock().Boot() + kMigrateLimit, db.dialect().SchemaStatement(kTable));
+  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  auto lock = MigrationLock::Take(db, kMigrateLimit);
+  if (!lock.ok()) return lock.status();
+  auto state = InspectSchema(db, migrations);
+  if (!state.ok()) return state.status();
+  for (const Migration& m : migrations) {
+    if (m.number <= state->database) continue;
+    if (progress) progress(m);
+    if (auto s = RunBehindLock(db, **lock, m); !s.ok()) return s;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -67,19 +118,27 @@ absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migrat
   return state;
 }
 
-absl::Status Migrate(Database& db, const std::vector<Migration>& migrations) {
-  const int64_t now_ms = db.clock().WallMs();
-  return db.Write(db.clock().Boot() + kMigrateLimit, [&](Transaction& tx) -> absl::Status {
-    if (auto made = tx.Execute(kTable); !made.ok()) return made.status();
-    SchemaState state;
-    int oldest_build = 0;
-    if (auto s = ReadState(tx, &state, &oldest_build); !s.ok()) return s;
-    for (const Migration& m : migrations) {
-      if (m.number <= state.database) continue;
-      if (auto s = RunMigration(tx, m, now_ms); !s.ok()) return s;
+std::vector<std::string> MissingStatements(const SchemaState& state,
+                                           const std::vector<Migration>& migrations,
+                                           const Dialect& dialect) {
+  std::vector<std::string> statements;
+  if (state.database == 0) statements.push_back(dialect.SchemaStatement(kTable));
+  for (const Migration& m : migrations) {
+    if (m.number <= state.database) continue;
+    for (const std::string& statement : m.statements(dialect)) {
+      statements.push_back(dialect.SchemaStatement(statement));
     }
-    return absl::OkStatus();
-  });
+    statements.push_back(absl::StrCat(
+        "INSERT INTO jetmon_schema_migrations (number, name, oldest_build, applied_at_ms) VALUES (",
+        m.number, ", '", m.name, "', ", m.oldest_build, ", <now in ms>)"));
+  }
+  return statements;
+}
+
+absl::Status Migrate(Database& db, const std::vector<Migration>& migrations,
+                     const std::function<void(const Migration&)>& progress) {
+  return db.dialect().TransactionalSchema() ? InOneTransaction(db, migrations, progress)
+                                            : StepByStep(db, migrations, progress);
 }
 
 absl::Status CheckSchema(const SchemaState& state) {

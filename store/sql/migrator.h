@@ -1,6 +1,7 @@
 #ifndef JETMON_STORE_SQL_MIGRATOR_H_
 #define JETMON_STORE_SQL_MIGRATOR_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,19 @@ struct SchemaState {
 
 absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migration>& migrations);
 
-// Runs what is missing, in one exclusive transaction; safe when several processes do it at once.
-absl::Status Migrate(Database& db, const std::vector<Migration>& migrations);
+// What Migrate would run, in order: of each missing migration its statements, and last the one that
+// records it.
+std::vector<std::string> MissingStatements(const SchemaState& state,
+                                           const std::vector<Migration>& migrations,
+                                           const Dialect& dialect);
+
+// Runs what is missing; safe when several processes do it at once. In one transaction where schema
+// changes can be part of one; elsewhere statement by statement, behind a lock that is a row of the
+// database: whoever dies while it migrates is taken over from after 30 s, and the statements that
+// it ran already are found done. `progress` (may be empty) is told of each migration before it
+// begins. A server's statement_limit must allow for the longest statement.
+absl::Status Migrate(Database& db, const std::vector<Migration>& migrations,
+                     const std::function<void(const Migration&)>& progress = {});
 
 // OK if the build can run on the database; else one line that says which command to run.
 absl::Status CheckSchema(const SchemaState& state);

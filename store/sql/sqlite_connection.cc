@@ -273,8 +273,6 @@ absl::Status SetUp(sqlite3* db, const std::string& path) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<Connection>> OpenSqlite(const std::string& path) {
   if (auto s = MakeFile(path); !s.ok()) return s;
   sqlite3* db = nullptr;
@@ -289,6 +287,22 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenSqlite(const std::string& path) 
   sqlite3_extended_result_codes(db, 1);
   if (auto s = SetUp(db, path); !s.ok()) return s;
   return std::unique_ptr<Connection>(std::move(connection));
+}
+
+class SqliteConnector final : public Connector {
+ public:
+  explicit SqliteConnector(std::string path) : path_(std::move(path)) {}
+  absl::StatusOr<std::unique_ptr<Connection>> Connect() override { return OpenSqlite(path_); }
+  const Dialect& dialect() const override { return SqliteDialect(); }
+
+ private:
+  const std::string path_;
+};
+
+}  // namespace
+
+std::unique_ptr<Connector> NewSqliteConnector(std::string path) {
+  return std::make_unique<SqliteConnector>(std::move(path));
 }
 
 }  // namespace jetmon::sql

@@ -1,0 +1,478 @@
+#include <cppconn/driver.h>
+#include <cppconn/exception.h>
+#include <cppconn/parameter_metadata.h>
+#include <cppconn/prepared_statement.h>
+#include <cppconn/resultset.h>
+#include <cppconn/statement.h>
+#include <mysql_driver.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <sstream>
+#include <unordered_map>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "store/sql/connection.h"
+#include "store/sql/mysql_error.h"
+
+// What mysql-connector-c++ 1.1 loses in silence, and where it is caught here:
+//   * commit(), rollback() and setAutoCommit() swallow errors: never called; BEGIN, COMMIT and
+//     ROLLBACK are statements.
+//   * Results that are read row by row end early after a killed query: results are read whole
+//     first, and their rows are counted.
+//   * OPT_RECONNECT begins anew inside a transaction: off; a lost connection is thrown away.
+//   * OPT_SSL_MODE falls back to plain text: sslEnforce and sslVerify, and the session is asked
+//     for its cipher.
+//   * Option names that it does not know it ignores: what we rely on is asked of the session.
+//   * A parameter that was not set keeps its value of the last run: their number is checked.
+// And what MariaDB 10.11 loses on a Galera cluster, whatever the client: a transaction that
+// certification refuses while a PREPARE inside it is under way is rolled back, and nobody is told;
+// what follows then runs alone and commits by itself, and the COMMIT "succeeds". After each PREPARE
+// inside a transaction the session is therefore asked whether the transaction still is.
+namespace jetmon::sql {
+namespace {
+
+constexpr size_t kMaxStatements = 256;
+
+// Zero dates and such are v1's; what we write is checked strictly. || joins text, as in SQLite.
+constexpr char kMode[] =
+    "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO,"
+    "PIPES_AS_CONCAT,ANSI_QUOTES";
+
+// Runs what may throw, and turns what it throws into a status.
+template <typename F>
+absl::Status Catch(const F& f) {
+  try {
+    f();
+    return absl::OkStatus();
+  } catch (const ::sql::MethodNotImplementedException& e) {
+    return absl::InternalError(absl::StrCat("the connector lacks something: ", e.what()));
+  } catch (const ::sql::InvalidArgumentException& e) {
+    return absl::InternalError(absl::StrCat("the connector refused something: ", e.what()));
+  } catch (const ::sql::SQLException& e) {
+    return MysqlStatus(e.getErrorCode(), e.what());
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat("the connector failed: ", e.what()));
+  }
+}
+
+class MysqlRow final : public Row {
+ public:
+  explicit MysqlRow(::sql::ResultSet& result) : result_(result) {}
+  // The connector throws for a column that there is none of; Query catches that.
+  bool IsNull(int column) const override { return result_.isNull(Index(column)); }
+  int64_t Int(int column) const override { return result_.getInt64(Index(column)); }
+  double Double(int column) const override {
+    return static_cast<double>(result_.getDouble(Index(column)));
+  }
+  std::string Text(int column) const override { return result_.getString(Index(column)); }
+
+ private:
+  static uint32_t Index(int column) { return static_cast<uint32_t>(column) + 1; }
+  ::sql::ResultSet& result_;
+};
+
+struct Prepared {
+  std::unique_ptr<::sql::PreparedStatement> statement;
+  size_t parameters = 0;
+};
+
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+
+bool StartsWithAny(std::string_view sql, std::initializer_list<const char*> words) {
+  for (const char* word : words) {
+    if (absl::StartsWith(absl::string_view(sql.data(), sql.size()), word)) return true;
+  }
+  return false;
+}
+bool ReturnsRows(std::string_view sql) {
+  return StartsWithAny(sql, {"SELECT ", "SHOW ", "EXPLAIN "});
+}
+// Anything else would end the transaction that it stands in, or outlive it.
+bool ChangesRows(std::string_view sql) {
+  return StartsWithAny(sql, {"INSERT ", "UPDATE ", "DELETE "});
+}
+
+class MysqlConnection final : public Connection {
+ public:
+  MysqlConnection(std::unique_ptr<::sql::Connection> connection, size_t host)
+      : connection_(std::move(connection)), host_(host) {}
+  ~MysqlConnection() override {
+    // Closing may throw on a connection that is gone already.
+    statements_.clear();
+    Catch([this] { connection_.reset(); }).IgnoreError();
+  }
+
+  size_t host() const { return host_; }
+  // It is a session of a cluster. Internal if its server can't say what StillInTransaction asks.
+  absl::Status SetGalera() {
+    galera_ = true;
+    return InTransaction().status();
+  }
+  bool usable() const override { return usable_; }
+  const Dialect& dialect() const override { return MysqlDialect(); }
+  bool Answers() override {
+    bool valid = false;
+    return Catch([&] { valid = connection_->isValid(); }).ok() && valid;
+  }
+
+  absl::Status Begin(bool write) override {
+    // READ COMMITTED: a fence that matches nothing otherwise locks the gap where its row would be.
+    if (write != writes_) {
+      if (auto s = Plain(write ? "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+                               : "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+          !s.ok()) {
+        return s;
+      }
+      writes_ = write;
+    }
+    absl::Status s = Plain(write ? "START TRANSACTION"
+                                 : "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+    in_transaction_ = s.ok();
+    return s;
+  }
+  absl::Status Commit() override {
+    in_transaction_ = false;
+    return Plain("COMMIT");
+  }
+  absl::Status Rollback() override {
+    in_transaction_ = false;
+    if (!usable_) return absl::OkStatus();  // closing it rolls back
+    absl::Status s = Plain("ROLLBACK");
+    if (!s.ok()) usable_ = false;
+    return s;
+  }
+
+  absl::StatusOr<int64_t> Execute(std::string_view sql, Params params) override {
+    if (!ChangesRows(sql)) {
+      return absl::InternalError("a statement in a transaction must be INSERT, UPDATE or DELETE");
+    }
+    auto prepared = Prepare(sql, params);
+    if (!prepared.ok()) return prepared.status();
+    int64_t count = 0;
+    auto s = Run(**prepared, params,
+                 [&](::sql::PreparedStatement& statement) { count = statement.executeUpdate(); });
+    if (!s.ok()) return s;
+    if (count < 0) return Failed(MysqlStatus(2014, "a statement returned rows unexpectedly"));
+    return count;
+  }
+
+  absl::StatusOr<int64_t> Insert(std::string_view sql, Params params) override {
+    auto inserted = Execute(sql, params);
+    if (!inserted.ok()) return inserted.status();
+    int64_t id = 0;
+    auto s = Query("SELECT LAST_INSERT_ID()", {}, [&](const Row& row) {
+      id = row.Int(0);
+      return absl::OkStatus();
+    });
+    if (!s.ok()) return s;
+    return id;
+  }
+
+  absl::Status Query(std::string_view sql, Params params, const RowCallback& row) override {
+    if (!ReturnsRows(sql)) return absl::InternalError("a query must begin with SELECT or SHOW");
+    auto prepared = Prepare(sql, params);
+    if (!prepared.ok()) return prepared.status();
+    std::unique_ptr<::sql::ResultSet> result;
+    auto s = Run(**prepared, params, [&](::sql::PreparedStatement& statement) {
+      result.reset(statement.executeQuery());
+    });
+    if (!s.ok()) return s;
+    absl::Status callers;
+    size_t rows = 0, expected = 0;
+    s = Catch([&] {
+      expected = result->rowsCount();
+      const MysqlRow current(*result);
+      while (callers.ok() && result->next()) {
+        ++rows;
+        callers = row(current);
+      }
+    });
+    if (!s.ok()) return Failed(s);
+    if (!callers.ok()) return callers;
+    if (rows != expected) return Failed(MysqlStatus(2027, "a result ended early"));
+    return absl::OkStatus();
+  }
+
+  absl::Status ChangeSchema(std::string_view sql) override {
+    return Plain(std::string(sql).c_str());
+  }
+
+  // A statement without parameters that the prepared protocol need not know.
+  absl::Status Plain(const char* sql) {
+    return Failed(Catch([&] {
+      std::unique_ptr<::sql::Statement> statement(connection_->createStatement());
+      statement->execute(sql);
+    }));
+  }
+
+  // One value of the session: of `SELECT what` or of `SHOW ... LIKE` (its second column).
+  absl::StatusOr<std::string> Ask(const char* sql, int column = 0) {
+    std::string value;
+    auto s = Query(sql, {}, [&](const Row& row) {
+      value = row.Text(column);
+      return absl::OkStatus();
+    });
+    if (!s.ok()) return s;
+    return value;
+  }
+
+ private:
+  absl::Status Failed(absl::Status s) {
+    if (absl::IsUnavailable(s)) usable_ = false;
+    return s;
+  }
+
+  // Whether a transaction is open, asked without a PREPARE.
+  absl::StatusOr<bool> InTransaction() {
+    bool inside = false;
+    auto s = Failed(Catch([&] {
+      std::unique_ptr<::sql::Statement> statement(connection_->createStatement());
+      std::unique_ptr<::sql::ResultSet> result(statement->executeQuery("SELECT @@in_transaction"));
+      inside = result->next() && result->getInt(1) == 1;
+    }));
+    if (!s.ok()) return s;
+    return inside;
+  }
+
+  // Aborted if the server has ended our transaction in silence.
+  absl::Status StillInTransaction() {
+    auto inside = InTransaction();
+    if (!inside.ok() || *inside) return inside.status();
+    return MysqlStatus(1213, "the cluster refused the transaction while a statement was prepared");
+  }
+
+  absl::StatusOr<Prepared*> Prepare(std::string_view sql, Params params) {
+    auto known = statements_.find(sql);
+    if (known == statements_.end()) {
+      if (statements_.size() >= kMaxStatements) statements_.clear();
+      Prepared made;
+      auto s = Catch([&] {
+        made.statement.reset(
+            connection_->prepareStatement(::sql::SQLString(sql.data(), sql.size())));
+        made.parameters = made.statement->getParameterMetaData()->getParameterCount();
+      });
+      if (!s.ok()) return Failed(s);
+      if (galera_ && in_transaction_) {
+        if (s = StillInTransaction(); !s.ok()) return s;
+      }
+      known = statements_.emplace(std::string(sql), std::move(made)).first;
+    }
+    if (params.values().size() != known->second.parameters) {
+      return absl::InternalError(absl::StrCat("a statement got ", params.values().size(),
+                                              " values and takes ", known->second.parameters));
+    }
+    return &known->second;
+  }
+
+  template <typename F>
+  absl::Status Run(Prepared& prepared, Params params, const F& run) {
+    std::vector<std::unique_ptr<std::istringstream>> blobs;  // read while it runs
+    return Failed(Catch([&] {
+      ::sql::PreparedStatement& statement = *prepared.statement;
+      uint32_t index = 0;
+      for (const Value& value : params.values()) Bind(statement, ++index, value, &blobs);
+      run(statement);
+    }));
+  }
+
+  static void Bind(::sql::PreparedStatement& statement, uint32_t index, const Value& value,
+                   std::vector<std::unique_ptr<std::istringstream>>* blobs) {
+    const Value::Variant& v = value.variant();
+    if (const auto* i = std::get_if<int64_t>(&v)) {
+      statement.setInt64(index, *i);
+    } else if (const auto* d = std::get_if<double>(&v)) {
+      statement.setDouble(index, *d);
+    } else if (const auto* s = std::get_if<std::string>(&v)) {
+      statement.setString(index, ::sql::SQLString(s->data(), s->size()));
+    } else if (const auto* b = std::get_if<Value::Bytes>(&v)) {
+      blobs->push_back(std::make_unique<std::istringstream>(b->data));
+      statement.setBlob(index, blobs->back().get());
+    } else {
+      statement.setNull(index, 0);
+    }
+  }
+
+  std::unique_ptr<::sql::Connection> connection_;
+  const size_t host_;
+  bool usable_ = true;
+  bool galera_ = false;
+  bool in_transaction_ = false;
+  // As the session stands, see Begin; a new one is set to READ COMMITTED.
+  bool writes_ = true;
+  std::unordered_map<std::string, Prepared, TextHash, std::equal_to<>> statements_;
+};
+
+bool IsLoopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || absl::StartsWith(host, "127.");
+}
+
+class MysqlConnector final : public Connector {
+ public:
+  MysqlConnector(DatabaseUrl url, ServerOptions options)
+      : url_(std::move(url)), options_(std::move(options)) {
+    bool local = true;
+    for (const auto& host : url_.hosts) local = local && IsLoopback(host.name);
+    tls_ = options_.tls == ServerOptions::Tls::kVerify ||
+           (options_.tls == ServerOptions::Tls::kAuto && !local);
+  }
+  const Dialect& dialect() const override { return MysqlDialect(); }
+  bool IsCurrent(const Connection& connection) const override {
+    return static_cast<const MysqlConnection&>(connection).host() == in_use_.load();
+  }
+
+  // The host in use, else the next one that answers: a process writes through one at a time.
+  absl::StatusOr<std::unique_ptr<Connection>> Connect() override {
+    const size_t first = in_use_.load();
+    absl::Status why;
+    for (size_t i = 0; i < url_.hosts.size(); ++i) {
+      const size_t host = (first + i) % url_.hosts.size();
+      auto made = ConnectTo(host);
+      if (made.ok()) {
+        in_use_.store(host);
+        return std::unique_ptr<Connection>(std::move(*made));
+      }
+      why.Update(Named(made.status(), host));
+    }
+    return why;
+  }
+
+ private:
+  absl::Status Named(const absl::Status& s, size_t host) const {
+    const auto& h = url_.hosts[host];
+    absl::Status named(
+        s.code(),
+        absl::StrCat("the database at ",
+                     url_.socket.empty() ? absl::StrCat(h.name, ":", h.port) : url_.socket, ": ",
+                     s.message()));
+    s.ForEachPayload([&](absl::string_view key, const absl::Cord& value) {
+      named.SetPayload(key, absl::Cord(std::string(value)));
+    });
+    return named;
+  }
+
+  ::sql::ConnectOptionsMap Properties(size_t host) const {
+    const auto seconds = [](std::chrono::seconds s) { return static_cast<int>(s.count()); };
+    const auto text = [](const std::string& s) { return ::sql::SQLString(s.data(), s.size()); };
+    ::sql::ConnectOptionsMap p;
+    const auto& h = url_.hosts[host];
+    if (url_.socket.empty()) {
+      p["hostName"] = text(absl::StrCat("tcp://", h.name, ":", h.port));
+    } else {
+      p["hostName"] = text(absl::StrCat("unix://", url_.socket));
+    }
+    p["userName"] = text(url_.user);
+    p["password"] = text(options_.password);
+    p["schema"] = text(url_.database);
+    // An UPDATE that changes nothing has matched all the same; fences count on it.
+    p["CLIENT_FOUND_ROWS"] = true;
+    p["OPT_CHARSET_NAME"] = text("utf8mb4");
+    p["OPT_RECONNECT"] = false;
+    p["OPT_CONNECT_TIMEOUT"] = seconds(options_.connect_limit);
+    p["OPT_READ_TIMEOUT"] = seconds(options_.statement_limit) + 2;
+    p["OPT_WRITE_TIMEOUT"] = seconds(options_.statement_limit) + 2;
+    if (tls_) {
+      p["sslEnforce"] = true;
+      p["sslVerify"] = true;
+      p[options_.tls_ca.empty() ? "sslCAPath" : "sslCA"] =
+          text(options_.tls_ca.empty() ? "/etc/ssl/certs" : options_.tls_ca);
+      if (!options_.tls_certificate.empty()) p["sslCert"] = text(options_.tls_certificate);
+      if (!options_.tls_key.empty()) p["sslKey"] = text(options_.tls_key);
+    }
+    return p;
+  }
+
+  absl::StatusOr<std::unique_ptr<MysqlConnection>> ConnectTo(size_t host) const {
+    ::sql::ConnectOptionsMap properties = Properties(host);
+    std::unique_ptr<::sql::Connection> made;
+    auto s = Catch([&] { made.reset(Driver()->connect(properties)); });
+    if (!s.ok()) return s;
+    auto connection = std::make_unique<MysqlConnection>(std::move(made), host);
+    if (s = SetUp(*connection); !s.ok()) return s;
+    if (s = Examine(*connection); !s.ok()) return s;
+    return connection;
+  }
+
+  static ::sql::Driver* Driver() {
+    // Not thread-safe by itself: made once.
+    static ::sql::Driver* const driver = ::sql::mysql::get_mysql_driver_instance();
+    return driver;
+  }
+
+  absl::Status SetUp(MysqlConnection& c) const {
+    const std::string set =
+        absl::StrCat("SET SESSION sql_mode = '", kMode,
+                     "', time_zone = '+00:00', innodb_lock_wait_timeout = 5, autocommit = 1");
+    for (const std::string& sql :
+         {std::string("SET NAMES utf8mb4 COLLATE utf8mb4_bin"), set,
+          std::string("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")}) {
+      if (auto s = c.Plain(sql.c_str()); !s.ok()) return s;
+    }
+    // What not every server of the family has: 1193, unknown variable.
+    for (const std::string& sql :
+         {// Galera: a decision is made on what was committed anywhere before.
+          std::string("SET SESSION wsrep_sync_wait = 3"),
+          // MariaDB: a process that was stopped before its COMMIT must not hold others up.
+          std::string("SET SESSION idle_write_transaction_timeout = 5"),
+          absl::StrCat("SET SESSION max_statement_time = ", options_.statement_limit.count())}) {
+      absl::Status s = c.Plain(sql.c_str());
+      if (!s.ok() && !absl::StartsWith(EngineText(s), "1193:")) return s;
+    }
+    return absl::OkStatus();
+  }
+
+  // What the session is, rather than what was asked for.
+  absl::Status Examine(MysqlConnection& c) const {
+    if (tls_) {
+      auto cipher = c.Ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'", 1);
+      if (!cipher.ok()) return cipher.status();
+      if (cipher->empty()) return MysqlStatus(2026, "the session has no cipher");
+    }
+    auto read_only = c.Ask("SELECT @@GLOBAL.read_only");
+    if (!read_only.ok()) return read_only.status();
+    // Users with more rights than they need could write there all the same, to a replica.
+    if (*read_only != "0") return MysqlStatus(1290, "read_only is on");
+    auto ready = c.Ask("SHOW GLOBAL STATUS LIKE 'wsrep_ready'", 1);
+    if (!ready.ok()) return ready.status();
+    auto galera = c.Ask("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'", 1);
+    if (!galera.ok()) return galera.status();
+    if (*galera != "ON") return absl::OkStatus();
+    if (*ready != "ON") return MysqlStatus(1047, "wsrep_ready is not ON");
+    if (auto s = c.SetGalera(); !s.ok()) {
+      if (absl::IsUnavailable(s)) return s;
+      return absl::UnavailableError(
+          "this cluster's server does not know @@in_transaction; Jetmon 2 needs Galera of MariaDB");
+    }
+    return absl::OkStatus();
+  }
+
+  const DatabaseUrl url_;
+  const ServerOptions options_;
+  bool tls_ = false;
+  std::atomic<size_t> in_use_{0};
+};
+
+absl::Status CheckFile(const char* flag, const std::string& path) {
+  if (path.empty() || access(path.c_str(), R_OK) == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": can't read ", path));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Connector>> NewMysqlConnector(const DatabaseUrl& url,
+                                                             const ServerOptions& options) {
+  if (auto s = CheckFile("database_tls_ca", options.tls_ca); !s.ok()) return s;
+  if (auto s = CheckFile("database_tls_certificate", options.tls_certificate); !s.ok()) return s;
+  if (auto s = CheckFile("database_tls_key", options.tls_key); !s.ok()) return s;
+  return std::unique_ptr<Connector>(std::make_unique<MysqlConnector>(url, options));
+}
+
+}  // namespace jetmon::sql

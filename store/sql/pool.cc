@@ -1,0 +1,59 @@
+#include "store/sql/pool.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace jetmon::sql {
+namespace {
+
+using std::chrono::nanoseconds;
+
+// A connection that lay idle for longer is asked whether it still answers.
+constexpr std::chrono::seconds kTrusted{5};
+
+}  // namespace
+
+Pool::Pool(Options options, std::unique_ptr<Connector> connector)
+    : options_(std::move(options)),
+      clock_(options_.clock != nullptr ? *options_.clock : SystemClock()),
+      connector_(std::move(connector)) {}
+
+absl::StatusOr<std::unique_ptr<Connection>> Pool::Take(BootTime deadline) {
+  const auto wait =
+      std::min(nanoseconds(deadline - clock_.Boot()), nanoseconds(options_.pool_wait));
+  std::unique_lock lock(mutex_);
+  if (!freed_.wait_for(lock, wait,
+                       [this] { return !idle_.empty() || out_ < options_.pool_size; })) {
+    return absl::UnavailableError(
+        absl::StrCat("all ", options_.pool_size, " database connections stayed in use"));
+  }
+  ++out_;
+  while (!idle_.empty()) {
+    Idle last = std::move(idle_.back());
+    idle_.pop_back();
+    lock.unlock();
+    if (connector_->IsCurrent(*last.connection) &&
+        (clock_.Boot() - last.since < kTrusted || last.connection->Answers())) {
+      return std::move(last.connection);
+    }
+    last.connection.reset();
+    lock.lock();
+  }
+  lock.unlock();
+  auto made = connector_->Connect();
+  if (!made.ok()) Give(nullptr);
+  return made;
+}
+
+void Pool::Give(std::unique_ptr<Connection> connection) {
+  if (connection != nullptr && !IsGood(*connection)) connection.reset();
+  {
+    std::lock_guard lock(mutex_);
+    --out_;
+    if (connection != nullptr) idle_.push_back({std::move(connection), clock_.Boot()});
+  }
+  freed_.notify_one();
+}
+
+}  // namespace jetmon::sql
