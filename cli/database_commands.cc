@@ -1,167 +1,136 @@
 #include "cli/database_commands.h"
 
-#include <stdlib.h>
-
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <iostream>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "cli/database_options.h"
 #include "cli/json.h"
 #include "cli/terminal.h"
-#include "clock/clock.h"
-#include "store/ids.h"
-#include "store/keys.h"
+#include "store/legacy_table.h"
 #include "store/schema.h"
 
 namespace jetmon::cli {
 namespace {
 
-constexpr std::chrono::seconds kLimit{30};
-
-struct KeyOptions {
-  std::string database, consumer, scope = "read", expires_in, key_id, output = "table";
+struct Options {
+  store::DatabaseSettings database;
+  bool dry_run = false;
+  std::string output = "table";
+  uint32_t bucket_total = 512;
 };
 
-int Fail(const absl::Status& status) {
-  std::cerr << "jetmon2: " << status.message() << "\n";
-  return kFailed;
+// Without looking at its schema.
+absl::StatusOr<std::unique_ptr<sql::Database>> OpenUnseen(const store::DatabaseSettings& settings) {
+  auto options = store::OptionsFrom(settings);
+  if (!options.ok()) return options.status();
+  return sql::Database::Open(settings.url, std::move(*options));
 }
 
-std::string Time(int64_t ms) {
-  if (ms == 0) return "never";
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMillis(ms), absl::UTCTimeZone());
-}
-
-void AddDatabaseOption(CLI::App* c, std::string* database) {
-  if (const char* url = getenv("JETMON_DATABASE"); url != nullptr) *database = url;
-  c->add_option("--database", *database, "sqlite:///path/file.db (or JETMON_DATABASE)");
-}
-
-absl::StatusOr<std::unique_ptr<sql::Database>> Open(const std::string& url, bool migrate) {
-  if (url.empty()) {
-    return absl::InvalidArgumentError(
-        "which database? Give --database=sqlite:///path/file.db or set JETMON_DATABASE");
-  }
-  return store::OpenDatabase(url, migrate);
-}
-
-absl::Status InWrite(sql::Database& db, std::function<absl::Status(sql::Transaction&)> body) {
-  return db.Write(SystemClock().Boot() + kLimit, std::move(body));
-}
-
-int Migrate(const std::string& url) {
-  auto db = Open(url, /*migrate=*/true);
+int Migrate(const Options& o) {
+  auto db = OpenUnseen(o.database);
   if (!db.ok()) return Fail(db.status());
+  auto state = sql::InspectSchema(**db, store::Migrations());
+  if (!state.ok()) return Fail(state.status());
+  if (state->too_new) return Fail(sql::CheckSchema(*state));
+  if (o.dry_run) {
+    for (const std::string& statement :
+         sql::MissingStatements(*state, store::Migrations(), (*db)->dialect())) {
+      std::cout << statement << ";\n";
+    }
+    std::cerr << (state->database >= state->build ? "nothing to do" : "nothing was changed")
+              << "; the database's schema is " << state->database << ", this build's "
+              << state->build << "\n";
+    return kOk;
+  }
+  const absl::Status s = store::MigrateDatabase(o.database, [](const sql::Migration& m) {
+    std::cout << "migration " << m.number << " (" << m.name << ") ..." << std::endl;
+  });
+  if (!s.ok()) return Fail(s);
   std::cout << "the schema is up to date\n";
   return kOk;
 }
 
-int CreateKey(const KeyOptions& o) {
-  auto db = Open(o.database, /*migrate=*/false);
+int MigrateStatus(const Options& o) {
+  auto db = OpenUnseen(o.database);
   if (!db.ok()) return Fail(db.status());
-  const std::string token = store::NewApiToken();
-  store::ApiKey key;
-  key.created_at_ms = SystemClock().WallMs();
-  key.key_id = "key_" + store::NewUlid(key.created_at_ms);
-  key.consumer = o.consumer;
-  key.scope = o.scope;
-  key.token_hash = store::Sha256Hex(token);
-  if (!o.expires_in.empty()) {
-    absl::Duration d;
-    if (!absl::ParseDuration(o.expires_in, &d) || d <= absl::ZeroDuration()) {
-      return Fail(absl::InvalidArgumentError("--expires-in takes a duration such as 720h"));
+  auto state = sql::InspectSchema(**db, store::Migrations());
+  if (!state.ok()) return Fail(state.status());
+  const absl::Status fits = sql::CheckSchema(*state);
+  if (o.output == "json") {
+    Json json;
+    json.Set("database_schema", static_cast<double>(state->database));
+    json.Set("build_schema", static_cast<double>(state->build));
+    json.Set("status", fits.ok() ? "current" : state->too_new ? "too_new" : "outdated");
+    std::cout << json.Dump() << "\n";
+  } else {
+    for (const sql::Migration& m : store::Migrations()) {
+      std::cout << m.number << "  " << m.name << "  "
+                << (m.number <= state->database ? "applied" : "missing") << "\n";
     }
-    key.expires_at_ms = key.created_at_ms + absl::ToInt64Milliseconds(d);
+    std::cout << (fits.ok() ? "the schema is up to date" : std::string(fits.message())) << "\n";
   }
-  const absl::Status s =
-      InWrite(**db, [&](sql::Transaction& tx) { return store::InsertKey(tx, key); });
-  if (!s.ok()) return Fail(s);
-  std::cout << token << "\n";
-  std::cerr << "created " << key.key_id << " for " << key.consumer << ", scope " << key.scope
-            << "; this is the only time that the token is shown\n";
-  return kOk;
+  return fits.ok() ? kOk : kBlocked;
 }
 
-int ListKeys(const KeyOptions& o) {
-  auto db = Open(o.database, /*migrate=*/false);
+int Validate(const Options& o) {
+  auto db = OpenUnseen(o.database);
   if (!db.ok()) return Fail(db.status());
-  std::vector<store::ApiKey> keys;
-  const absl::Status s = InWrite(**db, [&](sql::Transaction& tx) {
-    auto rows = store::ListKeys(tx);
-    if (rows.ok()) keys = std::move(*rows);
-    return rows.status();
+  std::vector<store::LegacyFinding> findings;
+  const absl::Status s = (*db)->Read([&](sql::Transaction& tx) {
+    auto found = store::CheckLegacyTable(tx, o.bucket_total);
+    if (found.ok()) findings = std::move(*found);
+    return found.status();
   });
   if (!s.ok()) return Fail(s);
+  bool blocked = false;
   Json list;
-  for (const store::ApiKey& k : keys) {
+  for (const store::LegacyFinding& f : findings) {
+    blocked = blocked || f.level == store::LegacyFinding::Level::kBlocker;
+    const char* level = store::LevelName(f.level);
     Json row;
-    row.Set("key_id", k.key_id).Set("consumer", k.consumer).Set("scope", k.scope);
-    row.Set("created_at", Time(k.created_at_ms)).Set("expires_at", Time(k.expires_at_ms));
-    row.Set("revoked_at", Time(k.revoked_at_ms));
-    if (o.output == "table") {
-      std::cout << k.key_id << "  " << k.scope << "  " << k.consumer << "  created "
-                << Time(k.created_at_ms) << "  expires " << Time(k.expires_at_ms) << "  revoked "
-                << Time(k.revoked_at_ms) << "\n";
-    }
+    row.Set("level", level).Set("code", f.code).Set("text", f.text);
     list.Append(row);
+    if (o.output == "table") std::cout << level << "  " << f.code << "  " << f.text << "\n";
   }
-  if (o.output == "json") std::cout << (keys.empty() ? "[]" : list.Dump()) << "\n";
-  return kOk;
-}
-
-int RevokeKey(const KeyOptions& o) {
-  auto db = Open(o.database, /*migrate=*/false);
-  if (!db.ok()) return Fail(db.status());
-  bool revoked = false;
-  const absl::Status s = InWrite(**db, [&](sql::Transaction& tx) {
-    auto matched = store::RevokeKey(tx, o.key_id, SystemClock().WallMs());
-    if (matched.ok()) revoked = *matched;
-    return matched.status();
-  });
-  if (!s.ok()) return Fail(s);
-  if (!revoked) {
-    return Fail(absl::NotFoundError(
-        absl::StrCat("no key ", o.key_id, " that is not revoked already; see: jetmon2 keys list")));
+  if (o.output == "json") {
+    Json json;
+    json.Set("status", blocked ? "blocked" : "ok").Set("findings", list);
+    std::cout << json.Dump() << "\n";
   }
-  std::cout << o.key_id << " is revoked; control planes that know it refuse it within 2 s\n";
-  return kOk;
+  return blocked ? kBlocked : kOk;
 }
 
 }  // namespace
 
 void AddDatabaseCommands(CLI::App& app, int* exit_code) {
-  auto o = std::make_shared<KeyOptions>();
+  auto o = std::make_shared<Options>();
   CLI::App* migrate = app.add_subcommand("migrate", "Bring a database to this build's schema");
-  migrate->footer("Example:\n  jetmon2 migrate --database=sqlite:///var/lib/jetmon/jetmon.db");
-  AddDatabaseOption(migrate, &o->database);
-  migrate->callback([o, exit_code] { *exit_code = Migrate(o->database); });
+  migrate->footer(
+      "Examples:\n  jetmon2 migrate --database=sqlite:///var/lib/jetmon/jetmon.db\n"
+      "  jetmon2 migrate --database=mysql://migrator@db/jetmon --dry-run\n"
+      "  jetmon2 migrate status --database=mysql://migrator@db/jetmon");
+  AddDatabaseOptions(migrate, &o->database);
+  migrate->add_flag("--dry-run", o->dry_run, "print the SQL that would be run, and run none");
+  CLI::App* status = migrate->add_subcommand(
+      "status", "Which migrations are applied; exit 3 if the schema is not this build's");
+  AddDatabaseOptions(status, &o->database);
+  status->add_option("--output", o->output, "json or table")
+      ->check(CLI::IsMember({"json", "table"}));
+  migrate->callback([=] { *exit_code = status->parsed() ? MigrateStatus(*o) : Migrate(*o); });
 
-  CLI::App* keys = app.add_subcommand("keys", "API keys, straight on the database");
-  keys->require_subcommand(1);
-  CLI::App* create = keys->add_subcommand("create", "Make a key; prints the token alone, once");
-  create->footer("Example:\n  jetmon2 keys create --consumer deploy-bot --scope admin");
-  AddDatabaseOption(create, &o->database);
-  create->add_option("--consumer", o->consumer, "who will use it")->required();
-  create->add_option("--scope", o->scope, "read, write or admin")
-      ->check(CLI::IsMember({"read", "write", "admin"}));
-  create->add_option("--expires-in", o->expires_in, "such as 720h; never if left out");
-  create->callback([o, exit_code] { *exit_code = CreateKey(*o); });
-
-  CLI::App* list = keys->add_subcommand("list", "List keys; never their tokens");
-  list->footer("Example:\n  jetmon2 keys list --output=json");
-  AddDatabaseOption(list, &o->database);
-  list->add_option("--output", o->output, "json or table")->check(CLI::IsMember({"json", "table"}));
-  list->callback([o, exit_code] { *exit_code = ListKeys(*o); });
-
-  CLI::App* revoke = keys->add_subcommand("revoke", "Revoke a key now");
-  revoke->footer("Example:\n  jetmon2 keys revoke key_...");
-  AddDatabaseOption(revoke, &o->database);
-  revoke->add_option("key_id", o->key_id, "as keys list shows it")->required();
-  revoke->callback([o, exit_code] { *exit_code = RevokeKey(*o); });
+  CLI::App* validate = app.add_subcommand(
+      "validate-config",
+      "Check that v1's table has what Jetmon 2 reads; changes nothing; exit 3 if something is "
+      "missing");
+  validate->footer("Example:\n  jetmon2 validate-config --database=mysql://jetmon@db/jetmon");
+  AddDatabaseOptions(validate, &o->database);
+  validate->add_option("--bucket-total", o->bucket_total, "how many buckets there are")
+      ->check(CLI::Range(1, 65536));
+  validate->add_option("--output", o->output, "json or table")
+      ->check(CLI::IsMember({"json", "table"}));
+  validate->callback([=] { *exit_code = Validate(*o); });
 }
 
 }  // namespace jetmon::cli

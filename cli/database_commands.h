@@ -7,7 +7,7 @@ class App;
 
 namespace jetmon::cli {
 
-// Adds `migrate` and `keys create|list|revoke`, which work straight on the database.
+// Adds `migrate [status]` and `validate-config`, which work straight on the database.
 void AddDatabaseCommands(CLI::App& app, int* exit_code);
 
 }  // namespace jetmon::cli
