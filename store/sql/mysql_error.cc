@@ -53,8 +53,7 @@ absl::Status StatusOf(int code) {
       return absl::UnavailableError(
           "the server does not let this user in; look at the user in the URL, at "
           "--database_password_file or JETMON_DATABASE_PASSWORD, and at the hosts that the user "
-          "may "
-          "come from");
+          "may come from");
     case 1049:  // ER_BAD_DB_ERROR
       return absl::UnavailableError("the server has no database of this name; CREATE DATABASE it");
     case 1792:  // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
@@ -87,6 +86,10 @@ absl::Status StatusOf(int code) {
       return Lost("the connection to the database was lost");
     case 1243:  // ER_UNKNOWN_STMT_HANDLER
       return Lost("the server forgot a prepared statement");
+    case 2002:  // CR_CONNECTION_ERROR
+    case 2003:  // CR_CONN_HOST_ERROR
+    case 2005:  // CR_UNKNOWN_HOST
+      return Lost("it can't be reached; is the server up, and are host and port right?");
     case 2026:  // CR_SSL_CONNECTION_ERROR
       return absl::UnavailableError(
           "no verified TLS with the server; look at --database_tls_ca and the server's "
