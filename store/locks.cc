@@ -116,6 +116,18 @@ absl::Status MarkChanged(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
       .status();
 }
 
+absl::Status BumpCounter(sql::Transaction& tx, std::string_view name) {
+  constexpr char kBump[] = "UPDATE jetmon_counters SET value = value + 1 WHERE name = ?";
+  auto bumped = tx.ExecuteOne(kBump, {name});
+  if (!bumped.ok() || *bumped) return bumped.status();
+  // The first of its name; somebody else may make it at the same time.
+  auto made = tx.InsertIfNew("INSERT INTO jetmon_counters (name, value) VALUES (?, 0)", {name});
+  if (!made.ok()) return made.status();
+  bumped = tx.ExecuteOne(kBump, {name});
+  if (!bumped.ok()) return bumped.status();
+  return *bumped ? absl::OkStatus() : absl::InternalError("a counter row is gone");
+}
+
 absl::StatusOr<uint64_t> CountHeld(sql::Transaction& tx, std::string_view host) {
   uint64_t count = 0;
   auto s = tx.Query(
@@ -132,17 +144,7 @@ absl::StatusOr<uint64_t> CountHeld(sql::Transaction& tx, std::string_view host) 
 }  // namespace
 
 absl::StatusOr<uint64_t> NextCounter(sql::Transaction& tx, std::string_view name) {
-  constexpr char kBump[] = "UPDATE jetmon_counters SET value = value + 1 WHERE name = ?";
-  auto bumped = tx.ExecuteOne(kBump, {name});
-  if (!bumped.ok()) return bumped.status();
-  if (!*bumped) {
-    // The first of its name; somebody else may make it at the same time.
-    auto made = tx.InsertIfNew("INSERT INTO jetmon_counters (name, value) VALUES (?, 0)", {name});
-    if (!made.ok()) return made.status();
-    bumped = tx.ExecuteOne(kBump, {name});
-    if (!bumped.ok()) return bumped.status();
-    if (!*bumped) return absl::InternalError("a counter row is gone");
-  }
+  if (auto s = BumpCounter(tx, name); !s.ok()) return s;
   uint64_t value = 0;
   auto found = tx.QueryOne("SELECT value FROM jetmon_counters WHERE name = ?", {name},
                            [&](const sql::Row& row) {
@@ -152,6 +154,8 @@ absl::StatusOr<uint64_t> NextCounter(sql::Transaction& tx, std::string_view name
   if (!found.ok()) return found.status();
   return value;
 }
+
+absl::Status BeginDecision(sql::Transaction& tx) { return BumpCounter(tx, "decision"); }
 
 absl::Status EnsureBuckets(sql::Transaction& tx, uint32_t total, int64_t now_ms) {
   uint64_t beyond = 0;
@@ -234,6 +238,19 @@ absl::StatusOr<uint64_t> LastChangeOrdinal(sql::Transaction& tx, Range range) {
       });
   if (!s.ok()) return s;
   return ordinal;
+}
+
+absl::StatusOr<bool> FenceForSeed(sql::Transaction& tx, uint32_t bucket, uint64_t epoch) {
+  if (epoch == 0) {
+    return tx.ExecuteOne(
+        "UPDATE jetmon_rollout_bucket_locks SET touched = touched + 1 WHERE bucket_no = ? AND pool "
+        "= ? AND owner_host IS NULL",
+        {bucket, kPoolV1});
+  }
+  return tx.ExecuteOne(
+      "UPDATE jetmon_rollout_bucket_locks SET touched = touched + 1 WHERE bucket_no = ? AND epoch "
+      "= ? AND state = ?",
+      {bucket, epoch, range_state::kPreparing});
 }
 
 absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& g) {

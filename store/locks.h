@@ -70,6 +70,13 @@ struct BucketLock {
 // Takes the next value of the named counter ('epoch', 'ordinal'); the row is made if missing.
 absl::StatusOr<uint64_t> NextCounter(sql::Transaction& tx, std::string_view name);
 
+// The first statement of every control-plane transaction that decides by what it reads (may this
+// run be closed, is this evidence good, has this range a job): such transactions run one after the
+// other, on every engine, whichever replica they are of. An embedded database has one writer at a
+// time anyway; a server's transactions otherwise see each other only at their commits, and two
+// that read before they write could both go on.
+absl::Status BeginDecision(sql::Transaction& tx);
+
 // Makes the rows of buckets 0..total-1 that are missing, as v1's. Run at every control-plane
 // start. FailedPrecondition when rows at or past `total` exist that are not v1's.
 absl::Status EnsureBuckets(sql::Transaction& tx, uint32_t total, int64_t now_ms);
@@ -87,6 +94,11 @@ absl::StatusOr<std::vector<BucketLock>> ListBuckets(sql::Transaction& tx, Range 
 absl::StatusOr<uint64_t> LastChangeOrdinal(sql::Transaction& tx, Range range);
 
 // --- control plane
+// What a seed's batch passes before it writes about a bucket's sites, as FenceBucket for a Monitor:
+// with epoch 0 true while the bucket is v1's, else while it is `preparing` under that epoch. An
+// update, so that a grant and a batch conflict.
+absl::StatusOr<bool> FenceForSeed(sql::Transaction& tx, uint32_t bucket, uint64_t epoch);
+
 struct Grant {
   Range range;
   std::string owner_host;

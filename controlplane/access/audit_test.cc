@@ -34,6 +34,7 @@ TEST(AuditTest, WritesBoundedRows) {
 
 TEST(AuditTest, CountsWhatCouldNotBeWritten) {
   store::TestDatabase db;
+  if (!db.embedded()) GTEST_SKIP() << "changes the schema";
   Audit audit(*db);
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) {
                   return tx.Execute("DROP TABLE jetmon_audit_log").status();

@@ -287,6 +287,7 @@ absl::Status JobRunner::Sweep() {
   bool queued = false;
   s = parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
     queued = false;
+    if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
     auto locks = store::ListHeldRanges(tx);
     if (!locks.ok()) return locks.status();
     auto jobs = store::ListUnfinishedJobs(tx);

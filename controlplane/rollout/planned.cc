@@ -193,6 +193,7 @@ absl::Status Service::Execute(const Caller& caller, Operation op, const v1::Plan
 absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Operation op,
                                 const v1::PlannedRequest& request, store::Range range,
                                 v1::OperationResponse* response, std::string* job_id) {
+  if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
   const int64_t now = parts_.clock->WallMs();
   auto session = CheckRun(tx, request.run_id(), range, op == Operation::kRelease);
   if (!session.ok()) return session.status();

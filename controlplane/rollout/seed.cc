@@ -103,14 +103,6 @@ absl::Status EndGoneEvents(sql::Transaction& tx, uint32_t bucket, store::Actor a
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> BucketIsAsExpected(sql::Transaction& tx, uint32_t bucket, uint64_t epoch) {
-  auto rows = store::ListBuckets(tx, {bucket, bucket});
-  if (!rows.ok()) return rows.status();
-  if (rows->size() != 1) return false;
-  if (epoch == 0) return (*rows)[0].pool == store::kPoolV1 && (*rows)[0].owner_host.empty();
-  return (*rows)[0].epoch == epoch && (*rows)[0].state == store::range_state::kPreparing;
-}
-
 absl::StatusOr<uint64_t> CountOpen(sql::Transaction& tx, store::Range range) {
   uint64_t open = 0;
   for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
@@ -177,9 +169,9 @@ absl::Status SeedPass(JobRun& run, uint64_t epoch, bool save, v1::SeedResult* re
           return absl::OkStatus();
         }
       }
-      auto expected = BucketIsAsExpected(tx, cursor.bucket, epoch);
-      if (!expected.ok()) return expected.status();
-      if (!*expected) {
+      auto passed = store::FenceForSeed(tx, cursor.bucket, epoch);
+      if (!passed.ok()) return passed.status();
+      if (!*passed) {
         *conflict = absl::StrCat("bucket ", cursor.bucket, " changed its owner meanwhile");
         return absl::OkStatus();
       }

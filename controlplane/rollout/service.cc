@@ -125,6 +125,7 @@ absl::Status Service::CloseSession(const Caller& caller, const v1::CloseSessionR
     return InvalidField("reason", "takes up to 255 characters");
   }
   return parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
+    if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
     auto session = CheckRun(tx, request.run_id(), std::nullopt, /*closed_too=*/false);
     if (!session.ok()) return session.status();
     auto locks = store::ListHeldRanges(tx);
@@ -215,6 +216,7 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
     return InvalidField("note", "takes up to 1,000 characters");
   }
   return parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
+    if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
     auto session = CheckRun(tx, request.run_id(), std::nullopt, /*closed_too=*/false);
     if (!session.ok()) return session.status();
     if (kind == store::checkpoint::kV1Started) {
@@ -335,6 +337,7 @@ absl::Status Service::Smoke(const Caller& caller, const v1::SmokeRequest& reques
   if (!wait.ok()) return wait.status();
   std::string job_id;
   const absl::Status s = parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
+    if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
     auto session = CheckRun(tx, request.run_id(), *range, /*closed_too=*/false);
     if (!session.ok()) return session.status();
     const std::string owner =

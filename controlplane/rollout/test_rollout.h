@@ -292,6 +292,10 @@ class TestRollout {
   }
 
   sql::Database& db() { return *db_; }
+  // The database as another process has it.
+  std::unique_ptr<sql::Database> OpenAnother() { return db_.OpenAnother(); }
+  // False: a server's, whose tables outlive the test.
+  bool embedded() const { return db_.embedded(); }
   PushedClock& clock() { return clock_; }
   Options& options() { return options_; }
   Parts& parts() { return parts_; }
