@@ -74,6 +74,11 @@ absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
       {e->blog_id, e->site_id, e->bucket, kCheckType, static_cast<int>(e->severity), e->source,
        e->notified, e->error_code, e->http_code, e->failure_class, e->started_at_ms,
        e->confirmed_at_ms, e->projected_status, OptionalText(e->projected_change)});
+  // Another process opened one since we looked, which the unique key of what is open tells on a
+  // server: run again, the transaction finds it.
+  if (absl::IsAlreadyExists(id.status())) {
+    return absl::AbortedError("another event of this site was opened meanwhile");
+  }
   if (!id.ok()) return id.status();
   e->event_id = static_cast<uint64_t>(*id);
   e->last_seq = 1;

@@ -1,28 +1,14 @@
 // Two Database objects over one file, as two processes have it; many threads on each.
 #include <atomic>
-#include <functional>
-#include <latch>
 #include <thread>
 
 #include "store/locks_fixture.h"
+#include "store/race_fixture.h"
 
 namespace jetmon::store {
 namespace {
 
 namespace rs = range_state;
-
-// Starts `body(0..n-1)` at the same moment and waits for all.
-void AtOnce(int n, const std::function<void(int)>& body) {
-  std::latch start(n);
-  std::vector<std::thread> threads;
-  for (int i = 0; i < n; ++i) {
-    threads.emplace_back([&, i] {
-      start.arrive_and_wait();
-      body(i);
-    });
-  }
-  for (std::thread& t : threads) t.join();
-}
 
 using LocksRaceTest = LocksFixture;
 
@@ -193,6 +179,67 @@ TEST_F(LocksRaceTest, OfAcknowledgementAndGivingUpExactlyOneMatches) {
     });
     ASSERT_NE(acknowledged, gave_up) << "round " << round;
     ASSERT_EQ(Buckets(epoch, acknowledged ? rs::kActive : rs::kDraining), 4u);
+    Release(epoch);
+  }
+}
+
+TEST_F(LocksRaceTest, OfFreeingTheDeadAndALastRenewalExactlyOneMatches) {
+  for (int round = 0; round < 30; ++round) {
+    const uint64_t epoch = Activate({0, 3}, 0);
+    ASSERT_TRUE(Do([&](auto& tx) { return BeginRelease(tx, epoch, "rjob_2", 8); }));
+    const RangeLock seen = Lock(epoch);
+    std::atomic<int> freed{0}, renewed{0};
+    AtOnce(4, [&](int i) {
+      if ((i + round) % 4 == 0) {
+        renewed +=
+            Do(Db(i), [&](auto& tx) { return RenewLease(tx, epoch, Instance(0), seen.revision); });
+      } else {
+        freed += Do(Db(i), [&](auto& tx) { return FreeDead(tx, epoch, seen.lease_seq, 9); });
+      }
+    });
+    ASSERT_EQ(freed + renewed, 1) << "round " << round;
+    ASSERT_EQ(Buckets(0, kBucketFree), freed == 1 ? kBuckets : kBuckets - 4);
+    if (renewed == 1) Release(epoch);
+  }
+}
+
+TEST_F(LocksRaceTest, OfDrainedAndRevokedExactlyOneMatches) {
+  for (int round = 0; round < 30; ++round) {
+    const uint64_t epoch = Activate({0, 3}, 0);
+    ASSERT_TRUE(Do([&](auto& tx) { return BeginRelease(tx, epoch, "rjob_2", 8); }));
+    std::atomic<int> drained{0}, revoked{0};
+    AtOnce(4, [&](int i) {
+      if ((i + round) % 2 == 0) {
+        drained +=
+            Do(Db(i / 2), [&](auto& tx) { return ReportDrained(tx, epoch, Instance(0), 0, 9); });
+      } else {
+        revoked += Do(Db(i / 2), [&](auto& tx) { return RevokeRange(tx, epoch, 9); });
+      }
+    });
+    ASSERT_EQ(drained + revoked, 1) << "round " << round;
+    ASSERT_EQ(Lock(epoch).drained, drained == 1);
+    ASSERT_EQ(Buckets(epoch, drained == 1 ? rs::kDraining : rs::kRevoked), 4u);
+    std::atomic<int> freed{0};
+    const uint64_t seq = Lock(epoch).lease_seq;
+    AtOnce(4, [&](int i) {
+      freed += Do(Db(i), [&](auto& tx) {
+        return drained == 1 ? FreeDrained(tx, epoch, 10) : FreeDead(tx, epoch, seq, 10);
+      });
+    });
+    ASSERT_EQ(freed, 1) << "round " << round;
+    ASSERT_EQ(Buckets(0, kBucketFree), kBuckets);
+  }
+}
+
+TEST_F(LocksRaceTest, OfTwoReleasesExactlyOneBegins) {
+  for (int round = 0; round < 20; ++round) {
+    const uint64_t epoch = Activate({0, 3}, 0);
+    std::atomic<int> began{0};
+    AtOnce(4, [&](int i) {
+      began += Do(
+          Db(i), [&](auto& tx) { return BeginRelease(tx, epoch, "rjob_" + std::to_string(i), 8); });
+    });
+    ASSERT_EQ(began, 1) << "round " << round;
     Release(epoch);
   }
 }

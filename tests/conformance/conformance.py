@@ -21,9 +21,10 @@ import mariadb  # noqa: E402  (its folder is known only now)
 # The programs that are the suite: every store/*_test.cc that makes a TestDatabase. coverage_test.py
 # holds this list to the sources.
 STORE_TESTS = [
-    "activity_test", "events_test", "hosts_test", "jobs_test", "keys_test", "legacy_table_test",
-    "locks_race_test", "locks_states_test", "locks_test", "notifications_test", "sessions_test",
-    "sites_test", "tokens_test", "vantages_test",
+    "activity_test", "claims_race_test", "events_test", "hosts_test", "jobs_test", "keys_test",
+    "legacy_table_test", "locks_race_test", "locks_states_test", "locks_test", "notifications_test",
+    "records_race_test", "sessions_test", "sites_test", "tokens_test", "vantages_test",
+    "work_race_test",
 ]
 # A program that takes longer has stopped.
 LIMIT_SECONDS = 240
@@ -106,7 +107,8 @@ class Suite(unittest.TestCase):
         if case in self.outcome.skipped:
             self.skipTest(self.outcome.skipped[case])
         why = self.outcome.failed.get(case, self.outcome.missing)
-        self.assertEqual(why, "", f"{case} of {self.program_name} on {self.engine} failed")
+        if why:
+            self.fail(f"{case} of {self.program_name} on {self.engine}:\n{why}")
 
 
 def suites(module: str, engine: str, folder: str, names: list[str],
