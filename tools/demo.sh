@@ -6,6 +6,9 @@
 #   tools/demo.sh --keep               stop after the forward rollout, leave everything running;
 #                                      . .demo/env says where
 #   tools/demo.sh --stop               end what --keep left running
+#   --database=sqlite|mariadb|galera   on an embedded database (default), one MariaDB server, or a
+#                                      Galera cluster of three, started for the run from Debian's
+#                                      packages and ended with it
 #   --range MIN-MAX  --sites N  --interval SECONDS     other sizes; see --help
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -99,9 +99,8 @@ class BadRequestTest(LabCase):
         self.refused(422, "invalid_confirmation", SEED, self.execute(token, owner_host="monitor-b"))
         self.refused(422, "invalid_confirmation", "/api/v1/rollout/final-reconcile",
                      self.execute(token))
-        other = Api(self.lab.api.url, self.lab.tool(
-            "keys", "create", "--consumer", "lab", "--scope", "admin",
-            f"--database={self.lab.database.url}"))
+        other = Api(self.lab.api.url, self.lab.operator_tool(
+            "keys", "create", "--consumer", "lab", "--scope", "admin"))
         self.refused(422, "invalid_confirmation", SEED, self.execute(token), other)
         self.lab.database.execute("UPDATE jetmon_rollout_confirmation_tokens SET expires_at_ms = 1 "
                                   "WHERE consumed_at_ms = 0")

@@ -20,6 +20,7 @@ from judging import handoff  # noqa: E402
 from judging.load import load  # noqa: E402
 from lab import BUCKETS, Lab, Programs, Settings  # noqa: E402
 from launcher.processes import stop_strangers  # noqa: E402
+from launcher.servers import ENGINES  # noqa: E402
 from launcher.waiting import LabError  # noqa: E402
 from play import HALVES, Part, Play  # noqa: E402
 
@@ -64,6 +65,10 @@ def arguments() -> argparse.Namespace:
                         help=f"how many sites, spread evenly over {BUCKETS} buckets (2048)")
     parser.add_argument("--interval", type=parse_count(1, 7620), default=5, metavar="SECONDS",
                         help="how often each site is checked (5)")
+    parser.add_argument("--database", choices=["sqlite", *ENGINES], default="sqlite",
+                        help="an embedded database, one MariaDB server, or a Galera cluster of "
+                             "three; the servers are started from Debian's packages, in the run's "
+                             "folder, and end with it (sqlite)")
     return parser.parse_args()
 
 
@@ -83,7 +88,9 @@ def stop_kept() -> bool:
     description = KEPT / "lab.json"
     if not description.exists():
         return False
-    stop_strangers(json.loads(description.read_text(encoding="utf-8"))["processes"])
+    kept = json.loads(description.read_text(encoding="utf-8"))
+    stop_strangers(kept["processes"])
+    stop_strangers(kept.get("servers", {}))
     description.unlink()
     (KEPT / "env").unlink(missing_ok=True)
     return True
@@ -112,12 +119,13 @@ def write_environment(lab: Lab, play: Play) -> None:
     values = {
         "JETMON_API_URL": lab.api.url, "JETMON_API_TOKEN": lab.api.token,
         "JETMON_READ_TOKEN": lab.read_token, "JETMON_GRPC_ADDR": f"127.0.0.1:{lab.port['grpc']}",
-        "JETMON_DATABASE": lab.database.url, "JETMON_FIXTURE_LOG": str(lab.request_log),
+        "JETMON_DATABASE": lab.database.url,
+        "JETMON_DATABASE_PASSWORD": lab.database.password, "JETMON_FIXTURE_LOG": str(lab.request_log),
         "JETMON_FIXTURE_URL": f"{lab.fixture_url}/s/{up}",
         "JETMON_PIDS": " ".join(f"{name}={pid}" for name, pid in lab.pids().items())}
     path = KEPT / "env"
     path.touch(mode=0o600)
-    path.write_text("".join(f"export {name}='{value}'\n" for name, value in values.items()),
+    path.write_text("".join(f"export {name}='{value}'\n" for name, value in values.items() if value),
                     encoding="utf-8")
 
 
@@ -146,6 +154,7 @@ def play_demo(lab: Lab, play: Play, keep: bool, progress: Progress) -> bool:
     bad = {name: code for name, code in lab.stop().items() if code != 0}
     progress.say("everything has stopped; the judge's verdict:")
     ok = verdict(lab)
+    lab.close()
     for name, code in bad.items():
         print(f"{name} ended with {code}, see {lab.logs}/{name}.log")
     return ok and not bad
@@ -158,7 +167,8 @@ def main() -> int:
         return 0
     progress = Progress()
     check_interval, unit_s = split_interval(chosen.interval)
-    settings = Settings(chosen.sites, check_interval, unit_s, chosen.keep, progress.quote)
+    settings = Settings(chosen.sites, check_interval, unit_s, chosen.keep, progress.quote,
+                        database=chosen.database)
     lab = Lab(fresh_folder(chosen.keep), Programs.find(), settings)
     play = Play(lab, [chosen.range] if chosen.range else HALVES, progress.say)
     try:

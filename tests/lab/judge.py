@@ -12,13 +12,12 @@ import argparse
 import dataclasses
 import json
 import pathlib
-import sqlite3
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).absolute().parent))
 
 from judging import handoff, incidents, ownership, rollout  # noqa: E402
-from judging.load import load  # noqa: E402
+from judging.load import ERRORS, load  # noqa: E402
 from judging.story import Story, Verdict  # noqa: E402
 
 JUDGES = (ownership.judge_1, ownership.judge_2, incidents.judge_3, incidents.judge_4,
@@ -45,7 +44,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         story = load(json.loads(pathlib.Path(arguments.lab).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, sqlite3.Error) as error:
+    except ERRORS as error:
         print(f"judge: can't read the run: {error!r}", file=sys.stderr)
         return 2
     verdicts, handoffs = judge(story), handoff.measure_all(story)

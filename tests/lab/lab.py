@@ -14,12 +14,13 @@ import time
 import urllib.parse
 from typing import Callable
 
-from launcher.database import Database
+from launcher.database import EmbeddedDatabase, ServerDatabase
 from launcher.guided import Answers, Guided
 from launcher.ports import Ports
 from launcher.processes import Chronicle, Process, start_ticks
 from launcher.request_log import RequestLog
 from launcher.rest import Api, Json
+from launcher.servers import ENGINES, Servers
 from launcher.waiting import LabError, wait_until
 
 BUCKETS = 512
@@ -60,6 +61,8 @@ class Settings:
     unit_s: int = 1  # what a minute of check_interval lasts
     detached: bool = False  # processes outlive the launcher
     show: Callable[[str], None] = print
+    database: str = "sqlite"  # or mariadb, or galera
+    spread: dict[str, int] | None = None  # process -> the server of a cluster that it begins with
 
 
 class Lab:
@@ -68,7 +71,13 @@ class Lab:
         self.logs = self.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.chronicle = Chronicle(self.folder / "chronicle.jsonl")
-        self.database = Database(self.folder / "jetmon.db")
+        self.servers: Servers | None = None
+        if settings.database in ENGINES:
+            self.servers = Servers(settings.database, self.folder, self.chronicle,
+                                   settings.detached)
+            self.database = ServerDatabase(self.servers, settings.spread)
+        else:
+            self.database = EmbeddedDatabase(self.folder / "jetmon.db")
         self.processes: dict[str, Process] = {}
         self.ports = Ports()
         self.port: dict[str, int] = {}
@@ -95,19 +104,27 @@ class Lab:
     def describe(self) -> pathlib.Path:
         """Writes lab.json, what the judge needs, and returns its path."""
         path = self.folder / "lab.json"
+        path.touch(mode=0o600)
         path.write_text(json.dumps({
-            "database": self.database.url, "request_log": str(self.request_log),
+            "database": self.database.url, "database_password": self.database.password,
+            "request_log": str(self.request_log),
             "v1_log": str(self.folder / "v1.jsonl"), "chronicle": str(self.chronicle.path),
             "interval_unit_s": self.settings.unit_s, "senders": self.senders,
-            "processes": {p.name: [p.pid, p.ticks] for p in self.processes.values()}}, indent=2),
+            "processes": {p.name: [p.pid, p.ticks] for p in self.processes.values()},
+            "servers": self.database.processes()}, indent=2),
             encoding="utf-8")
         return path
 
     # --- starting and stopping
-    def start(self, name: str, program: str, *flags: str) -> Process:
+    def start(self, name: str, program: str, *flags: str, database: bool = False) -> Process:
+        """`database`: it is told where that is, and as whom it may go there."""
         log = self.logs / f"{name}.log"
+        environment = {}
+        if database:
+            access = self.database.access(name)
+            flags, environment = (f"--database={access.url}", *flags), access.environment
         process = Process(name, [self.programs.path(program), *flags], log, self.chronicle,
-                          detached=self.settings.detached)
+                          environment, detached=self.settings.detached)
         self.processes[name] = process
         self.describe()
         return process
@@ -127,9 +144,16 @@ class Lab:
             raise LabError(f"jetmon2 {' '.join(words)} ended with {done.returncode}: {done.stderr}")
         return done.stdout.strip()
 
+    def operator_tool(self, *words: str) -> str:
+        """jetmon2 as who may change the schema and the keys."""
+        access = self.database.access("migrate")
+        return self.tool(*words, f"--database={access.url}", **access.environment)
+
     def make_database(self, down: list[int] = ()) -> None:
         """Schema and sites; `down` are those that v1 has as down for an hour."""
-        self.tool("migrate", f"--database={self.database.url}")
+        self.database.start()
+        self.operator_tool("migrate")
+        self.database.migrated()
         self.port["fixture"] = self.ports.take()
         self.database.fill(self.settings.sites, BUCKETS, self.settings.interval,
                            self.fixture_url + "/s/{n}")
@@ -146,16 +170,15 @@ class Lab:
 
     def start_v1(self, ranges: str = f"0-{BUCKETS - 1}") -> None:
         self.port["v1"] = self.ports.take()
-        process = self.start("v1", "tests/lab/v1_standin", f"--database={self.database.url}",
+        process = self.start("v1", "tests/lab/v1_standin",
                              f"--listen=127.0.0.1:{self.port['v1']}", f"--ranges={ranges}",
                              f"--log={self.folder / 'v1.jsonl'}", f"--interval_unit={self.unit}",
-                             f"--source_address={SOURCES['v1']}")
+                             f"--source_address={SOURCES['v1']}", database=True)
         self.ready(process, lambda: self._v1("GET", "/status") == 200, "the v1 stand-in")
 
     def make_keys(self) -> None:
         def make(consumer: str, scope: str) -> str:
-            return self.tool("keys", "create", "--consumer", consumer, "--scope", scope,
-                             f"--database={self.database.url}")
+            return self.operator_tool("keys", "create", "--consumer", consumer, "--scope", scope)
         self.api.token = make("lab", "admin")
         self.read_token = make("lab-reader", "read")
 
@@ -165,11 +188,12 @@ class Lab:
             self.port.setdefault(door, self.ports.take())
         self.api.url = f"http://127.0.0.1:{self.port['http']}"
         process = self.start(
-            "controlplane", "controlplane/jetmon-controlplane", f"--database={self.database.url}",
+            "controlplane", "controlplane/jetmon-controlplane",
             f"--grpc_listen=127.0.0.1:{self.port['grpc']}",
             f"--http_listen=127.0.0.1:{self.port['http']}",
             f"--source_address={SOURCES['controlplane']}", "--allow_cidr=127.0.0.0/8",
-            f"--bucket_total={BUCKETS}", f"--interval_unit={self.unit}", "--server_host=cp-1")
+            f"--bucket_total={BUCKETS}", f"--interval_unit={self.unit}", "--server_host=cp-1",
+            database=True)
         self.ready(process, self.api.is_healthy, "the control plane")
 
     def start_monitor(self, host: str, name: str = "", source: str = "") -> Process:
@@ -178,10 +202,10 @@ class Lab:
         source = source or SOURCES[host]
         self.senders[source] = {"name": name, "role": "monitor", "host": host}
         process = self.start(
-            name, "monitor/jetmon-monitor", f"--database={self.database.url}", f"--host={host}",
+            name, "monitor/jetmon-monitor", f"--host={host}",
             "--rollout_mode=api-controlled", f"--source_address={source}",
             "--allow_cidr=127.0.0.0/8", f"--interval_unit={self.unit}",
-            f"--bucket_total={BUCKETS}", f"--notify_url={self.fixture_url}/notify")
+            f"--bucket_total={BUCKETS}", f"--notify_url={self.fixture_url}/notify", database=True)
         self.ready(process, lambda: self.monitor_status(pid=process.pid), f"{name} to report")
         return process
 
@@ -217,7 +241,8 @@ class Lab:
             self.start_monitor(host)
 
     def stop(self) -> dict[str, int]:
-        """Ends the run in good order: the exit codes. What the judge may miss ends here too."""
+        """Ends the run in good order: the exit codes. What the judge may miss ends here too. The
+        database's servers go on: they hold what is to be judged; see close."""
         self.chronicle.write("end")
         order = sorted(self.processes, key=lambda n: ("monitor" not in n, "veriflier" not in n, n))
         return {name: self.processes[name].stop() for name in order}
@@ -227,6 +252,11 @@ class Lab:
         for process in self.processes.values():
             if process.is_alive():
                 process.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Ends the database's servers."""
+        self.database.stop()
 
     # --- the sites
     def set_sites(self, site_ids: list[int], state: str, **parameters: object) -> None:
@@ -369,4 +399,7 @@ class Lab:
         wait_until(at_rest, seconds, "the lab to come to rest")
 
     def pids(self) -> dict[str, int]:
-        return {p.name: p.pid for p in self.processes.values() if start_ticks(p.pid) == p.ticks}
+        """Of all that runs, the database's servers with it."""
+        ours = {p.name: (p.pid, p.ticks) for p in self.processes.values()}
+        return {name: pid for name, (pid, ticks) in {**self.database.processes(), **ours}.items()
+                if start_ticks(pid) == ticks}

@@ -21,13 +21,16 @@ class LabCase(unittest.TestCase):
 
     SITES = 256
     INTERVAL = 5
+    DATABASE = "sqlite"  # or mariadb, or galera
+    SPREAD: dict[str, int] | None = None
     lab: Lab
 
     @classmethod
     def setUpClass(cls) -> None:
         cls.folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR")))
         cls.addClassCleanup(cls.put_away)
-        cls.lab = Lab(cls.folder, Programs.find(), Settings(cls.SITES, cls.INTERVAL))
+        cls.lab = Lab(cls.folder, Programs.find(),
+                      Settings(cls.SITES, cls.INTERVAL, database=cls.DATABASE, spread=cls.SPREAD))
 
     @classmethod
     def put_away(cls) -> None:
@@ -35,7 +38,8 @@ class LabCase(unittest.TestCase):
         outputs = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
         if outputs:
             shutil.copytree(cls.folder, pathlib.Path(outputs) / cls.__name__,
-                            ignore=shutil.ignore_patterns("*.fifo", "*.token"), dirs_exist_ok=True)
+                            ignore=shutil.ignore_patterns("*.fifo", "*.token", "data"),
+                            dirs_exist_ok=True)
         shutil.rmtree(cls.folder, ignore_errors=True)
 
     def story(self) -> Story:

@@ -32,12 +32,14 @@ class LegacyTable {
   virtual ~LegacyTable() = default;
   // The active sites of a range.
   virtual absl::StatusOr<std::vector<LegacySite>> ActiveSites(BucketRange range) = 0;
-  // Writes site_status and last_status_change as v1 does: by site id alone. Waits while others
-  // write; an error means that the row was not written.
+  // Writes site_status and last_status_change as v1 does: by site id alone. Waits up to a minute
+  // while others write or the database is away; after an error it may be called again with the same
+  // values.
   virtual absl::Status SetStatus(uint64_t site_id, int status, int64_t unix_seconds) = 0;
 };
 
-// Of "sqlite:///path"; the database must exist. One short transaction a call.
+// Of a URL as our programs take it; the table must be there. A server's password comes from the
+// environment (JETMON_DATABASE_PASSWORD). One short transaction a call.
 absl::StatusOr<std::unique_ptr<LegacyTable>> OpenLegacyTable(const std::string& url);
 
 }  // namespace jetmon::lab

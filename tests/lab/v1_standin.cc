@@ -2,6 +2,7 @@
 // and can be told to stop and start a range. v2 knows nothing of it but the table.
 #include <gflags/gflags.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -17,7 +18,10 @@
 #include "tests/lab/v1_check.h"
 #include "tests/lab/v1_schedule.h"
 
-DEFINE_string(database, "", "sqlite:///path of the database that holds the legacy table");
+DEFINE_string(
+    database, "",
+    "the database that holds the legacy table, as the daemons take it; a server's password "
+    "comes from JETMON_DATABASE_PASSWORD");
 DEFINE_string(listen, "127.0.0.1:0", "IPv4 address and port of the control endpoint");
 DEFINE_string(log, "", "the file that alerts, starts and stops go to");
 DEFINE_string(ranges, "0-511", "ranges of buckets to start with, MIN-MAX,MIN-MAX; empty: none");
@@ -84,6 +88,7 @@ class V1Standin final : public daemon::Daemon {
       : table_(std::move(table)), log_(std::move(log)), schedule_(unit), timeout_(timeout) {}
 
   void Shutdown() override {
+    stopping_ = true;
     schedule_.Close();
     server_->Stop();
     for (std::thread& thread : threads_) thread.join();
@@ -132,9 +137,14 @@ class V1Standin final : public daemon::Daemon {
 
   void Record(const V1Site& site, const V1Change& change) {
     const int64_t wall_ns = WallNs();
-    const auto written =
-        table_->SetStatus(site.row.site_id, *change.status, wall_ns / 1'000'000'000);
-    if (!written.ok()) LogError(std::string(written.message()));
+    // Until it is written: what v1 told people and never wrote, v2 would have to guess.
+    for (;;) {
+      const auto written =
+          table_->SetStatus(site.row.site_id, *change.status, wall_ns / 1'000'000'000);
+      if (written.ok()) break;
+      LogError(absl::StrCat("site ", site.row.site_id, " was not written: ", written.message()));
+      if (stopping_) return;
+    }
     log_->Write(JsonLine(change.notify ? "notify" : "status")
                     .Add("wall_ns", wall_ns)
                     .Add("boot_ns", BootNs())
@@ -156,6 +166,7 @@ class V1Standin final : public daemon::Daemon {
   const std::unique_ptr<LineLog> log_;
   V1Schedule schedule_;
   const std::chrono::milliseconds timeout_;
+  std::atomic<bool> stopping_{false};
   std::unique_ptr<HttpServer> server_;
   std::vector<std::thread> threads_;
 };

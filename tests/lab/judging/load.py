@@ -3,10 +3,19 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import sqlite3
 from typing import Any, Iterator, Protocol
 
+import pymysql
+from pymysql.constants import FIELD_TYPE
+
 from judging.story import FOREVER, Alert, Request, Row, Sender, Site, Span, Story, V1Switch
+
+
+# What reading a run may fail with.
+ERRORS = (OSError, ValueError, KeyError, sqlite3.Error, pymysql.Error)
+ANSWER_SECONDS = 60
 
 
 class Reader(Protocol):
@@ -26,10 +35,53 @@ class SqliteReader:
         return [dict(row) for row in self._db.execute(f"SELECT * FROM {table}")]
 
 
-def open_database(url: str) -> Reader:
+class ServerReader:
+    """A MySQL server, or the first of a cluster's that answers."""
+
+    def __init__(self, url: str, password: str):
+        match = re.fullmatch(r"mysql://([^@]+)@([^/]+)/(\w+)", url)
+        if match is None:
+            raise ValueError(f"the judge can't read {url}")
+        user, hosts, database = match.groups()
+        # Times as text, like SQLite's.
+        conversions = {kind: text for kind, text in pymysql.converters.conversions.items()
+                       if kind not in (FIELD_TYPE.TIMESTAMP, FIELD_TYPE.DATETIME)}
+        failure: Exception | None = None
+        for host in hosts.split(","):
+            name, _, port = host.rpartition(":")
+            try:
+                self._db = pymysql.connect(
+                    host=name, port=int(port), user=user, password=password, database=database,
+                    conv=conversions, cursorclass=pymysql.cursors.DictCursor, connect_timeout=5,
+                    read_timeout=ANSWER_SECONDS)
+                self._begin()
+                return
+            except pymysql.Error as error:
+                failure = error
+        raise failure or ValueError(f"{url} names no server")
+
+    def _begin(self) -> None:
+        """One moment for all tables, in which all is there that was committed before on any node."""
+        with self._db.cursor() as cursor:
+            cursor.execute("SET SESSION time_zone = '+00:00'")
+            cursor.execute("SHOW VARIABLES LIKE 'wsrep_on'")
+            if (cursor.fetchone() or {}).get("Value") == "ON":
+                cursor.execute("SET SESSION wsrep_sync_wait = 1")
+                cursor.execute("SELECT 1")
+            self._db.rollback()
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def rows(self, table: str) -> list[Row]:
+        with self._db.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {table}")
+            return list(cursor.fetchall())
+
+
+def open_database(url: str, password: str) -> Reader:
+    """Of a URL as our programs take it."""
     if url.startswith("sqlite://"):
         return SqliteReader(url.removeprefix("sqlite://"))
-    raise ValueError(f"the judge can't read {url}")
+    return ServerReader(url, password)
 
 
 TABLES = {
@@ -116,9 +168,9 @@ def load_chronicle(story: Story, path: str) -> None:
 
 
 def load(lab: dict[str, Any]) -> Story:
-    """`lab`: database, request_log, v1_log, chronicle, interval_unit_s, senders (source address
-    -> {name, role, host})."""
-    reader = open_database(lab["database"])
+    """`lab`: database and its database_password, request_log, v1_log, chronicle, interval_unit_s,
+    senders (source address -> {name, role, host})."""
+    reader = open_database(lab["database"], lab.get("database_password", ""))
     story = Story()
     story.senders = {source: Sender(**who) for source, who in lab["senders"].items()}
     story.sites = load_sites(reader, lab["interval_unit_s"])
