@@ -74,6 +74,7 @@ class RunningServer final : public Server {
   absl::Status Begin() {
     statistics_.AddSource("jetmon_audit_failures_total", "Audit rows that could not be written.",
                           [this] { return audit_.failures(); });
+    AddDatabaseFigures();
     auto options = RolloutOptions(config_, instance_);
     if (!options.ok()) return options.status();
     rollout_ = std::make_unique<rollout::Service>(
@@ -126,6 +127,22 @@ class RunningServer final : public Server {
   int http_port() const override { return http_->port(); }
 
  private:
+  void AddDatabaseFigures() {
+    const auto add = [this](const char* name, const char* help, uint64_t sql::Figures::*figure) {
+      statistics_.AddSource(name, help, [this, figure] { return db_->figures().*figure; });
+    };
+    add("jetmon_database_transactions_total", "Transactions tried.", &sql::Figures::transactions);
+    add("jetmon_database_conflicts_total", "Transactions run again after a conflict.",
+        &sql::Figures::conflicts);
+    add("jetmon_database_lost_total", "Transactions ended by a lost connection.",
+        &sql::Figures::lost);
+    add("jetmon_database_unknown_outcomes_total",
+        "Transactions whose connection was lost at COMMIT.", &sql::Figures::unknown_outcomes);
+    add("jetmon_database_exhausted_total", "Callers that got no connection in time.",
+        &sql::Figures::exhausted);
+    add("jetmon_database_connections_total", "Connections made.", &sql::Figures::connections);
+  }
+
   void AddServices() {
     api::AddIdentityService(registry_, *db_, config_.server_host, daemon::Version());
     api::AddRolloutService(registry_, *rollout_);

@@ -91,7 +91,7 @@ absl::Status CommitFailed(absl::Status s, bool write) {
   return unknown;
 }
 
-absl::Status RunOnce(Connection& connection, const Options& options, bool write, const Body& body) {
+absl::Status TryOnce(Connection& connection, const Options& options, bool write, const Body& body) {
   if (auto s = connection.Begin(write); !s.ok()) return s;
   Guarded tx(connection, options);
   absl::Status s = body(tx);
@@ -104,6 +104,15 @@ absl::Status RunOnce(Connection& connection, const Options& options, bool write,
   // The first error is what the caller needs; a rollback that fails makes the connection unusable,
   // and closing it rolls back.
   connection.Rollback().IgnoreError();
+  return s;
+}
+
+absl::Status RunOnce(Pool& pool, Connection& connection, bool write, const Body& body) {
+  absl::Status s = TryOnce(connection, pool.options(), write, body);
+  ++pool.counts().transactions;
+  if (absl::IsAborted(s)) ++pool.counts().conflicts;
+  if (WasLost(s) || OutcomeUnknown(s)) ++pool.counts().lost;
+  if (OutcomeUnknown(s)) ++pool.counts().unknown_outcomes;
   return s;
 }
 
@@ -182,7 +191,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(std::string_view url, O
   // Once, without waiting for a server that is away: whoever starts a program wants to know.
   auto first = pool->Take(pool->clock().Boot() + pool->options().pool_wait);
   if (!first.ok()) return first.status();
-  absl::Status s = RunOnce(**first, pool->options(), /*write=*/false, [](Transaction& tx) {
+  absl::Status s = RunOnce(*pool, **first, /*write=*/false, [](Transaction& tx) {
     return tx.Query("SELECT 1", {}, [](const Row&) { return absl::OkStatus(); });
   });
   pool->Give(std::move(*first));
@@ -194,7 +203,7 @@ absl::Status Database::OnPooled(BootTime deadline, bool write, const Body& body)
   return UntilDone(clock(), deadline, [&]() -> absl::Status {
     auto connection = pool_->Take(deadline);
     if (!connection.ok()) return connection.status();
-    absl::Status s = RunOnce(**connection, pool_->options(), write, body);
+    absl::Status s = RunOnce(*pool_, **connection, write, body);
     pool_->Give(std::move(*connection));
     return s;
   });
@@ -226,6 +235,11 @@ absl::Status Database::ChangeSchema(BootTime deadline, std::string_view sql) {
 const Dialect& Database::dialect() const { return pool_->dialect(); }
 const Clock& Database::clock() const { return pool_->clock(); }
 
+Figures Database::figures() const {
+  const Pool::Counts& c = pool_->counts();
+  return {c.transactions, c.conflicts, c.lost, c.unknown_outcomes, c.exhausted, c.connections};
+}
+
 absl::StatusOr<std::unique_ptr<Session>> Database::NewSession() {
   auto connection = pool_->Make();
   if (!connection.ok()) return connection.status();
@@ -244,7 +258,7 @@ absl::Status Session::Run(BootTime deadline, bool write, const Body& body) {
       if (!made.ok()) return made.status();
       connection_ = std::move(*made);
     }
-    absl::Status s = RunOnce(*connection_, pool_.options(), write, body);
+    absl::Status s = RunOnce(pool_, *connection_, write, body);
     if (!connection_->usable()) connection_.reset();
     return s;
   });

@@ -108,6 +108,16 @@ struct Options {
 // How long Write and Read without a deadline of their own may take.
 inline constexpr std::chrono::seconds kDefaultTransactionLimit{10};
 
+// What a Database has done since it was opened, its sessions included.
+struct Figures {
+  uint64_t transactions = 0;      // tries
+  uint64_t conflicts = 0;         // of those, run again after a conflict
+  uint64_t lost = 0;              // of those, ended by a lost connection
+  uint64_t unknown_outcomes = 0;  // of those, lost at COMMIT
+  uint64_t exhausted = 0;         // callers that got no connection in time
+  uint64_t connections = 0;       // made
+};
+
 class Connection;
 class Pool;
 
@@ -157,6 +167,7 @@ class Database {
   absl::StatusOr<std::unique_ptr<Session>> NewSession();
   const Dialect& dialect() const;
   const Clock& clock() const;
+  Figures figures() const;
 
  private:
   explicit Database(std::unique_ptr<Pool> pool);

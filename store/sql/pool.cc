@@ -25,6 +25,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Pool::Take(BootTime deadline) {
   std::unique_lock lock(mutex_);
   if (!freed_.wait_for(lock, wait,
                        [this] { return !idle_.empty() || out_ < options_.pool_size; })) {
+    ++counts_.exhausted;
     return absl::UnavailableError(
         absl::StrCat("all ", options_.pool_size, " database connections stayed in use"));
   }
@@ -41,16 +42,26 @@ absl::StatusOr<std::unique_ptr<Connection>> Pool::Take(BootTime deadline) {
     lock.lock();
   }
   lock.unlock();
-  auto made = connector_->Connect();
+  auto made = Make();
   if (!made.ok()) Give(nullptr);
   return made;
 }
 
+absl::StatusOr<std::unique_ptr<Connection>> Pool::Make() {
+  auto made = connector_->Connect();
+  if (made.ok()) ++counts_.connections;
+  return made;
+}
+
 void Pool::Give(std::unique_ptr<Connection> connection) {
-  if (connection != nullptr && !IsGood(*connection)) connection.reset();
+  std::vector<Idle> doubtful;  // closed without the lock: a server that is away makes that slow
   {
     std::lock_guard lock(mutex_);
     --out_;
+    if (connection != nullptr && !IsGood(*connection)) {
+      doubtful.swap(idle_);
+      doubtful.push_back({std::move(connection), {}});
+    }
     if (connection != nullptr) idle_.push_back({std::move(connection), clock_.Boot()});
   }
   freed_.notify_one();

@@ -1,6 +1,7 @@
 #ifndef JETMON_STORE_SQL_POOL_H_
 #define JETMON_STORE_SQL_POOL_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -18,13 +19,21 @@ class Pool {
   // A connection that answered when it was last asked. Unavailable when all stay in use until the
   // deadline or for pool_wait, or when none can be made.
   absl::StatusOr<std::unique_ptr<Connection>> Take(BootTime deadline);
-  // Gives it back; one that is in doubt, or leads to a server that is no longer in use, is closed.
+  // Gives it back; one that is in doubt, or leads to a server that is no longer in use, is closed,
+  // and with it all that lie idle: what took it may have taken them too.
   void Give(std::unique_ptr<Connection> connection);
   // One outside of the bound.
-  absl::StatusOr<std::unique_ptr<Connection>> Make() { return connector_->Connect(); }
+  absl::StatusOr<std::unique_ptr<Connection>> Make();
   bool IsGood(const Connection& connection) const {
     return connection.usable() && connector_->IsCurrent(connection);
   }
+
+  // What happened so far; see Figures. Counted by whoever sees it.
+  struct Counts {
+    std::atomic<uint64_t> transactions{0}, conflicts{0}, lost{0}, unknown_outcomes{0}, exhausted{0},
+        connections{0};
+  };
+  Counts& counts() { return counts_; }
 
   const Clock& clock() const { return clock_; }
   const Dialect& dialect() const { return connector_->dialect(); }
@@ -43,6 +52,7 @@ class Pool {
   std::condition_variable freed_;
   std::vector<Idle> idle_;  // guarded by mutex_
   int out_ = 0;             // guarded by mutex_
+  Counts counts_;
 };
 
 }  // namespace jetmon::sql
