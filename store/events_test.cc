@@ -282,5 +282,85 @@ TEST_F(EventsTest, OneOpenEventASiteIsTheSchemasWordToo) {
   EXPECT_TRUE(absl::IsAlreadyExists(s)) << s;
 }
 
+TEST_F(EventsTest, OpenOnesOfABucketComeBySite) {
+  Site second = site_, elsewhere = site_;
+  second.site_id = 2;
+  elsewhere.site_id = 3;
+  elsewhere.bucket = 4;
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    if (auto s = InsertSites(tx, {second, elsewhere}); !s.ok()) return s;
+    for (const Site& site : {elsewhere, second, site_}) {
+      EXPECT_EQ(*OpenEvent(tx, site, {1, 0, "intermittent", ""}, actor_, nullptr),
+                ChangeOutcome::kChanged);
+    }
+    const auto open = OpenEventsOfBucket(tx, 3);
+    EXPECT_EQ(open->size(), 2u);
+    EXPECT_EQ((*open)[0].site_id, 1u);
+    EXPECT_EQ((*open)[1].site_id, 2u);
+    EXPECT_EQ(*CloseEvent(tx, (*open)[0], transition::kRecovered, "", "[]", actor_),
+              ChangeOutcome::kChanged);
+    EXPECT_EQ(OpenEventsOfBucket(tx, 3)->size(), 1u);
+    EXPECT_TRUE(OpenEventsOfBucket(tx, 5)->empty());
+    return absl::OkStatus();
+  });
+}
+
+TEST_F(EventsTest, AFalsePositiveIsKeptOncePerEvent) {
+  OpenIt();
+  const Event e = *Open();
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(InsertFalsePositive(tx, e, 2, 1, 77).ok());
+    EXPECT_TRUE(absl::IsAlreadyExists(InsertFalsePositive(tx, e, 2, 1, 78)));
+    return tx.Query(
+        "SELECT event_id, site_id, up_votes, down_votes, at_ms FROM "
+        "jetmon_false_positives",
+        {}, [&](const sql::Row& row) {
+          EXPECT_EQ(row.Uint(0), e.event_id);
+          EXPECT_EQ(row.Uint(1), 1u);
+          EXPECT_EQ(row.Int(2), 2);
+          EXPECT_EQ(row.Int(3), 1);
+          EXPECT_EQ(row.Int(4), 77);
+          return absl::OkStatus();
+        });
+  });
+}
+
+TEST_F(EventsTest, HistoryKeepsWhatWasSeenBounded) {
+  CheckHistoryRow r;
+  r.site_id = 1;
+  r.bucket = 3;
+  r.at_ms = 50;
+  r.source = "monitor-a";
+  r.outcome = "down";
+  r.http_code = 503;
+  r.error_code = 4;
+  r.failure_class = "server_error";
+  r.total_us = 1234;
+  r.detail = std::string(254, 'x') + "\u00e9\u00e9";  // half a character does not fit
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    if (auto s = InsertHistory(tx, {r, r}); !s.ok()) return s;
+    if (auto s = InsertHistory(tx, {}); !s.ok()) return s;
+    int rows = 0;
+    auto s = tx.Query(
+        "SELECT bucket_no, at_ms, source, outcome, http_code, error_code, failure_class, total_us, "
+        "detail FROM jetmon_check_history WHERE site_id = 1",
+        {}, [&](const sql::Row& row) {
+          ++rows;
+          EXPECT_EQ(row.Int(0), 3);
+          EXPECT_EQ(row.Int(1), 50);
+          EXPECT_EQ(row.Text(2), "monitor-a");
+          EXPECT_EQ(row.Text(3), "down");
+          EXPECT_EQ(row.Int(4), 503);
+          EXPECT_EQ(row.Int(5), 4);
+          EXPECT_EQ(row.Text(6), "server_error");
+          EXPECT_EQ(row.Int(7), 1234);
+          EXPECT_EQ(row.Text(8), std::string(254, 'x'));
+          return absl::OkStatus();
+        });
+    EXPECT_EQ(rows, 2);
+    return s;
+  });
+}
+
 }  // namespace
 }  // namespace jetmon::store

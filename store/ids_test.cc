@@ -36,6 +36,14 @@ TEST(Tokens, HaveTheirForm) {
   EXPECT_EQ(tokens.size(), 100u);
 }
 
+TEST(RandomHexTest, HasTwoDigitsAByte) {
+  EXPECT_EQ(RandomHex(0), "");
+  const std::string text = RandomHex(20);
+  EXPECT_EQ(text.size(), 40u);
+  EXPECT_EQ(text.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_NE(RandomHex(20), text);
+}
+
 TEST(Sha256Hex, KnowsAbc) {
   EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

@@ -104,5 +104,11 @@ TEST(LegacyTable, SaysWhatDiffers) {
   EXPECT_EQ(Blockers(Check(db)), 0);
 }
 
+TEST(LegacyTable, LevelsHaveNames) {
+  EXPECT_STREQ(LevelName(Level::kOk), "ok");
+  EXPECT_STREQ(LevelName(Level::kWarning), "warning");
+  EXPECT_STREQ(LevelName(Level::kBlocker), "blocker");
+}
+
 }  // namespace
 }  // namespace jetmon::store

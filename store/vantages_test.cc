@@ -36,6 +36,37 @@ TEST(Vantages, ChangeOnTheRevisionSeen) {
                 }).ok());
 }
 
+TEST(Vantages, AreAskedAtTheirOwnEndpointElseAtTheirAgents) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  for (const auto& [id, trust, endpoint] :
+                       {std::tuple{"v-1", "trusted", ""}, std::tuple{"v-2", "trusted", "own:1"},
+                        std::tuple{"v-3", "trusted", ""}, std::tuple{"v-4", "disabled", "own:2"}}) {
+                    Vantage v;
+                    v.vantage_id = id;
+                    v.trust = trust;
+                    v.endpoint = endpoint;
+                    EXPECT_TRUE(*InsertVantage(tx, v));
+                  }
+                  Agent lost = MakeAgent("a-1", "x"), busy = MakeAgent("a-2", "x"),
+                        idle = MakeAgent("a-3", "x");
+                  lost.state = "lost";
+                  lost.endpoint = "lost:1";
+                  busy.in_flight = 5;
+                  busy.endpoint = "busy:1";
+                  idle.endpoint = "idle:1";
+                  for (const Agent& a : {lost, busy, idle}) EXPECT_TRUE(SaveAgent(tx, a).ok());
+                  const auto askable = AskableVantages(tx);
+                  EXPECT_EQ(askable->size(), 3u);
+                  EXPECT_EQ((*askable)[0].endpoints,
+                            (std::vector<std::string>{"idle:1", "busy:1", "lost:1"}));
+                  EXPECT_EQ((*askable)[1].endpoints, std::vector<std::string>{"own:1"});
+                  EXPECT_EQ((*askable)[2].vantage.vantage_id, "v-3");
+                  EXPECT_TRUE((*askable)[2].endpoints.empty());  // abstains
+                  return absl::OkStatus();
+                }).ok());
+}
+
 TEST(Agents, AnOldLeaseEndsNothing) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {

@@ -18,13 +18,14 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "servers"))
 import mariadb  # noqa: E402  (its folder is known only now)
 
-# The programs that are the suite: every store/*_test.cc that makes a TestDatabase. coverage_test.py
+# The programs that are the suite: every store/*_test.cc that makes a TestDatabase (or looks for
+# JETMON_TEST_DATABASE itself). coverage_test.py
 # holds this list to the sources.
 STORE_TESTS = [
     "activity_test", "claims_race_test", "events_test", "hosts_test", "jobs_test", "keys_test",
     "legacy_table_test", "locks_race_test", "locks_states_test", "locks_test", "notifications_test",
-    "records_race_test", "sessions_test", "sites_test", "tokens_test", "vantages_test",
-    "work_race_test",
+    "records_race_test", "schema_test", "sessions_test", "sites_test", "tokens_test",
+    "vantages_test", "work_race_test",
 ]
 # A program that takes longer has stopped.
 LIMIT_SECONDS = 240
