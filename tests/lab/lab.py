@@ -20,7 +20,7 @@ from launcher.ports import Ports
 from launcher.processes import Chronicle, Process, start_ticks
 from launcher.request_log import RequestLog
 from launcher.rest import Api, Json
-from launcher.servers import ENGINES, Servers
+from launcher.servers import ENGINES, Access, Servers
 from launcher.waiting import LabError, wait_until
 
 BUCKETS = 512
@@ -116,12 +116,12 @@ class Lab:
         return path
 
     # --- starting and stopping
-    def start(self, name: str, program: str, *flags: str, database: bool = False) -> Process:
-        """`database`: it is told where that is, and as whom it may go there."""
+    def start(self, name: str, program: str, *flags: str,
+              access: Access | None = None) -> Process:
+        """`access`: how it gets to the database, if it does."""
         log = self.logs / f"{name}.log"
         environment = {}
-        if database:
-            access = self.database.access(name)
+        if access is not None:
             flags, environment = (f"--database={access.url}", *flags), access.environment
         process = Process(name, [self.programs.path(program), *flags], log, self.chronicle,
                           environment, detached=self.settings.detached)
@@ -173,7 +173,8 @@ class Lab:
         process = self.start("v1", "tests/lab/v1_standin",
                              f"--listen=127.0.0.1:{self.port['v1']}", f"--ranges={ranges}",
                              f"--log={self.folder / 'v1.jsonl'}", f"--interval_unit={self.unit}",
-                             f"--source_address={SOURCES['v1']}", database=True)
+                             f"--source_address={SOURCES['v1']}",
+                             access=self.database.access("v1"))
         self.ready(process, lambda: self._v1("GET", "/status") == 200, "the v1 stand-in")
 
     def make_keys(self) -> None:
@@ -193,7 +194,7 @@ class Lab:
             f"--http_listen=127.0.0.1:{self.port['http']}",
             f"--source_address={SOURCES['controlplane']}", "--allow_cidr=127.0.0.0/8",
             f"--bucket_total={BUCKETS}", f"--interval_unit={self.unit}", "--server_host=cp-1",
-            database=True)
+            access=self.database.access("controlplane"))
         self.ready(process, self.api.is_healthy, "the control plane")
 
     def start_monitor(self, host: str, name: str = "", source: str = "") -> Process:
@@ -205,7 +206,8 @@ class Lab:
             name, "monitor/jetmon-monitor", f"--host={host}",
             "--rollout_mode=api-controlled", f"--source_address={source}",
             "--allow_cidr=127.0.0.0/8", f"--interval_unit={self.unit}",
-            f"--bucket_total={BUCKETS}", f"--notify_url={self.fixture_url}/notify", database=True)
+            f"--bucket_total={BUCKETS}", f"--notify_url={self.fixture_url}/notify",
+            access=self.database.access(name))
         self.ready(process, lambda: self.monitor_status(pid=process.pid), f"{name} to report")
         return process
 

@@ -35,10 +35,14 @@ LEGACY_TABLE = """CREATE TABLE jetpack_monitor_sites (
   KEY blog_id_monitor_url (blog_id, monitor_url),
   KEY bucket_no_monitor_active_check_interval (bucket_no, monitor_active, check_interval)
 ) ENGINE=InnoDB"""
-# What is written to see whether anything can be, apart from what is looked at.
-PROBE_TABLE = """CREATE DATABASE lab;
+# What the lab itself writes stands apart: a row to see whether anything can be written, and the
+# tables of durable_writer.
+LAB_DATABASE = "lab"
+LAB_TABLES = """CREATE DATABASE lab;
 CREATE TABLE lab.probe (id INT NOT NULL PRIMARY KEY, n BIGINT NOT NULL) ENGINE=InnoDB;
-INSERT INTO lab.probe VALUES (1, 0);"""
+INSERT INTO lab.probe VALUES (1, 0);
+CREATE TABLE lab.numbers (number BIGINT NOT NULL PRIMARY KEY, thread INT NOT NULL) ENGINE=InnoDB;
+CREATE TABLE lab.totals (thread INT NOT NULL PRIMARY KEY, n BIGINT NOT NULL) ENGINE=InnoDB;"""
 PROBE = "UPDATE lab.probe SET n = n + 1 WHERE id = 1"
 # What v1 itself may do.
 V1_GRANTS = """CREATE USER '{v1}'@'{host}' IDENTIFIED BY '{v1_password}';
@@ -104,13 +108,13 @@ class Servers:
     def name(self, index: int) -> str:
         return "database" if len(self.nodes) == 1 else f"database-{index + 1}"
 
-    def access(self, role: str, first: int = 0) -> Access:
-        """The URL of a role's user, the hosts from number `first` on."""
+    def access(self, role: str, first: int = 0, database: str = DATABASE) -> Access:
+        """The URL of a role's user ("": the lab's own), the hosts from number `first` on."""
         user = USERS[role] if role else LAB_USER
         ports = [node.port for node in self.nodes]
         first %= len(ports)
         hosts = ",".join(f"{HOST}:{port}" for port in ports[first:] + ports[:first])
-        return Access(f"mysql://{user.url}@{hosts}/{DATABASE}", user.password)
+        return Access(f"mysql://{user.url}@{hosts}/{database}", user.password)
 
     def processes(self) -> dict[str, tuple[int, int | None]]:
         """Name -> pid and start ticks, of the ones that were started."""
@@ -125,7 +129,7 @@ class Servers:
             before, _ = parts_of_grants(GRANTS.read_text(encoding="utf-8"))
             node = self.nodes[0]
             node.sql(LEGACY_TABLE, DATABASE)
-            node.sql(PROBE_TABLE)
+            node.sql(LAB_TABLES)
             node.sql(fill_in(before, USERS) + fill_in(V1_GRANTS, USERS), DATABASE)
         except mariadb.ServerError as error:
             raise LabError(f"the database servers: {error}") from error
