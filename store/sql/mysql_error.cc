@@ -89,7 +89,7 @@ absl::Status StatusOf(int code) {
     case 2002:  // CR_CONNECTION_ERROR
     case 2003:  // CR_CONN_HOST_ERROR
     case 2005:  // CR_UNKNOWN_HOST
-      return Lost("it can't be reached; is the server up, and are host and port right?");
+      return Lost("the server can't be reached; is it up, and are host and port right?");
     case 2026:  // CR_SSL_CONNECTION_ERROR
       return absl::UnavailableError(
           "no verified TLS with the server; look at --database_tls_ca and the server's "

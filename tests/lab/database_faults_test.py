@@ -131,7 +131,7 @@ class KilledServerTest(DatabaseFaultCase):
                 env=access.environment, capture_output=True, text=True, check=False, timeout=30)
             self.assertEqual(done.returncode, code, (program, done.stderr))
             self.assertRegex(done.stderr,
-                             r"\A[^\n]*127\.0\.0\.1:\d+: the server can't be reached\n\Z")
+                             r"\A[^\n]*127\.0\.0\.1:\d+: the server can't be reached; [^\n]*\n\Z")
 
 
 class FrozenServerTest(DatabaseFaultCase):
