@@ -56,25 +56,28 @@ class DurableWriter final : public daemon::Daemon {
  private:
   void Work(int thread) {
     for (int64_t number = thread; !stopping_; number += FLAGS_threads) {
-      Say(Put(thread, number) ? "done" : "failed", number);
+      if (const char* known = Put(thread, number); known != nullptr) Say(known, number);
       std::this_thread::sleep_for(kPause);
     }
   }
 
-  // True: the number is in the table. False: it is not, nor will it be.
-  bool Put(int thread, int64_t number) {
-    for (;;) {
+  // "done": the number is in the table. "failed": it is not, nor will it be. nullptr: it is not
+  // known at the end.
+  const char* Put(int thread, int64_t number) {
+    bool unknown = false;
+    do {
       const absl::Status s = Write(thread, number);
-      // The key is this thread's own: what has it was written by an answer that was lost.
-      if (s.ok() || absl::IsAlreadyExists(s)) return true;
-      if (!sql::OutcomeUnknown(s)) {
-        LogWarning(absl::StrCat(number, ": ", s.message()));
-        return false;
-      }
-      Say("unknown", number);
-      // Until it is known. A COMMIT may still be under way there, so a row that is not to be seen
-      // may yet come: writing it again waits for that one's end, on its key.
-    }
+      // The key is this thread's own: what has it was written by a try whose answer was lost.
+      if (s.ok() || (unknown && absl::IsAlreadyExists(s))) return "done";
+      LogWarning(absl::StrCat(number, ": ", s.message()));
+      if (!unknown && !sql::OutcomeUnknown(s)) return "failed";
+      // That COMMIT may still be under way at the server, so that the row is not to be seen and yet
+      // comes: it is written again, which waits for the end of the other try on its key, until that
+      // succeeds or meets the row.
+      if (!unknown) Say("unknown", number);
+      unknown = true;
+    } while (!stopping_);
+    return nullptr;
   }
 
   absl::Status Write(int thread, int64_t number) {
