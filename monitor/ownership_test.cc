@@ -150,6 +150,32 @@ TEST_F(OwnershipTest, NothingIsSentBeforeTheAcknowledgementMatched) {
   EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
 }
 
+TEST_F(OwnershipTest, ChecksGoOnWhileTheDatabaseDoesNotAnswerTheRecorder) {
+  std::atomic<bool> silent{false}, asked{false};
+  sql::Options options;
+  options.observer = [&](std::string_view sql) {
+    if (sql.find("FROM jetpack_monitor_sites WHERE bucket_no") == sql.npos) return;
+    while (silent) {
+      asked = true;
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+  };
+  auto db = db_.OpenAnother(std::move(options));
+  ownership_ = std::make_unique<Ownership>(
+      WatchParts{&config_, &clock_, db.get(), engine_.get(), &confirmer_});
+  ASSERT_TRUE(ownership_->Open().ok());
+  Give();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  silent = true;
+  EXPECT_TRUE(Until([&] { return asked.load(); }));
+  const size_t before = server_.requests().size();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= before + 5 * kSites; }));
+  EXPECT_TRUE(silent);
+  silent = false;
+  ownership_.reset();
+}
+
 TEST_F(OwnershipTest, AnotherInstancesGrantIsNotAcknowledged) {
   const uint64_t epoch = Give("ins_other");
   ownership_->Poll();

@@ -9,9 +9,9 @@ namespace jetmon::monitor {
 namespace {
 
 constexpr milliseconds kSchedulerTick{20};
-constexpr milliseconds kRecorderTick{50};
+constexpr milliseconds kDeciderTick{50}, kRecorderTick{50};
 constexpr size_t kMostAtOnce = 500;
-constexpr int kSitesAPage = 5000;
+constexpr size_t kMostHistory = 10'000;
 constexpr std::chrono::seconds kWriteLimit{5};
 
 }  // namespace
@@ -26,6 +26,7 @@ Watch::Watch(const WatchParts& parts, const store::RangeLock& lock)
 Watch::~Watch() {
   Abandon();
   if (scheduler_.joinable()) scheduler_.join();
+  if (decider_.joinable()) decider_.join();
   if (recorder_.joinable()) recorder_.join();
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [this] { return running_ == 0 && rounds_under_way_ == 0; });
@@ -35,6 +36,7 @@ void Watch::Start(bool adopt) {
   adopt_ = adopt;
   started_ = true;
   recorder_ = std::thread([this] { RecordLoop(); });
+  decider_ = std::thread([this] { DecideLoop(); });
   scheduler_ = std::thread([this] { ScheduleLoop(); });
 }
 
@@ -93,6 +95,28 @@ void Watch::Submit(const std::vector<size_t>& due) {
   }
 }
 
+void Watch::DecideLoop() {
+  while (!abandoned_) {
+    std::deque<Result> results;
+    std::deque<RoundResult> rounds;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kDeciderTick,
+                     [this] { return !results_.empty() || !rounds_.empty() || abandoned_; });
+      results.swap(results_);
+      rounds.swap(rounds_);
+      deciding_ = true;
+    }
+    for (const Result& r : results) TakeResult(r);
+    for (const RoundResult& r : rounds) TakeRound(r);
+    AskVantages();
+    std::lock_guard lock(mutex_);
+    deciding_ = false;
+    to_write_ = to_write_ || !pending_.empty() || !history_.empty();
+    if (!results.empty() || !rounds.empty()) wake_.notify_all();
+  }
+}
+
 void Watch::RecordLoop() {
   while (adopt_ && !abandoned_ && !AdoptAll()) {
     std::unique_lock lock(mutex_);
@@ -107,21 +131,15 @@ void Watch::RecordLoop() {
   next_summary_ = next_refresh_ = began_;
   refresh_bucket_ = range_.min;
   while (!abandoned_) {
-    std::deque<Result> results;
-    std::deque<RoundResult> rounds;
+    std::vector<store::CheckHistoryRow> history;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, kRecorderTick,
-                     [this] { return !results_.empty() || !rounds_.empty() || abandoned_; });
-      results.swap(results_);
-      rounds.swap(rounds_);
+      wake_.wait_for(lock, kRecorderTick, [this] { return to_write_ || abandoned_; });
+      to_write_ = false;
+      history.swap(history_);
     }
-    std::vector<store::CheckHistoryRow> history;
-    for (const Result& r : results) TakeResult(r, &history);
-    for (const RoundResult& r : rounds) TakeRound(r);
     WritePending();
     WriteHistory(std::move(history));
-    AskVantages();
     if (!draining_) RefreshNextBucket();
     WriteSummaries();
     if (draining_ && !drained_ && Idle()) {
@@ -133,11 +151,11 @@ void Watch::RecordLoop() {
 
 bool Watch::Idle() {
   std::lock_guard lock(mutex_);
-  return running_ == 0 && results_.empty() && rounds_.empty() && pending_.empty() &&
-         rounds_under_way_ == 0;
+  return running_ == 0 && results_.empty() && rounds_.empty() && !deciding_ && pending_.empty() &&
+         history_.empty() && rounds_under_way_ == 0;
 }
 
-void Watch::TakeResult(const Result& result, std::vector<store::CheckHistoryRow>* history) {
+void Watch::TakeResult(const Result& result) {
   const probe::CheckResult& check = result.check;
   const BootTime now = parts_.clock->Boot();
   std::lock_guard lock(mutex_);
@@ -163,9 +181,11 @@ void Watch::TakeResult(const Result& result, std::vector<store::CheckHistoryRow>
     OnSuccess(result.index, check);
   } else {
     OnFailure(result.index, check);
-    history->push_back({w.site.site_id, w.site.bucket, started_ms, parts_.config->host, "down",
-                        check.http_code, static_cast<int>(check.error_code), check.failure_class,
-                        check.detail, check.timings.total_us});
+    if (history_.size() < kMostHistory) {
+      history_.push_back({w.site.site_id, w.site.bucket, started_ms, parts_.config->host, "down",
+                          check.http_code, static_cast<int>(check.error_code), check.failure_class,
+                          check.detail, check.timings.total_us});
+    }
   }
   const bool retry = !up && (!w.event.has_value() || w.event->severity != store::Severity::kDown);
   table_.Finished(result.index, retry ? SiteTable::Next::kRetry : SiteTable::Next::kRegular, now);

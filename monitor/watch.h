@@ -33,8 +33,10 @@ struct WatchParts {
 };
 
 // Watches the sites of one range under one epoch, from loading them to the end of the drain. A
-// scheduler thread sends what is due; a recorder thread decides from the results, writes incidents
-// in fenced transactions, asks Verifliers, writes summaries, and reads the owned buckets again.
+// scheduler thread sends what is due; a decider thread takes the results, decides, and asks
+// Verifliers; a recorder thread writes incidents in fenced transactions, writes summaries, and
+// reads the owned buckets again. A database that does not answer holds up the recorder alone: while
+// the lease lasts, sites are checked on time, and what was decided waits to be written.
 //
 //   Load (nothing is sent) -> Start (after the acknowledgement matched) -> BeginDrain -> drained()
 //   or, at any time, Abandon.
@@ -83,21 +85,23 @@ class Watch {
   };
 
   void ScheduleLoop();
+  void DecideLoop();
   void RecordLoop();
   bool MaySend() const { return lease_.MaySend(parts_.clock->Boot()); }
   void Submit(const std::vector<size_t>& due);
 
-  // Recorder's steps, each taking the lock as it needs.
-  bool AdoptAll();
-  absl::Status AdoptBuckets(const std::vector<uint32_t>& buckets);
-  absl::Status LoadBucket(uint32_t bucket);
-  void TakeResult(const Result& result, std::vector<store::CheckHistoryRow>* history);
+  // The decider's steps, each taking the lock as it needs; none waits for the database.
+  void TakeResult(const Result& result);
   void OnFailure(size_t index, const probe::CheckResult& check);
   void OnSuccess(size_t index, const probe::CheckResult& check);
   void TakeRound(const RoundResult& round);
+  void AskVantages();
+  // The recorder's, the same, and never holding the lock while they wait.
+  bool AdoptAll();
+  absl::Status AdoptBuckets(const std::vector<uint32_t>& buckets);
+  absl::Status LoadBucket(uint32_t bucket);
   void WritePending();
   void Settle(const std::vector<IncidentOp>& ops);
-  void AskVantages();
   void WriteHistory(std::vector<store::CheckHistoryRow> rows);
   void WriteSummaries();
   void WriteFreshness(bool all);
@@ -124,6 +128,10 @@ class Watch {
   std::deque<RoundResult> rounds_;   // at most one a site
   std::vector<IncidentOp> pending_;  // at most one a site
   std::vector<size_t> to_confirm_;   // at most one a site
+  // Failures that wait to be written; bounded, what is beyond is left out.
+  std::vector<store::CheckHistoryRow> history_;
+  bool deciding_ = false;  // the decider has results that it took out
+  bool to_write_ = false;  // something new waits for the recorder
   size_t running_ = 0, rounds_under_way_ = 0;
   uint64_t checks_ = 0;
   mutable Suspicion suspicion_;
@@ -134,7 +142,7 @@ class Watch {
   BootTime next_summary_, next_refresh_;
   uint32_t refresh_bucket_ = 0;
   bool adopt_ = false;
-  std::thread scheduler_, recorder_;
+  std::thread scheduler_, decider_, recorder_;
 };
 
 }  // namespace jetmon::monitor
