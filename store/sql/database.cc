@@ -83,9 +83,10 @@ class Guarded final : public Transaction {
 
 // What a COMMIT that failed means for the caller.
 absl::Status CommitFailed(absl::Status s, bool write) {
-  if (!write || !absl::IsUnavailable(s)) return s;
-  absl::Status unknown = absl::UnavailableError(
-      absl::StrCat(s.message(), "; whether the last change was made is unknown"));
+  // What COMMIT answers for a conflict or a constraint says that it was rolled back.
+  if (!write || !(absl::IsUnavailable(s) || absl::IsInternal(s))) return s;
+  absl::Status unknown(s.code(),
+                       absl::StrCat(s.message(), "; whether the last change was made is unknown"));
   unknown.SetPayload(kEngineTextKey, absl::Cord(EngineText(s)));
   unknown.SetPayload(kOutcomeUnknownKey, absl::Cord("1"));
   return unknown;

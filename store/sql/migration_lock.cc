@@ -81,8 +81,14 @@ absl::StatusOr<std::unique_ptr<MigrationLock>> MigrationLock::Take(Database& db,
   BootTime since = db.clock().Boot();
   while (db.clock().Boot() < end) {
     auto seen = Look(db);
-    if (!seen.ok()) return seen.status();
     const BootTime now = db.clock().Boot();
+    if (!seen.ok()) {
+      // A cluster that changes its schema answers nobody meanwhile: what was not seen to stand
+      // still is not dead.
+      if (!absl::IsUnavailable(seen.status()) || now >= end) return seen.status();
+      since = now;
+      continue;
+    }
     if (seen->holder != last.holder || seen->seq != last.seq) {
       last = *seen;
       since = now;

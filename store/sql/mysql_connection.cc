@@ -16,6 +16,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "store/sql/connection.h"
 #include "store/sql/mysql_error.h"
@@ -86,6 +87,16 @@ struct TextHash {
   using is_transparent = void;
   size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
 };
+
+// An error that no server has sent: of the connector or of the client library, or one after which
+// the server hangs up.
+bool IsStrange(const absl::Status& s) {
+  if (!absl::IsInternal(s)) return false;
+  int code = 0;
+  const std::string text = EngineText(s);
+  return !absl::SimpleAtoi(absl::string_view(text).substr(0, text.find(':')), &code) ||
+         code < 1000 || (code >= 2000 && code < 3000) || code == 1153;
+}
 
 bool StartsWithAny(std::string_view sql, std::initializer_list<const char*> words) {
   for (const char* word : words) {
@@ -226,8 +237,10 @@ class MysqlConnection final : public Connection {
   }
 
  private:
+  // After a loss, and after what neither the server nor we have a word for, nobody knows what the
+  // session is in.
   absl::Status Failed(absl::Status s) {
-    if (absl::IsUnavailable(s)) usable_ = false;
+    if (absl::IsUnavailable(s) || IsStrange(s)) usable_ = false;
     return s;
   }
 
@@ -250,16 +263,26 @@ class MysqlConnection final : public Connection {
     return MysqlStatus(1213, "the cluster refused the transaction while a statement was prepared");
   }
 
+  absl::Status Make(std::string_view sql, Prepared* made) {
+    return Catch([&] {
+      made->statement.reset(
+          connection_->prepareStatement(::sql::SQLString(sql.data(), sql.size())));
+      made->parameters = made->statement->getParameterMetaData()->getParameterCount();
+    });
+  }
+  // The server, shared by many, keeps no more prepared statements.
+  static bool IsFull(const absl::Status& s) { return absl::StartsWith(EngineText(s), "1461:"); }
+
   absl::StatusOr<Prepared*> Prepare(std::string_view sql, Params params) {
     auto known = statements_.find(sql);
     if (known == statements_.end()) {
       if (statements_.size() >= kMaxStatements) statements_.clear();
       Prepared made;
-      auto s = Catch([&] {
-        made.statement.reset(
-            connection_->prepareStatement(::sql::SQLString(sql.data(), sql.size())));
-        made.parameters = made.statement->getParameterMetaData()->getParameterCount();
-      });
+      auto s = Make(sql, &made);
+      if (IsFull(s) && !statements_.empty()) {
+        statements_.clear();  // ours at least make room
+        s = Make(sql, &made);
+      }
       if (!s.ok()) return Failed(s);
       if (galera_ && in_transaction_) {
         if (s = StillInTransaction(); !s.ok()) return s;
@@ -365,7 +388,9 @@ class MysqlConnector final : public Connector {
     ::sql::ConnectOptionsMap p;
     const auto& h = url_.hosts[host];
     if (url_.socket.empty()) {
-      p["hostName"] = text(absl::StrCat("tcp://", h.name, ":", h.port));
+      const bool v6 = h.name.find(':') != std::string::npos;
+      p["hostName"] =
+          text(absl::StrCat("tcp://", v6 ? absl::StrCat("[", h.name, "]") : h.name, ":", h.port));
     } else {
       p["hostName"] = text(absl::StrCat("unix://", url_.socket));
     }
@@ -439,7 +464,7 @@ class MysqlConnector final : public Connector {
     auto read_only = c.Ask("SELECT @@GLOBAL.read_only");
     if (!read_only.ok()) return read_only.status();
     // Users with more rights than they need could write there all the same, to a replica.
-    if (*read_only != "0") return MysqlStatus(1290, "read_only is on");
+    if (*read_only != "0" && *read_only != "OFF") return MysqlStatus(1290, "read_only is on");
     auto ready = c.Ask("SHOW GLOBAL STATUS LIKE 'wsrep_ready'", 1);
     if (!ready.ok()) return ready.status();
     auto galera = c.Ask("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'", 1);

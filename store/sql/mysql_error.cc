@@ -26,6 +26,9 @@ absl::Status StatusOf(int code) {
     case 1020:  // ER_CHECKREAD: changed by somebody else since the snapshot
     case 1205:  // ER_LOCK_WAIT_TIMEOUT
     case 1213:  // ER_LOCK_DEADLOCK, and what Galera's certification refused
+    case 1412:  // ER_TABLE_DEF_CHANGED: by a migration, since the snapshot
+    case 1615:  // ER_NEED_REPREPARE: the same, since the statement was prepared
+    case 1637:  // ER_TOO_MANY_CONCURRENT_TRXS
       return absl::AbortedError("the database is busy: somebody else changed the same rows");
     case 1048:  // ER_BAD_NULL_ERROR
     case 1136:  // ER_WRONG_VALUE_COUNT_ON_ROW
@@ -50,10 +53,24 @@ absl::Status StatusOf(int code) {
           "needs");
     case 1045:  // ER_ACCESS_DENIED_ERROR
     case 1698:  // ER_ACCESS_DENIED_NO_PASSWORD_ERROR
+    case 1129:  // ER_HOST_IS_BLOCKED
+    case 1130:  // ER_HOST_NOT_PRIVILEGED
+    case 1820:  // ER_MUST_CHANGE_PASSWORD
+    case 1862:  // ER_MUST_CHANGE_PASSWORD_LOGIN
+    case 3118:  // ER_ACCOUNT_HAS_BEEN_LOCKED (MySQL)
+    case 4151:  // ER_ACCOUNT_HAS_BEEN_LOCKED (MariaDB)
       return absl::UnavailableError(
           "the server does not let this user in; look at the user in the URL, at "
           "--database_password_file or JETMON_DATABASE_PASSWORD, and at the hosts that the user "
           "may come from");
+    case 1251:  // ER_NOT_SUPPORTED_AUTH_MODE
+    case 2059:  // CR_AUTH_PLUGIN_CANNOT_LOAD
+    case 2061:  // CR_AUTH_PLUGIN_ERR
+      return absl::UnavailableError(
+          "the server lets this user in by a method that this client does not know; give the user "
+          "a password of mysql_native_password or ed25519");
+    case 3159:  // ER_SECURE_TRANSPORT_REQUIRED
+      return absl::UnavailableError("the server takes only TLS; say --database_tls=verify");
     case 1049:  // ER_BAD_DB_ERROR
       return absl::UnavailableError("the server has no database of this name; CREATE DATABASE it");
     case 1792:  // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
@@ -84,6 +101,17 @@ absl::Status StatusOf(int code) {
     case 1161:  // ER_NET_WRITE_INTERRUPTED
     case 1927:  // ER_CONNECTION_KILLED
       return Lost("the connection to the database was lost");
+    case 1461:  // ER_MAX_PREPARED_STMT_COUNT_REACHED
+      return Lost("the server keeps no more prepared statements; raise max_prepared_stmt_count");
+    case 1021:  // ER_DISK_FULL
+    case 1041:  // ER_OUT_OF_RESOURCES
+    case 1114:  // ER_RECORD_FILE_FULL
+      return absl::UnavailableError("the server has no room left on its disk or in its memory");
+    case 1153:  // ER_NET_PACKET_TOO_LARGE
+    case 2020:  // CR_NET_PACKET_TOO_LARGE
+      return absl::InternalError(
+          "a statement or row is larger than the server's or the client's "
+          "max_allowed_packet");
     case 1243:  // ER_UNKNOWN_STMT_HANDLER
       return Lost("the server forgot a prepared statement");
     case 2002:  // CR_CONNECTION_ERROR

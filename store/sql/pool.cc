@@ -30,18 +30,27 @@ absl::StatusOr<std::unique_ptr<Connection>> Pool::Take(BootTime deadline) {
         absl::StrCat("all ", options_.pool_size, " database connections stayed in use"));
   }
   ++out_;
+  std::vector<Idle> doubtful;  // closed when nobody waits for us
   while (!idle_.empty()) {
     Idle last = std::move(idle_.back());
     idle_.pop_back();
+    if (!connector_->IsCurrent(*last.connection)) {
+      doubtful.push_back(std::move(last));
+      continue;
+    }
     lock.unlock();
-    if (connector_->IsCurrent(*last.connection) &&
-        (clock_.Boot() - last.since < kTrusted || last.connection->Answers())) {
+    if (clock_.Boot() - last.since < kTrusted || last.connection->Answers()) {
       return std::move(last.connection);
     }
-    last.connection.reset();
+    doubtful.push_back(std::move(last));
     lock.lock();
+    // The others lay idle for longer and lead to the same server: to ask each would be to wait for
+    // its silence that many times.
+    for (Idle& other : idle_) doubtful.push_back(std::move(other));
+    idle_.clear();
   }
   lock.unlock();
+  doubtful.clear();
   auto made = Make();
   if (!made.ok()) Give(nullptr);
   return made;
