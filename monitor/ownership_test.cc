@@ -348,7 +348,7 @@ TEST_F(OwnershipTest, AnOutageIsConfirmedAndARecoveryTold) {
   EXPECT_TRUE(Until([&] { return !OpenEventOf(5).has_value(); }));
   std::map<std::string, int> told;
   Write([&](sql::Transaction& tx) -> absl::Status {
-    const auto sites = store::ActiveSitesOfBucket(tx, 1, 0, 100);
+    const auto sites = store::ActiveSitesOfBucket(tx, 1, {}, 100);
     for (const auto& site : *sites) {
       EXPECT_EQ(site.site_id != 5 || site.site_status == 1, true);
     }

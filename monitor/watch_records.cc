@@ -33,12 +33,12 @@ std::optional<probe::Mode> ModeOf(const std::vector<store::CheckConfig>& configs
 absl::Status ReadBucket(sql::Transaction& tx, uint32_t bucket, std::vector<store::Site>* sites,
                         std::vector<store::CheckConfig>* configs) {
   sites->clear();
-  for (uint64_t after = 0;;) {
+  for (store::SiteCursor after;;) {
     auto page = store::ActiveSitesOfBucket(tx, bucket, after, kSitesAPage);
     if (!page.ok()) return page.status();
     sites->insert(sites->end(), page->begin(), page->end());
     if (page->size() < static_cast<size_t>(kSitesAPage)) break;
-    after = page->back().site_id;
+    after = store::SiteCursor::After(page->back());
   }
   auto rows = store::ConfigsOfBucket(tx, bucket);
   if (!rows.ok()) return rows.status();
@@ -112,15 +112,9 @@ absl::Status Watch::AdoptBuckets(const std::vector<uint32_t>& buckets) {
   const std::set<uint32_t> set(buckets.begin(), buckets.end());
   const absl::Status s = Fenced(set, [&](sql::Transaction& tx) -> absl::Status {
     events.clear();
-    std::vector<store::Site> sites;
-    std::vector<store::CheckConfig> configs;
     for (uint32_t bucket : buckets) {
-      if (auto r = ReadBucket(tx, bucket, &sites, &configs); !r.ok()) return r;
-      for (const store::Site& site : sites) {
-        if (auto adopted = store::AdoptSite(tx, site, actor); !adopted.ok()) {
-          return adopted.status();
-        }
-      }
+      auto adopted = store::AdoptSlice(tx, {.buckets = {bucket, bucket}}, actor);
+      if (!adopted.ok()) return adopted.status();
       auto open = store::OpenEventsOfBucket(tx, bucket);
       if (!open.ok()) return open.status();
       events.insert(events.end(), open->begin(), open->end());

@@ -1,10 +1,12 @@
 // Taking v1's view of a site over, and where the legacy table and the events differ.
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "store/event_rows.h"
 #include "store/events.h"
+#include "store/site_rows.h"
 
 namespace jetmon::store {
 namespace {
@@ -25,7 +27,7 @@ std::string WordOf(const Site& site) {
       site.last_status_change.empty() ? std::string("NULL") : site.last_status_change);
 }
 
-absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& actor) {
+Event AdoptedEvent(const Site& site, const Actor& actor) {
   Event e;
   e.site_id = site.site_id;
   e.blog_id = site.blog_id;
@@ -40,6 +42,11 @@ absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& ac
   }
   e.projected_status = site.site_status;
   e.projected_change = site.last_status_change;
+  return e;
+}
+
+absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& actor) {
+  Event e = AdoptedEvent(site, actor);
   return InsertEvent(tx, &e, transition::kAdopted, WordOf(site), actor);
 }
 
@@ -81,32 +88,149 @@ Event Promoted(const Event& seen, const Site& site, const Actor& actor) {
   return after;
 }
 
-}  // namespace
-
-absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor) {
-  auto open = OpenEventOfSite(tx, site.site_id);
-  if (!open.ok()) return open.status();
+// A site that has an open event.
+absl::StatusOr<Adoption> Adopt(sql::Transaction& tx, const Site& site, const Event& open,
+                               const Actor& actor) {
   const Severity v1 = SeverityOf(site.site_status);
   absl::Status s;
   Adoption adoption = Adoption::kNothing;
-  if (!open->has_value()) {
-    if (v1 == Severity::kUp) return Adoption::kNothing;
-    s = OpenAdopted(tx, site, actor);
-    adoption = Adoption::kOpened;
-  } else if (v1 == Severity::kUp) {
-    s = EndSilently(tx, **open, transition::kV1Recovered, site, actor);
+  if (v1 == Severity::kUp) {
+    s = EndSilently(tx, open, transition::kV1Recovered, site, actor);
     adoption = Adoption::kClosed;
-  } else if ((*open)->bucket == site.bucket && v1 > (*open)->severity) {
-    s = ChangeSilently(tx, **open, Promoted(**open, site, actor), transition::kPromoted, site,
-                       actor);
+  } else if (open.bucket == site.bucket && v1 > open.severity) {
+    s = ChangeSilently(tx, open, Promoted(open, site, actor), transition::kPromoted, site, actor);
     adoption = Adoption::kPromoted;
-  } else if ((*open)->bucket != site.bucket || V1BeganNewer(**open, site)) {
-    s = EndSilently(tx, **open, transition::kSuperseded, site, actor);
+  } else if (open.bucket != site.bucket || V1BeganNewer(open, site)) {
+    s = EndSilently(tx, open, transition::kSuperseded, site, actor);
     if (s.ok()) s = OpenAdopted(tx, site, actor);
     adoption = Adoption::kReopened;
   }
   if (!s.ok()) return s;
   return adoption;
+}
+
+void Count(Adoption adoption, AdoptionCounts* counts) {
+  switch (adoption) {
+    case Adoption::kOpened:
+      ++counts->opened;
+      break;
+    case Adoption::kPromoted:
+      ++counts->promoted;
+      break;
+    case Adoption::kClosed:
+      ++counts->closed;
+      break;
+    case Adoption::kReopened:
+      ++counts->reopened;
+      break;
+    case Adoption::kNothing:
+      break;
+  }
+}
+
+// Sites of the slice that v1 has as up and we do not.
+absl::StatusOr<std::vector<Site>> SitesWithOpenEvent(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = SitesIn(slice);
+  std::vector<sql::Value> values = in.values;
+  std::string events;
+  if (slice.by_site) {
+    events = "e.site_id > ? AND e.site_id <= ? AND ";
+    values.insert(values.begin(), {slice.after, slice.upto});
+  }
+  std::vector<Site> sites;
+  auto s =
+      tx.Query(absl::StrCat("SELECT ", kSiteColumns, " FROM ",
+                            slice.by_site ? "jetmon_events e CROSS JOIN jetpack_monitor_sites s"
+                                          : "jetpack_monitor_sites s CROSS JOIN jetmon_events e",
+                            " ON e.site_id = s.jetpack_monitor_site_id WHERE e.ended_at_ms IS "
+                            "NULL AND ",
+                            events, in.sql, " AND s.site_status = 1"),
+               values, [&](const sql::Row& row) {
+                 sites.push_back(SiteOf(row));
+                 return absl::OkStatus();
+               });
+  if (!s.ok()) return s;
+  return sites;
+}
+
+}  // namespace
+
+absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor) {
+  auto open = OpenEventOfSite(tx, site.site_id);
+  if (!open.ok()) return open.status();
+  if (open->has_value()) return Adopt(tx, site, **open, actor);
+  if (SeverityOf(site.site_status) == Severity::kUp) return Adoption::kNothing;
+  if (auto s = OpenAdopted(tx, site, actor); !s.ok()) return s;
+  return Adoption::kOpened;
+}
+
+absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& slice,
+                                          const Actor& actor) {
+  auto sites = SitesNotUp(tx, slice);
+  if (!sites.ok()) return sites.status();
+  auto others = SitesWithOpenEvent(tx, slice);
+  if (!others.ok()) return others.status();
+  sites->insert(sites->end(), others->begin(), others->end());
+  std::vector<uint64_t> site_ids;
+  for (const Site& site : *sites) site_ids.push_back(site.site_id);
+  auto events = OpenEventsOfSites(tx, site_ids);
+  if (!events.ok()) return events.status();
+  std::unordered_map<uint64_t, const Event*> open;
+  for (const Event& e : *events) {
+    if (!open.emplace(e.site_id, &e).second) {
+      return absl::InternalError(absl::StrCat("site ", e.site_id, " has several open events"));
+    }
+  }
+  AdoptionCounts counts;
+  std::vector<Event> adopted;
+  std::vector<std::string> words;
+  for (const Site& site : *sites) {
+    const auto at = open.find(site.site_id);
+    if (at != open.end()) {
+      auto adoption = Adopt(tx, site, *at->second, actor);
+      if (!adoption.ok()) return adoption.status();
+      Count(*adoption, &counts);
+    } else if (SeverityOf(site.site_status) != Severity::kUp) {
+      adopted.push_back(AdoptedEvent(site, actor));
+      words.push_back(WordOf(site));
+    }
+  }
+  counts.opened += adopted.size();
+  if (auto s = InsertEvents(tx, &adopted, transition::kAdopted, words, actor); !s.ok()) return s;
+  return counts;
+}
+
+absl::StatusOr<uint64_t> EndGoneEvents(sql::Transaction& tx, const Slice& slice, Actor actor) {
+  actor.project = false;
+  const SliceCondition in = RowsIn(slice, "jetmon_events.");
+  auto gone = SelectEvents(
+      tx,
+      absl::StrCat("LEFT JOIN jetpack_monitor_sites s ON s.jetpack_monitor_site_id = site_id AND "
+                   "s.bucket_no + 0 = jetmon_events.bucket_no AND s.monitor_active + 0 = 1 WHERE "
+                   "ended_at_ms IS NULL AND ",
+                   in.sql, " AND s.jetpack_monitor_site_id IS NULL"),
+      in.values);
+  if (!gone.ok()) return gone.status();
+  for (const Event& e : *gone) {
+    auto closed = CloseEvent(tx, e, transition::kSiteRemoved, "", "[]", actor);
+    if (!closed.ok()) return closed.status();
+  }
+  return gone->size();
+}
+
+absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range) {
+  uint64_t open = 0;
+  // Bucket by bucket: over a range the index would be read with all that has ended.
+  for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
+    auto s =
+        tx.Query("SELECT COUNT(*) FROM jetmon_events WHERE bucket_no = ? AND ended_at_ms IS NULL",
+                 {bucket}, [&](const sql::Row& row) {
+                   open += row.Uint(0);
+                   return absl::OkStatus();
+                 });
+    if (!s.ok()) return s;
+  }
+  return open;
 }
 
 absl::StatusOr<DriftReport> FindDrift(sql::Transaction& tx, Range range, int limit) {

@@ -1,13 +1,14 @@
-"""aggregate(name, deps, srcs): NAME.cc, NAME.h and NAME_test.cc of one aggregate of the store."""
+"""aggregate(name, deps, srcs, hdrs): NAME.cc, NAME.h and NAME_test.cc of one aggregate of the store."""
 
-def aggregate(name, deps = [], srcs = [], test_deps = []):
+def aggregate(name, deps = [], srcs = [], hdrs = [], test_deps = []):
     native.cc_library(
         name = name,
         srcs = [name + ".cc"] + srcs,
-        hdrs = [name + ".h"],
+        hdrs = [name + ".h"] + hdrs,
         deps = deps + [
             ":ids",
             ":range",
+            ":rows",
             "//store/sql",
             "//third_party/system:absl",
         ],

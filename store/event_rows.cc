@@ -1,15 +1,18 @@
 #include "store/event_rows.h"
 
+#include <unordered_map>
+
 #include "absl/strings/str_cat.h"
 #include "store/bounded.h"
+#include "store/rows.h"
 
 namespace jetmon::store {
 namespace {
 
 constexpr char kColumns[] =
-    "event_id, blog_id, site_id, bucket_no, severity, source, notified, error_code, http_code, "
-    "failure_class, started_at_ms, confirmed_at_ms, ended_at_ms, end_reason, last_seq, "
-    "projected_status, projected_change";
+    "event_id, jetmon_events.blog_id, site_id, jetmon_events.bucket_no, severity, source, "
+    "notified, error_code, http_code, failure_class, started_at_ms, confirmed_at_ms, ended_at_ms, "
+    "end_reason, last_seq, projected_status, projected_change";
 constexpr char kCheckType[] = "http";
 
 Event EventOf(const sql::Row& row) {
@@ -40,6 +43,73 @@ sql::Value OptionalText(const std::string& text) {
   return text.empty() ? sql::Value() : sql::Value(text);
 }
 
+constexpr char kInsertEvent[] =
+    "INSERT INTO jetmon_events (blog_id, site_id, bucket_no, check_type, severity, source, "
+    "notified, error_code, http_code, failure_class, started_at_ms, confirmed_at_ms, last_seq, "
+    "projected_status, projected_change) VALUES ";
+constexpr size_t kInserted = 15;
+
+std::vector<sql::Value> InsertedValues(const Event& e) {
+  return {e.blog_id,
+          e.site_id,
+          e.bucket,
+          kCheckType,
+          static_cast<int>(e.severity),
+          e.source,
+          e.notified,
+          e.error_code,
+          e.http_code,
+          e.failure_class,
+          e.started_at_ms,
+          e.confirmed_at_ms,
+          1,
+          e.projected_status,
+          OptionalText(e.projected_change)};
+}
+
+// Another process opened an event since we looked, which the unique key of what is open tells on a
+// server: run again, the transaction finds it.
+absl::Status OpenedMeanwhile() {
+  return absl::AbortedError("another event of this site was opened meanwhile");
+}
+
+constexpr size_t kTransitionColumns = 13;
+
+std::vector<sql::Value> TransitionValues(const Event& seen, const Event& after, const char* reason,
+                                         const std::string& detail, const Actor& actor) {
+  return {after.event_id,
+          seen.last_seq + 1,
+          after.site_id,
+          reason,
+          static_cast<int>(seen.severity),
+          static_cast<int>(after.severity),
+          after.notified,
+          after.ended_at_ms.has_value(),
+          actor.source,
+          actor.epoch,
+          actor.instance,
+          Bounded(detail, kMaxDetail),
+          actor.now_ms};
+}
+
+// From Up, of an event that was just inserted.
+std::vector<sql::Value> FirstTransition(const Event& e, const char* reason,
+                                        const std::string& detail, const Actor& actor) {
+  Event before = e;
+  before.severity = Severity::kUp;
+  before.last_seq = 0;
+  return TransitionValues(before, e, reason, detail, actor);
+}
+
+absl::Status InsertTransitions(sql::Transaction& tx,
+                               const std::vector<std::vector<sql::Value>>& rows) {
+  return InsertRows(tx,
+                    "INSERT INTO jetmon_event_transitions (event_id, seq, site_id, reason, "
+                    "from_severity, to_severity, notified, ended, source, epoch, instance, detail, "
+                    "at_ms) VALUES ",
+                    "", kTransitionColumns, rows);
+}
+
 }  // namespace
 
 int LegacyStatusOf(Severity severity) {
@@ -65,27 +135,55 @@ absl::StatusOr<std::vector<Event>> SelectEvents(sql::Transaction& tx, const std:
   return events;
 }
 
+absl::StatusOr<std::vector<Event>> OpenEventsOfSites(sql::Transaction& tx,
+                                                     const std::vector<uint64_t>& site_ids) {
+  std::vector<Event> events;
+  auto s = InPieces(site_ids.size(), [&](size_t at, size_t n) {
+    const std::vector<sql::Value> ids(site_ids.begin() + at, site_ids.begin() + at + n);
+    auto found =
+        SelectEvents(tx, absl::StrCat("WHERE ended_at_ms IS NULL AND site_id IN ", Marks(n)), ids);
+    if (!found.ok()) return found.status();
+    events.insert(events.end(), found->begin(), found->end());
+    return absl::OkStatus();
+  });
+  if (!s.ok()) return s;
+  return events;
+}
+
 absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
                          const std::string& detail, const Actor& actor) {
-  auto id = tx.Insert(
-      "INSERT INTO jetmon_events (blog_id, site_id, bucket_no, check_type, severity, source, "
-      "notified, error_code, http_code, failure_class, started_at_ms, confirmed_at_ms, last_seq, "
-      "projected_status, projected_change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
-      {e->blog_id, e->site_id, e->bucket, kCheckType, static_cast<int>(e->severity), e->source,
-       e->notified, e->error_code, e->http_code, e->failure_class, e->started_at_ms,
-       e->confirmed_at_ms, e->projected_status, OptionalText(e->projected_change)});
-  // Another process opened one since we looked, which the unique key of what is open tells on a
-  // server: run again, the transaction finds it.
-  if (absl::IsAlreadyExists(id.status())) {
-    return absl::AbortedError("another event of this site was opened meanwhile");
-  }
+  auto id = tx.Insert(absl::StrCat(kInsertEvent, Marks(kInserted)), InsertedValues(*e));
+  if (absl::IsAlreadyExists(id.status())) return OpenedMeanwhile();
   if (!id.ok()) return id.status();
   e->event_id = static_cast<uint64_t>(*id);
   e->last_seq = 1;
-  Event before = *e;
-  before.severity = Severity::kUp;
-  before.last_seq = 0;
-  return InsertTransition(tx, before, *e, reason, detail, actor);
+  return InsertTransitions(tx, {FirstTransition(*e, reason, detail, actor)});
+}
+
+absl::Status InsertEvents(sql::Transaction& tx, std::vector<Event>* events, const char* reason,
+                          const std::vector<std::string>& details, const Actor& actor) {
+  std::vector<std::vector<sql::Value>> rows, transitions;
+  std::vector<uint64_t> site_ids;
+  for (const Event& e : *events) {
+    rows.push_back(InsertedValues(e));
+    site_ids.push_back(e.site_id);
+  }
+  auto inserted = InsertRows(tx, kInsertEvent, "", kInserted, rows);
+  if (absl::IsAlreadyExists(inserted)) return OpenedMeanwhile();
+  if (!inserted.ok()) return inserted;
+  auto open = OpenEventsOfSites(tx, site_ids);
+  if (!open.ok()) return open.status();
+  std::unordered_map<uint64_t, uint64_t> ids;  // by site
+  for (const Event& e : *open) ids[e.site_id] = e.event_id;
+  for (size_t i = 0; i < events->size(); ++i) {
+    Event& e = (*events)[i];
+    auto id = ids.find(e.site_id);
+    if (id == ids.end()) return absl::InternalError("an event that was inserted is not there");
+    e.event_id = id->second;
+    e.last_seq = 1;
+    transitions.push_back(FirstTransition(e, reason, details[i], actor));
+  }
+  return InsertTransitions(tx, transitions);
 }
 
 absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, const Event& after) {
@@ -100,16 +198,7 @@ absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, con
 
 absl::Status InsertTransition(sql::Transaction& tx, const Event& seen, const Event& after,
                               const char* reason, const std::string& detail, const Actor& actor) {
-  return tx
-      .Insert(
-          "INSERT INTO jetmon_event_transitions (event_id, seq, site_id, reason, from_severity, "
-          "to_severity, notified, ended, source, epoch, instance, detail, at_ms) VALUES (?, ?, ?, "
-          "?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-          {after.event_id, seen.last_seq + 1, after.site_id, reason,
-           static_cast<int>(seen.severity), static_cast<int>(after.severity), after.notified,
-           after.ended_at_ms.has_value(), actor.source, actor.epoch, actor.instance,
-           Bounded(detail, kMaxDetail), actor.now_ms})
-      .status();
+  return InsertTransitions(tx, {TransitionValues(seen, after, reason, detail, actor)});
 }
 
 absl::Status StoreProjected(sql::Transaction& tx, const Event& e, int status,

@@ -19,6 +19,12 @@ absl::StatusOr<std::vector<Event>> SelectEvents(sql::Transaction& tx, const std:
 // Inserts the event with its first transition (from Up), fills in the id.
 absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
                          const std::string& detail, const Actor& actor);
+// The same of many; each keeps its place. Detail i belongs to event i.
+absl::Status InsertEvents(sql::Transaction& tx, std::vector<Event>* events, const char* reason,
+                          const std::vector<std::string>& details, const Actor& actor);
+// The open events of these sites, in no order.
+absl::StatusOr<std::vector<Event>> OpenEventsOfSites(sql::Transaction& tx,
+                                                     const std::vector<uint64_t>& site_ids);
 // Writes `after` over the row that still is as `seen`, with the next last_seq. False: it is not.
 absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, const Event& after);
 // The transition from `seen` to `after`, numbered seen.last_seq + 1.

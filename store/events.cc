@@ -6,6 +6,7 @@
 #include "store/bounded.h"
 #include "store/event_rows.h"
 #include "store/notifications.h"
+#include "store/rows.h"
 
 namespace jetmon::store {
 namespace {
@@ -200,15 +201,15 @@ absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, in
 }
 
 absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryRow>& rows) {
+  std::vector<std::vector<sql::Value>> values;
   for (const CheckHistoryRow& r : rows) {
-    auto inserted = tx.Insert(
-        "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, outcome, http_code, "
-        "error_code, failure_class, total_us, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        {r.site_id, r.bucket, r.at_ms, r.source, r.outcome, r.http_code, r.error_code,
-         r.failure_class, r.total_us, Bounded(r.detail, kMaxDetail)});
-    if (!inserted.ok()) return inserted.status();
+    values.push_back({r.site_id, r.bucket, r.at_ms, r.source, r.outcome, r.http_code, r.error_code,
+                      r.failure_class, r.total_us, Bounded(r.detail, kMaxDetail)});
   }
-  return absl::OkStatus();
+  return InsertRows(tx,
+                    "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, outcome, "
+                    "http_code, error_code, failure_class, total_us, detail) VALUES ",
+                    "", 10, values);
 }
 
 }  // namespace jetmon::store

@@ -227,6 +227,20 @@ absl::StatusOr<std::vector<BucketLock>> ListBuckets(sql::Transaction& tx, Range 
   return buckets;
 }
 
+// A change, though of nothing: what was only read is nobody's to keep on a server.
+absl::StatusOr<bool> HoldBuckets(sql::Transaction& tx, Range range, uint64_t epoch) {
+  auto held = epoch == 0 ? tx.Execute(
+                               "UPDATE jetmon_rollout_bucket_locks SET touched = touched + 1 WHERE "
+                               "bucket_no BETWEEN ? AND ? AND pool = ? AND owner_host IS NULL",
+                               {range.min, range.max, kPoolV1})
+                         : tx.Execute(
+                               "UPDATE jetmon_rollout_bucket_locks SET touched = touched + 1 WHERE "
+                               "bucket_no BETWEEN ? AND ? AND epoch = ? AND state = ?",
+                               {range.min, range.max, epoch, range_state::kPreparing});
+  if (!held.ok()) return held.status();
+  return static_cast<uint64_t>(*held) == range.size();
+}
+
 absl::StatusOr<uint64_t> LastChangeOrdinal(sql::Transaction& tx, Range range) {
   uint64_t ordinal = 0;
   auto s = tx.Query(
@@ -238,19 +252,6 @@ absl::StatusOr<uint64_t> LastChangeOrdinal(sql::Transaction& tx, Range range) {
       });
   if (!s.ok()) return s;
   return ordinal;
-}
-
-absl::StatusOr<bool> FenceForSeed(sql::Transaction& tx, uint32_t bucket, uint64_t epoch) {
-  if (epoch == 0) {
-    return tx.ExecuteOne(
-        "UPDATE jetmon_rollout_bucket_locks SET touched = touched + 1 WHERE bucket_no = ? AND pool "
-        "= ? AND owner_host IS NULL",
-        {bucket, kPoolV1});
-  }
-  return tx.ExecuteOne(
-      "UPDATE jetmon_rollout_bucket_locks SET touched = touched + 1 WHERE bucket_no = ? AND epoch "
-      "= ? AND state = ?",
-      {bucket, epoch, range_state::kPreparing});
 }
 
 absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& g) {

@@ -90,15 +90,14 @@ absl::StatusOr<std::vector<RangeLock>> ListHeldRangesOfHost(sql::Transaction& tx
                                                             std::string_view host);
 // The bucket rows of a range, ascending; fewer than range.size() if rows are missing.
 absl::StatusOr<std::vector<BucketLock>> ListBuckets(sql::Transaction& tx, Range range);
+// Holds the buckets of a range as they are until the transaction ends: true if all are v1's (epoch
+// 0), or are held under that epoch and `preparing`. Whoever changes their owner meanwhile waits, or
+// fails and tries again.
+absl::StatusOr<bool> HoldBuckets(sql::Transaction& tx, Range range, uint64_t epoch);
 // The greatest changed_ordinal in a range: evidence recorded up to it is void.
 absl::StatusOr<uint64_t> LastChangeOrdinal(sql::Transaction& tx, Range range);
 
 // --- control plane
-// What a seed's batch passes before it writes about a bucket's sites, as FenceBucket for a Monitor:
-// with epoch 0 true while the bucket is v1's, else while it is `preparing` under that epoch. An
-// update, so that a grant and a batch conflict.
-absl::StatusOr<bool> FenceForSeed(sql::Transaction& tx, uint32_t bucket, uint64_t epoch);
-
 struct Grant {
   Range range;
   std::string owner_host;

@@ -3,6 +3,7 @@
 #include "absl/strings/str_replace.h"
 #include "store/migrations/0001_initial.h"
 #include "store/migrations/0002_notifications_order.h"
+#include "store/migrations/0003_open_events.h"
 
 namespace jetmon::store {
 namespace {
@@ -31,12 +32,17 @@ std::vector<std::string> NotificationsOrder(const sql::Dialect& dialect) {
   return InDialect(migrations::k0002NotificationsOrder, dialect);
 }
 
+std::vector<std::string> OpenEvents(const sql::Dialect& dialect) {
+  return InDialect(migrations::k0003OpenEvents, dialect);
+}
+
 }  // namespace
 
 const std::vector<sql::Migration>& Migrations() {
   static const auto* migrations = new std::vector<sql::Migration>{
       {1, "initial", Initial, 1},
       {2, "notifications_order", NotificationsOrder, 1},
+      {3, "open_events", OpenEvents, 1},
   };
   return *migrations;
 }

@@ -3,18 +3,19 @@
 #include <stdio.h>
 #include <time.h>
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "store/ids.h"
+#include "store/rows.h"
+#include "store/site_rows.h"
+#include "store/slices.h"
 
 namespace jetmon::store {
 namespace {
 
-constexpr char kSiteColumns[] =
-    "jetpack_monitor_site_id, blog_id, bucket_no, monitor_url, monitor_active, site_status, "
-    "last_status_change, check_interval";
-constexpr size_t kRowsAStatement = 100;
+// Ids that one statement counts at most, where a range is read by site.
+constexpr uint64_t kIdsAtOnce = 250'000;
+
+}  // namespace
 
 Site SiteOf(const sql::Row& row) {
   Site s;
@@ -29,26 +30,7 @@ Site SiteOf(const sql::Row& row) {
   return s;
 }
 
-// Runs `head` + "(?, ..), (?, ..)" + `tail` for the rows, a few at a time. `columns` values a row.
-absl::Status InsertRows(sql::Transaction& tx, const std::string& head, const std::string& tail,
-                        size_t columns, const std::vector<std::vector<sql::Value>>& rows) {
-  std::string tuple = "(?";
-  for (size_t i = 1; i < columns; ++i) tuple += ", ?";
-  tuple += ")";
-  for (size_t at = 0; at < rows.size(); at += kRowsAStatement) {
-    const size_t n = std::min(kRowsAStatement, rows.size() - at);
-    std::string sql = head;
-    std::vector<sql::Value> values;
-    values.reserve(n * columns);
-    for (size_t i = 0; i < n; ++i) {
-      absl::StrAppend(&sql, i == 0 ? "" : ", ", tuple);
-      for (const sql::Value& v : rows[at + i]) values.push_back(v);
-    }
-    auto done = tx.Execute(sql + tail, values);
-    if (!done.ok()) return done.status();
-  }
-  return absl::OkStatus();
-}
+namespace {
 
 absl::StatusOr<uint64_t> CountOne(sql::Transaction& tx, std::string_view sql, sql::Params params) {
   uint64_t count = 0;
@@ -86,17 +68,20 @@ int64_t ParseLegacyTime(std::string_view text) {
   return seconds < 0 ? 0 : int64_t{seconds} * 1000;
 }
 
+// In the order of the index that v1's table has for it, so that nothing is sorted.
 absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint32_t bucket,
-                                                      uint64_t after, int limit) {
+                                                      const SiteCursor& after, int limit) {
   std::vector<Site> sites;
-  auto s = tx.Query(absl::StrCat("SELECT ", kSiteColumns,
-                                 " FROM jetpack_monitor_sites WHERE bucket_no = ? AND "
-                                 "monitor_active = 1 AND jetpack_monitor_site_id > ? ORDER BY "
-                                 "jetpack_monitor_site_id LIMIT ?"),
-                    {bucket, after, limit}, [&](const sql::Row& row) {
-                      sites.push_back(SiteOf(row));
-                      return absl::OkStatus();
-                    });
+  auto s = tx.Query(
+      absl::StrCat("SELECT ", kSiteColumns,
+                   " FROM jetpack_monitor_sites s WHERE s.bucket_no = ? AND "
+                   "s.monitor_active = 1 AND s.check_interval >= ? AND "
+                   "(s.check_interval > ? OR s.jetpack_monitor_site_id + 0 > ?) ORDER "
+                   "BY s.check_interval, s.jetpack_monitor_site_id LIMIT ?"),
+      {bucket, after.interval, after.interval, after.site_id, limit}, [&](const sql::Row& row) {
+        sites.push_back(SiteOf(row));
+        return absl::OkStatus();
+      });
   if (!s.ok()) return s;
   return sites;
 }
@@ -104,8 +89,8 @@ absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint
 absl::StatusOr<std::optional<Site>> GetSite(sql::Transaction& tx, uint64_t site_id) {
   std::optional<Site> site;
   auto found = tx.QueryOne(absl::StrCat("SELECT ", kSiteColumns,
-                                        " FROM jetpack_monitor_sites WHERE "
-                                        "jetpack_monitor_site_id = ?"),
+                                        " FROM jetpack_monitor_sites s WHERE "
+                                        "s.jetpack_monitor_site_id = ?"),
                            {site_id}, [&](const sql::Row& row) {
                              site = SiteOf(row);
                              return absl::OkStatus();
@@ -123,35 +108,48 @@ absl::Status InsertSites(sql::Transaction& tx, const std::vector<Site>& sites) {
                     s.check_interval});
   }
   return InsertRows(tx,
-                    absl::StrCat("INSERT INTO jetpack_monitor_sites (", kSiteColumns, ") VALUES "),
+                    "INSERT INTO jetpack_monitor_sites (jetpack_monitor_site_id, blog_id, "
+                    "bucket_no, monitor_url, monitor_active, site_status, last_status_change, "
+                    "check_interval) VALUES ",
                     "", 8, rows);
 }
 
+absl::StatusOr<uint64_t> CountActiveSites(sql::Transaction& tx, Range range) {
+  return CountOne(tx,
+                  "SELECT COUNT(*) FROM jetpack_monitor_sites WHERE bucket_no BETWEEN ? AND ? AND "
+                  "monitor_active = 1",
+                  {range.min, range.max});
+}
+
 absl::StatusOr<SiteCounts> CountSites(sql::Transaction& tx, Range range) {
-  SiteCounts counts;
-  auto s = tx.Query(
-      "SELECT site_status, COUNT(*) FROM jetpack_monitor_sites WHERE bucket_no BETWEEN ? AND ? AND "
-      "monitor_active = 1 GROUP BY site_status",
-      {range.min, range.max}, [&](const sql::Row& row) {
-        const uint64_t n = row.Uint(1);
-        counts.active += n;
-        switch (row.Int(0)) {
-          case 0:
-            counts.seems_down += n;
-            break;
-          case 1:
-            counts.up += n;
-            break;
-          case 2:
-            counts.down += n;
-            break;
-          default:
-            counts.other += n;
-        }
-        return absl::OkStatus();
-      });
-  if (!s.ok()) return s;
-  return counts;
+  SiteCounts sum;
+  const auto add = [&](const Slice& slice) -> absl::Status {
+    auto c = CountSlice(tx, slice);
+    if (!c.ok()) return c.status();
+    sum.active += c->active;
+    sum.up += c->up;
+    sum.seems_down += c->seems_down;
+    sum.down += c->down;
+    sum.other += c->other;
+    return absl::OkStatus();
+  };
+  auto active = CountActiveSites(tx, range);
+  if (!active.ok()) return active.status();
+  auto by_site = IsReadBySite(tx, *active);
+  if (!by_site.ok()) return by_site.status();
+  if (!*by_site) {
+    for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
+      if (auto s = add({.buckets = {bucket, bucket}}); !s.ok()) return s;
+    }
+    return sum;
+  }
+  auto greatest = CountOne(
+      tx, "SELECT COALESCE(MAX(jetpack_monitor_site_id), 0) FROM jetpack_monitor_sites", {});
+  if (!greatest.ok()) return greatest.status();
+  for (uint64_t after = 0; after < *greatest; after += kIdsAtOnce) {
+    if (auto s = add({range, after, after + kIdsAtOnce, true}); !s.ok()) return s;
+  }
+  return sum;
 }
 
 absl::StatusOr<std::vector<std::string>> MissingLegacyColumns(sql::Transaction& tx) {
@@ -205,33 +203,24 @@ absl::StatusOr<std::vector<Target>> TargetsOfBucket(sql::Transaction& tx, uint32
 
 absl::Status UpsertTargets(sql::Transaction& tx, const std::vector<Target>& targets,
                            int64_t now_ms) {
-  std::vector<std::vector<sql::Value>> rows, runtime;
+  std::vector<std::vector<sql::Value>> rows;
   for (const Target& t : targets) {
     rows.push_back(
         {t.site_id, t.blog_id, t.bucket, t.url, t.interval, t.phase, t.config_hash, now_ms});
-    runtime.push_back({t.site_id, t.bucket});
   }
-  auto s = InsertRows(tx,
-                      "INSERT INTO jetmon_check_targets (site_id, blog_id, bucket_no, url, "
-                      "interval_minutes, phase, config_hash, updated_at_ms) VALUES ",
-                      tx.dialect().OnDuplicateUpdate(
-                          {"site_id"}, {"blog_id", "bucket_no", "url", "interval_minutes", "phase",
-                                        "config_hash", "updated_at_ms"}),
-                      8, rows);
-  if (!s.ok()) return s;
-  return InsertRows(
-      tx, absl::StrCat("INSERT INTO jetmon_endpoint_runtime (site_id, bucket_no) VALUES "),
-      tx.dialect().OnDuplicateUpdate({"site_id"}, {"bucket_no"}), 2, runtime);
+  return InsertRows(tx,
+                    "INSERT INTO jetmon_check_targets (site_id, blog_id, bucket_no, url, "
+                    "interval_minutes, phase, config_hash, updated_at_ms) VALUES ",
+                    tx.dialect().OnDuplicateUpdate(
+                        {"site_id"}, {"blog_id", "bucket_no", "url", "interval_minutes", "phase",
+                                      "config_hash", "updated_at_ms"}),
+                    8, rows);
 }
 
 absl::Status DeleteTargets(sql::Transaction& tx, const std::vector<uint64_t>& site_ids) {
-  for (uint64_t id : site_ids) {
-    auto target = tx.Execute("DELETE FROM jetmon_check_targets WHERE site_id = ?", {id});
-    if (!target.ok()) return target.status();
-    auto runtime = tx.Execute("DELETE FROM jetmon_endpoint_runtime WHERE site_id = ?", {id});
-    if (!runtime.ok()) return runtime.status();
-  }
-  return absl::OkStatus();
+  auto s = ExecuteIn(tx, "DELETE FROM jetmon_check_targets WHERE site_id", "", site_ids);
+  if (!s.ok()) return s;
+  return ExecuteIn(tx, "DELETE FROM jetmon_endpoint_runtime WHERE site_id", "", site_ids);
 }
 
 absl::StatusOr<uint64_t> CountTargets(sql::Transaction& tx, Range range) {

@@ -36,9 +36,16 @@ std::string ConfigHash(const Site& site);
 std::string LegacyTime(int64_t ms);
 int64_t ParseLegacyTime(std::string_view text);
 
-// Active sites of one bucket with site_id > after, ascending, at most `limit`: key-set paging.
+// Where a page of a bucket's sites ended: key-set paging in the order of v1's index.
+struct SiteCursor {
+  int interval = -1'000'000;
+  uint64_t site_id = 0;
+  static SiteCursor After(const Site& site) { return {site.check_interval, site.site_id}; }
+};
+// Active sites of one bucket behind `after` ({}: from the first), by check interval and id, at most
+// `limit`.
 absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint32_t bucket,
-                                                      uint64_t after, int limit);
+                                                      const SiteCursor& after, int limit);
 absl::StatusOr<std::optional<Site>> GetSite(sql::Transaction& tx, uint64_t site_id);
 // Inserts rows of an embedded database (site_id 0 = assigned).
 absl::Status InsertSites(sql::Transaction& tx, const std::vector<Site>& sites);
@@ -46,6 +53,8 @@ struct SiteCounts {
   uint64_t active = 0, up = 0, seems_down = 0, down = 0, other = 0;  // of active sites
 };
 absl::StatusOr<SiteCounts> CountSites(sql::Transaction& tx, Range range);
+// Only how many are active: an index knows it.
+absl::StatusOr<uint64_t> CountActiveSites(sql::Transaction& tx, Range range);
 // Checks that the legacy table has the columns that v2 reads; the names of those it lacks.
 absl::StatusOr<std::vector<std::string>> MissingLegacyColumns(sql::Transaction& tx);
 
@@ -60,7 +69,7 @@ struct Target {
 Target TargetOf(const Site& site);
 absl::StatusOr<std::vector<Target>> TargetsOfBucket(sql::Transaction& tx, uint32_t bucket,
                                                     uint64_t after, int limit);
-// Inserts or updates; also the runtime row (insert only). Multi-row.
+// Inserts or updates, many rows a statement.
 absl::Status UpsertTargets(sql::Transaction& tx, const std::vector<Target>& targets,
                            int64_t now_ms);
 // Removes target and runtime rows.

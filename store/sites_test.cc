@@ -1,5 +1,7 @@
 #include "store/sites.h"
 
+#include <set>
+
 #include "store/test_database.h"
 
 namespace jetmon::store {
@@ -22,9 +24,9 @@ TEST(Sites, ArePagedByKey) {
                   EXPECT_TRUE(InsertSites(tx, {MakeSite(1, 3), MakeSite(2, 3, 2), MakeSite(3, 4),
                                                MakeSite(4, 3, 1, false), MakeSite(5, 3, 0)})
                                   .ok());
-                  auto page = ActiveSitesOfBucket(tx, 3, 0, 2);
+                  auto page = ActiveSitesOfBucket(tx, 3, {}, 2);
                   EXPECT_EQ(page->size(), 2u);
-                  page = ActiveSitesOfBucket(tx, 3, (*page)[1].site_id, 2);
+                  page = ActiveSitesOfBucket(tx, 3, SiteCursor::After((*page)[1]), 2);
                   EXPECT_EQ(page->size(), 1u);
                   EXPECT_EQ((*page)[0].site_id, 5u);
                   EXPECT_EQ((*page)[0].last_status_change, "");
@@ -35,6 +37,61 @@ TEST(Sites, ArePagedByKey) {
                   EXPECT_FALSE(GetSite(tx, 99)->has_value());
                   EXPECT_FALSE((*GetSite(tx, 4))->active);
                   EXPECT_TRUE(MissingLegacyColumns(tx)->empty());
+                  return absl::OkStatus();
+                }).ok());
+}
+
+TEST(Sites, OfSeveralIntervalsArePagedOnce) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  std::vector<Site> sites;
+                  for (uint64_t id = 1; id <= 300; ++id) {
+                    sites.push_back(MakeSite(id, 3));
+                    sites.back().check_interval = static_cast<int>(id * 7 % 5) - 1;
+                  }
+                  if (auto s = InsertSites(tx, sites); !s.ok()) return s;
+                  for (const int size : {1, 7, 60, 300, 1000}) {
+                    std::set<uint64_t> seen;
+                    size_t rows = 0;
+                    for (SiteCursor after;;) {
+                      auto page = ActiveSitesOfBucket(tx, 3, after, size);
+                      if (!page.ok()) return page.status();
+                      rows += page->size();
+                      for (const Site& s : *page) seen.insert(s.site_id);
+                      if (page->size() < static_cast<size_t>(size)) break;
+                      after = SiteCursor::After(page->back());
+                    }
+                    EXPECT_EQ(rows, 300u) << size;
+                    EXPECT_EQ(seen.size(), 300u) << size;
+                  }
+                  return absl::OkStatus();
+                }).ok());
+}
+
+TEST(Sites, AreCountedAlikeWhereverTheyStand) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  std::vector<Site> sites;
+                  for (uint64_t id = 1; id <= 100; ++id) {
+                    sites.push_back(MakeSite(id, id % 4, static_cast<int>(id % 5), id % 10 != 0));
+                  }
+                  if (auto s = InsertSites(tx, sites); !s.ok()) return s;
+                  for (const bool far : {false, true}) {
+                    // A site far away makes the ids too many to be read one after the other.
+                    if (far) {
+                      auto s = InsertSites(tx, {MakeSite(1'000'000, 9, 2)});
+                      if (!s.ok()) return s;
+                    }
+                    const auto c = CountSites(tx, {0, 3});
+                    if (!c.ok()) return c.status();
+                    EXPECT_EQ(c->active, 90u);
+                    EXPECT_EQ(c->seems_down, 10u);
+                    EXPECT_EQ(c->up, 20u);
+                    EXPECT_EQ(c->down, 20u);
+                    EXPECT_EQ(c->other, 40u);
+                    EXPECT_EQ(*CountActiveSites(tx, {0, 3}), 90u);
+                    EXPECT_EQ(CountSites(tx, {5, 6})->active, 0u);
+                  }
                   return absl::OkStatus();
                 }).ok());
 }

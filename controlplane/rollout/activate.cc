@@ -24,9 +24,9 @@ absl::StatusOr<store::RangeLock> LockOf(JobRun& run) {
 }
 
 absl::Status Complete(JobRun& run, const store::RangeLock& lock) {
-  store::SiteCounts sites;
+  uint64_t sites = 0;
   const absl::Status s = run.parts.db->Read([&](sql::Transaction& tx) {
-    auto counted = store::CountSites(tx, lock.range);
+    auto counted = store::CountActiveSites(tx, lock.range);
     if (counted.ok()) sites = *counted;
     return counted.status();
   });
@@ -34,7 +34,7 @@ absl::Status Complete(JobRun& run, const store::RangeLock& lock) {
   v1::OperationResponse answer =
       Head(run.job.operation, run.job.run_id, run.job.range, lock.owner_host);
   v1::ActivateResult* result = answer.mutable_activate();
-  result->set_active_sites(sites.active);
+  result->set_active_sites(sites);
   for (const v1::Override& o : OverridesOf(lock.overrides)) result->add_overrides(o.code());
   result->set_epoch(lock.epoch);
   result->set_range_state(lock.state);

@@ -39,6 +39,8 @@ struct Options {
   std::string version;
   probe::Engine::Options engine;  // what smoke probes with
   Times times;
+  // Rows of sites that a batch of seed goes over at most; 0: what suits the database.
+  uint64_t seed_rows = 0;
 };
 
 // Who calls, and how the transaction that commits the call's mutation settles its idempotency

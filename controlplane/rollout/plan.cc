@@ -135,13 +135,13 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
   digest->insert(digest->end(), evidence.ids.begin(), evidence.ids.end());
   digest->push_back(absl::StrCat("instance:", plan->owner_instance));
   digest->push_back(absl::StrCat("generation:", plan->owner_generation));
-  auto sites = store::CountSites(tx, plan->range);
+  auto sites = store::CountActiveSites(tx, plan->range);
   if (!sites.ok()) return sites.status();
-  plan->counts = {{"active_sites", sites->active}};
-  plan->response.mutable_activate()->set_active_sites(sites->active);
+  plan->counts = {{"active_sites", *sites}};
+  plan->response.mutable_activate()->set_active_sites(*sites);
   plan->response.mutable_activate()->set_owner_instance(plan->owner_instance);
   plan->response.set_summary(absl::StrCat(plan->owner_host, " gets buckets ",
-                                          plan->range.ToString(), " with ", sites->active,
+                                          plan->range.ToString(), " with ", *sites,
                                           " active sites"));
   for (const v1::Override& o : request.override()) {
     digest->push_back(absl::StrCat("override:", o.code()));

@@ -157,7 +157,7 @@ absl::Status LookAtUrls(sql::Transaction& tx, const Options& options, store::Ran
     if (result->examples_size() < kMostExamples) result->add_examples(url);
   };
   for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
-    for (uint64_t after = 0;;) {
+    for (store::SiteCursor after;;) {
       auto sites = store::ActiveSitesOfBucket(tx, bucket, after, kSitesAPage);
       if (!sites.ok()) return sites.status();
       for (const store::Site& site : *sites) {
@@ -172,7 +172,7 @@ absl::Status LookAtUrls(sql::Transaction& tx, const Options& options, store::Ran
         }
       }
       if (sites->size() < static_cast<size_t>(kSitesAPage)) break;
-      after = sites->back().site_id;
+      after = store::SiteCursor::After(sites->back());
     }
   }
   return absl::OkStatus();

@@ -1,218 +1,239 @@
 #include "controlplane/rollout/seed.h"
 
 #include <algorithm>
-#include <map>
-#include <unordered_map>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/plan.h"
 #include "store/events.h"
 #include "store/locks.h"
 #include "store/sessions.h"
 #include "store/sites.h"
+#include "store/slices.h"
 
 namespace jetmon::rollout {
 namespace {
 
-constexpr int kSitesABatch = 1000;
-constexpr std::chrono::milliseconds kLongestPause{100};
-constexpr char kCancelledByOperator[] = "cancelled by an operator";
+using std::chrono::milliseconds;
 
-// Where a pass is: the next bucket, and the last site of it that is done.
+// A batch holds what it writes for about this long: batches grow while they take less than half of
+// it, and shrink when they take more.
+constexpr milliseconds kHold{80};
+constexpr uint64_t kFirstRows = 2000, kFewestRows = 500;
+// Then others get the database for a quarter of that time: enough for one that waits to find it
+// free within a few tries.
+constexpr int kPauseShare = 4;
+constexpr milliseconds kLongestPause{50};
+constexpr char kCancelledByOperator[] = "cancelled by an operator";
+constexpr char kBySite[] = "site";
+
+// Where a pass is. By bucket: the next bucket and the last site of it that is done, "12:345". By
+// site: the last site that is done, "site:345".
 struct Cursor {
+  bool by_site = false;
   uint32_t bucket = 0;
   uint64_t after = 0;
+
+  std::string ToString() const {
+    return by_site ? absl::StrCat(kBySite, ":", after) : absl::StrCat(bucket, ":", after);
+  }
+  bool AtEnd(store::Range range) const {
+    return by_site ? after >= store::kLastSite : bucket > range.max;
+  }
 };
 
-Cursor ReadCursor(const std::string& text, uint32_t first) {
-  Cursor c{first, 0};
-  const size_t colon = text.find(':');
-  uint32_t bucket = 0;
-  uint64_t after = 0;
-  if (colon != std::string::npos && absl::SimpleAtoi(text.substr(0, colon), &bucket) &&
-      absl::SimpleAtoi(text.substr(colon + 1), &after)) {
-    c = {bucket, after};
+absl::StatusOr<Cursor> ReadCursor(const std::string& text) {
+  Cursor c;
+  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  c.by_site = parts[0] == kBySite;
+  if (parts.size() == 2 && absl::SimpleAtoi(parts[1], &c.after) &&
+      (c.by_site || absl::SimpleAtoi(parts[0], &c.bucket))) {
+    return c;
   }
-  return c;
+  return absl::InternalError("the job's cursor can't be read");
 }
 
-void Count(store::Adoption adoption, v1::SeedResult* r) {
-  switch (adoption) {
-    case store::Adoption::kOpened:
-      r->set_adopted(r->adopted() + 1);
-      break;
-    case store::Adoption::kPromoted:
-      r->set_promoted(r->promoted() + 1);
-      break;
-    case store::Adoption::kClosed:
-      r->set_closed(r->closed() + 1);
-      break;
-    case store::Adoption::kReopened:
-      r->set_reopened(r->reopened() + 1);
-      break;
-    case store::Adoption::kNothing:
-      break;
-  }
+store::Slice SliceAt(const Cursor& cursor, store::Range range) {
+  store::Slice slice;
+  slice.buckets = cursor.by_site ? range : store::Range{cursor.bucket, cursor.bucket};
+  slice.after = cursor.after;
+  slice.by_site = cursor.by_site;
+  return slice;
 }
 
-// Targets of this page that are missing or stale are written, those without a site removed.
-absl::Status SyncTargets(sql::Transaction& tx, uint32_t bucket, uint64_t after,
-                         const std::vector<store::Site>& sites, bool last_page, int64_t now_ms,
-                         v1::SeedResult* r) {
-  std::unordered_map<uint64_t, std::string> known;
-  const uint64_t upto = last_page || sites.empty() ? UINT64_MAX : sites.back().site_id;
-  for (uint64_t from = after;;) {
-    auto page = store::TargetsOfBucket(tx, bucket, from, kSitesABatch);
-    if (!page.ok()) return page.status();
-    for (const store::Target& t : *page) {
-      if (t.site_id <= upto) known[t.site_id] = t.config_hash;
+Cursor Behind(const Cursor& cursor, const store::Slice& slice) {
+  const bool bucket_done = !cursor.by_site && slice.upto == store::kLastSite;
+  return bucket_done ? Cursor{false, cursor.bucket + 1, 0}
+                     : Cursor{cursor.by_site, cursor.bucket, slice.upto};
+}
+
+// Brings one slice up to date; adds what it did.
+absl::Status SeedSlice(sql::Transaction& tx, const store::Slice& slice, const store::Actor& actor,
+                       v1::SeedResult* r, uint64_t* sites) {
+  auto counts = store::CountSlice(tx, slice);
+  if (!counts.ok()) return counts.status();
+  auto written = store::WriteTargets(tx, slice, actor.now_ms);
+  if (!written.ok()) return written.status();
+  auto removed = store::RemoveGoneTargets(tx, slice);
+  if (!removed.ok()) return removed.status();
+  auto adopted = store::AdoptSlice(tx, slice, actor);
+  if (!adopted.ok()) return adopted.status();
+  if (auto ended = store::EndGoneEvents(tx, slice, actor); !ended.ok()) return ended.status();
+  r->set_active_sites(r->active_sites() + counts->active);
+  r->set_legacy_up(r->legacy_up() + counts->up);
+  r->set_legacy_seems_down(r->legacy_seems_down() + counts->seems_down + counts->other);
+  r->set_legacy_down(r->legacy_down() + counts->down);
+  r->set_targets_written(r->targets_written() + *written);
+  r->set_targets_removed(r->targets_removed() + *removed);
+  r->set_adopted(r->adopted() + adopted->opened);
+  r->set_promoted(r->promoted() + adopted->promoted);
+  r->set_closed(r->closed() + adopted->closed);
+  r->set_reopened(r->reopened() + adopted->reopened);
+  *sites += counts->active;
+  return absl::OkStatus();
+}
+
+// One pass over a range.
+class Pass {
+ public:
+  Pass(JobRun& run, uint64_t epoch, bool save)
+      : run_(run),
+        range_(run.job.range),
+        epoch_(epoch),
+        save_(save),
+        most_rows_(run.options.seed_rows != 0 ? run.options.seed_rows
+                                              : store::MostRowsAtOnce(run.parts.db->dialect())),
+        rows_(std::min(kFirstRows, most_rows_)) {}
+
+  absl::Status Run(v1::SeedResult* result, std::string* conflict) {
+    if (auto s = Begin(result); !s.ok()) return s;
+    while (!cursor_.AtEnd(range_) && !run_.stopping()) {
+      Batch batch;
+      const absl::Status s = run_.Write([&](sql::Transaction& tx) {
+        batch = {};
+        batch.began = Now();
+        batch.after = cursor_;
+        batch.result = *result;
+        return Do(tx, &batch);
+      });
+      if (!s.ok()) return s;
+      *conflict = batch.conflict;
+      if (!conflict->empty()) return absl::OkStatus();
+      *result = batch.result;
+      cursor_ = batch.after;
+      done_ += batch.sites;
+      Rest(Now() - batch.began);
     }
-    if (page->size() < static_cast<size_t>(kSitesABatch) || page->back().site_id >= upto) break;
-    from = page->back().site_id;
+    return absl::OkStatus();
   }
-  std::vector<store::Target> write;
-  for (const store::Site& site : sites) {
-    auto at = known.find(site.site_id);
-    store::Target target = store::TargetOf(site);
-    if (at == known.end() || at->second != target.config_hash) write.push_back(std::move(target));
-    if (at != known.end()) known.erase(at);
-  }
-  std::vector<uint64_t> gone;
-  for (const auto& [site_id, hash] : known) gone.push_back(site_id);
-  if (auto s = store::UpsertTargets(tx, write, now_ms); !s.ok()) return s;
-  if (auto s = store::DeleteTargets(tx, gone); !s.ok()) return s;
-  r->set_targets_written(r->targets_written() + write.size());
-  r->set_targets_removed(r->targets_removed() + gone.size());
-  return absl::OkStatus();
-}
 
-// Events whose site is not active in the bucket any more end silently.
-absl::Status EndGoneEvents(sql::Transaction& tx, uint32_t bucket, store::Actor actor) {
-  actor.project = false;
-  auto events = store::OpenEventsOfBucket(tx, bucket);
-  if (!events.ok()) return events.status();
-  for (const store::Event& e : *events) {
-    auto site = store::GetSite(tx, e.site_id);
-    if (!site.ok()) return site.status();
-    if (site->has_value() && (*site)->active && (*site)->bucket == bucket) continue;
-    auto closed = store::CloseEvent(tx, e, store::transition::kSiteRemoved, "", "[]", actor);
-    if (!closed.ok()) return closed.status();
-  }
-  return absl::OkStatus();
-}
+ private:
+  struct Batch {
+    BootTime began;
+    Cursor after;
+    v1::SeedResult result;
+    uint64_t sites = 0;
+    std::string conflict;
+  };
 
-absl::StatusOr<uint64_t> CountOpen(sql::Transaction& tx, store::Range range) {
-  uint64_t open = 0;
-  for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
-    auto events = store::OpenEventsOfBucket(tx, bucket);
-    if (!events.ok()) return events.status();
-    open += events->size();
-  }
-  return open;
-}
+  BootTime Now() const { return run_.parts.clock->Boot(); }
 
-// The counts before.
-absl::Status CountBefore(sql::Transaction& tx, store::Range range, v1::SeedResult* r,
-                         uint64_t* total) {
-  auto sites = store::CountSites(tx, range);
-  if (!sites.ok()) return sites.status();
-  auto targets = store::CountTargets(tx, range);
-  if (!targets.ok()) return targets.status();
-  auto open = CountOpen(tx, range);
-  if (!open.ok()) return open.status();
-  r->set_active_sites(sites->active);
-  r->set_targets_before(*targets);
-  r->set_open_events_before(*open);
-  r->set_legacy_up(sites->up);
-  r->set_legacy_seems_down(sites->seems_down + sites->other);
-  r->set_legacy_down(sites->down);
-  *total = sites->active;
-  return absl::OkStatus();
-}
+  // From where the job was, or from the counts before. They are kept with the first batch: counting
+  // may take long, which is no matter for a write transaction.
+  absl::Status Begin(v1::SeedResult* result) {
+    if (save_ && !run_.job.cursor.empty()) {
+      auto cursor = ReadCursor(run_.job.cursor);
+      if (!cursor.ok()) return cursor.status();
+      cursor_ = *cursor;
+      done_ = run_.job.done;
+      total_ = run_.job.total;
+      if (run_.job.progress.empty() || result->ParseFromString(run_.job.progress)) {
+        return absl::OkStatus();
+      }
+      return absl::InternalError("the job's progress can't be read");
+    }
+    return run_.parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
+      auto active = store::CountActiveSites(tx, range_);
+      if (!active.ok()) return active.status();
+      auto by_site = store::IsReadBySite(tx, *active);
+      if (!by_site.ok()) return by_site.status();
+      auto targets = store::CountTargets(tx, range_);
+      if (!targets.ok()) return targets.status();
+      auto open = store::CountOpenEvents(tx, range_);
+      if (!open.ok()) return open.status();
+      cursor_ = {*by_site, *by_site ? 0 : range_.min, 0};
+      total_ = *active;
+      result->set_targets_before(*targets);
+      result->set_open_events_before(*open);
+      return absl::OkStatus();
+    });
+  }
+
+  absl::Status Do(sql::Transaction& tx, Batch* batch) {
+    if (save_) {
+      auto row = store::GetJob(tx, run_.job.job_id);
+      if (!row.ok()) return row.status();
+      if (row->has_value() && (*row)->cancel_requested) {
+        batch->conflict = kCancelledByOperator;
+        return absl::OkStatus();
+      }
+    }
+    store::Actor actor;
+    actor.source = "rollout:seed";
+    actor.epoch = epoch_;
+    actor.instance = run_.options.instance;
+    actor.now_ms = run_.parts.clock->WallMs();
+    // Small buckets go together.
+    do {
+      store::Slice slice = SliceAt(batch->after, range_);
+      if (auto s = Hold(tx, slice.buckets, batch); !s.ok() || !batch->conflict.empty()) return s;
+      auto upto = store::SliceEnd(tx, slice, rows_);
+      if (!upto.ok()) return upto.status();
+      slice.upto = *upto;
+      auto s = SeedSlice(tx, slice, actor, &batch->result, &batch->sites);
+      if (!s.ok()) return s;
+      batch->after = Behind(batch->after, slice);
+    } while (!batch->after.by_site && !batch->after.AtEnd(range_) && batch->sites < rows_ / 2 &&
+             Now() - batch->began < kHold / 2);
+    if (!save_) return absl::OkStatus();
+    auto saved = store::SaveJobProgress(tx, run_.lease, done_ + batch->sites, total_,
+                                        batch->after.ToString(), batch->result.SerializeAsString());
+    if (!saved.ok()) return saved.status();
+    return *saved ? absl::OkStatus() : absl::CancelledError("the job is another worker's");
+  }
+
+  // Sees to it that the buckets stay whose they are until the batch is committed.
+  absl::Status Hold(sql::Transaction& tx, store::Range buckets, Batch* batch) {
+    auto held = store::HoldBuckets(tx, buckets, epoch_);
+    if (!held.ok() || *held) return held.status();
+    batch->conflict =
+        absl::StrCat("a bucket of ", buckets.ToString(), " changed its owner meanwhile");
+    return absl::OkStatus();
+  }
+
+  void Rest(std::chrono::nanoseconds held) {
+    if (held > kHold) rows_ = std::max(rows_ / 2, std::min(kFewestRows, most_rows_));
+    if (held < kHold / 2) rows_ = std::min(rows_ * 2, most_rows_);
+    run_.Pause(std::min(std::chrono::ceil<milliseconds>(held / kPauseShare), kLongestPause));
+  }
+
+  JobRun& run_;
+  const store::Range range_;
+  const uint64_t epoch_;
+  const bool save_;
+  const uint64_t most_rows_;
+  uint64_t rows_;
+  Cursor cursor_;
+  uint64_t done_ = 0, total_ = 0;
+};
 
 }  // namespace
 
 absl::Status SeedPass(JobRun& run, uint64_t epoch, bool save, v1::SeedResult* result,
                       std::string* conflict) {
-  const store::Range range = run.job.range;
-  Cursor cursor{range.min, 0};
-  uint64_t done = 0, total = run.job.total;
-  if (save) {
-    cursor = ReadCursor(run.job.cursor, range.min);
-    done = run.job.done;
-    if (!run.job.progress.empty() && !result->ParseFromString(run.job.progress)) {
-      return absl::InternalError("the job's progress can't be read");
-    }
-  }
-  if (!save || run.job.cursor.empty()) {
-    // Kept with the first batch. Counting may take long: not while others wait to write.
-    const absl::Status s = run.parts.db->Read(
-        [&](sql::Transaction& tx) { return CountBefore(tx, range, result, &total); });
-    if (!s.ok()) return s;
-  }
-  while (cursor.bucket <= range.max && !run.stopping()) {
-    const BootTime began = run.parts.clock->Boot();
-    const int64_t now_ms = run.parts.clock->WallMs();
-    v1::SeedResult next;
-    Cursor after;
-    size_t sites_done = 0;
-    const absl::Status s = run.Write([&](sql::Transaction& tx) -> absl::Status {
-      next = *result;
-      conflict->clear();
-      if (save) {
-        auto row = store::GetJob(tx, run.job.job_id);
-        if (!row.ok()) return row.status();
-        if (row->has_value() && (*row)->cancel_requested) {
-          *conflict = kCancelledByOperator;
-          return absl::OkStatus();
-        }
-      }
-      auto passed = store::FenceForSeed(tx, cursor.bucket, epoch);
-      if (!passed.ok()) return passed.status();
-      if (!*passed) {
-        *conflict = absl::StrCat("bucket ", cursor.bucket, " changed its owner meanwhile");
-        return absl::OkStatus();
-      }
-      auto sites = store::ActiveSitesOfBucket(tx, cursor.bucket, cursor.after, kSitesABatch);
-      if (!sites.ok()) return sites.status();
-      const bool last = sites->size() < static_cast<size_t>(kSitesABatch);
-      auto synced = SyncTargets(tx, cursor.bucket, cursor.after, *sites, last, now_ms, &next);
-      if (!synced.ok()) return synced;
-      store::Actor actor;
-      actor.source = "rollout:seed";
-      actor.epoch = epoch;
-      actor.instance = run.options.instance;
-      actor.now_ms = now_ms;
-      for (const store::Site& site : *sites) {
-        auto adoption = store::AdoptSite(tx, site, actor);
-        if (!adoption.ok()) return adoption.status();
-        Count(*adoption, &next);
-      }
-      if (last) {
-        if (auto ended = EndGoneEvents(tx, cursor.bucket, actor); !ended.ok()) return ended;
-      }
-      sites_done = sites->size();
-      after = last ? Cursor{cursor.bucket + 1, 0} : Cursor{cursor.bucket, sites->back().site_id};
-      if (!save) return absl::OkStatus();
-      auto saved = store::SaveJobProgress(tx, run.lease, done + sites_done, total,
-                                          absl::StrCat(after.bucket, ":", after.after),
-                                          next.SerializeAsString());
-      if (!saved.ok()) return saved.status();
-      return *saved ? absl::OkStatus() : absl::CancelledError("the job is another worker's");
-    });
-    if (!s.ok()) return s;
-    if (!conflict->empty()) return absl::OkStatus();
-    *result = next;
-    cursor = after;
-    done += sites_done;
-    // Others get the database for as long as this batch had it.
-    const auto took =
-        std::chrono::duration_cast<std::chrono::milliseconds>(run.parts.clock->Boot() - began);
-    run.Pause(std::min(took, kLongestPause));
-  }
-  return absl::OkStatus();
+  return Pass(run, epoch, save).Run(result, conflict);
 }
 
 absl::Status ExecuteSeed(JobRun& run) {
@@ -235,7 +256,7 @@ absl::Status ExecuteSeed(JobRun& run) {
   absl::Status s = run.parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
     auto targets = store::CountTargets(tx, run.job.range);
     if (!targets.ok()) return targets.status();
-    auto open = CountOpen(tx, run.job.range);
+    auto open = store::CountOpenEvents(tx, run.job.range);
     if (!open.ok()) return open.status();
     result.set_targets_after(*targets);
     result.set_open_events_after(*open);

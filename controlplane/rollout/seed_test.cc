@@ -11,9 +11,15 @@ namespace {
 
 constexpr store::Range kRange{2, 5};
 
-class SeedTest : public ::testing::Test {
+// Sites in order of ids, or, when the range has few of the table's, bucket by bucket.
+enum class Way { kBySite, kByBucket };
+
+class SeedTest : public ::testing::TestWithParam<Way> {
  protected:
-  SeedTest() { rollout_.AddSession("rol_1", kRange, "monitor-a"); }
+  SeedTest() {
+    rollout_.AddSession("rol_1", kRange, "monitor-a");
+    if (GetParam() == Way::kByBucket) rollout_.AddSite(1'000'000, 9);
+  }
   // Runs a new job of this kind to its end; its answer.
   v1::OperationResponse Seed(const std::string& operation = "seed") {
     const std::string id = "rjob_" + std::to_string(++jobs_);
@@ -46,7 +52,7 @@ class SeedTest : public ::testing::Test {
   int jobs_ = 0;
 };
 
-TEST_F(SeedTest, WritesTargetsAndAdoptsWhatV1Knows) {
+TEST_P(SeedTest, WritesTargetsAndAdoptsWhatV1Knows) {
   rollout_.AddSite(1, 2, 1);
   rollout_.AddSite(2, 3, 0);
   rollout_.AddSite(3, 5, 2);
@@ -75,7 +81,7 @@ TEST_F(SeedTest, WritesTargetsAndAdoptsWhatV1Knows) {
   EXPECT_EQ(rollout_.CheckpointKinds("rol_1"), std::vector<std::string>{"seed_completed"});
 }
 
-TEST_F(SeedTest, AnotherPassChangesNothing) {
+TEST_P(SeedTest, AnotherPassChangesNothing) {
   rollout_.AddSite(1, 2, 1);
   rollout_.AddSite(2, 3, 2);
   Seed();
@@ -89,7 +95,7 @@ TEST_F(SeedTest, AnotherPassChangesNothing) {
             (std::vector<std::string>{"seed_completed", "final_reconcile_completed"}));
 }
 
-TEST_F(SeedTest, FollowsWhatHappenedUnderV1) {
+TEST_P(SeedTest, FollowsWhatHappenedUnderV1) {
   for (uint64_t id = 1; id <= 7; ++id) rollout_.AddSite(id, 3, id <= 4 ? 0 : 1);
   Seed();
   Change(1, "site_status = 1, last_status_change = '2023-11-14 01:00:00'");  // recovered
@@ -118,7 +124,7 @@ TEST_F(SeedTest, FollowsWhatHappenedUnderV1) {
   EXPECT_EQ(r.targets_after(), 5u);
 }
 
-TEST_F(SeedTest, IsRefusedWhereTheRangeIsNotV1s) {
+TEST_P(SeedTest, IsRefusedWhereTheRangeIsNotV1s) {
   rollout_.AddSite(1, 2, 2);
   FakeMonitor monitor(rollout_.db(), "monitor-a", "a-1");
   monitor.Poll();
@@ -130,6 +136,64 @@ TEST_F(SeedTest, IsRefusedWhereTheRangeIsNotV1s) {
   ASSERT_EQ(answer.blockers_size(), 1);
   EXPECT_EQ(answer.blockers(0).code(), "bucket_range_conflict");
   EXPECT_TRUE(rollout_.CheckpointKinds("rol_1").empty());
+}
+
+TEST_P(SeedTest, WritesAgainWhatDiffersAndNothingElse) {
+  for (uint64_t id = 1; id <= 600; ++id) rollout_.AddSite(id, 3, 1);
+  Seed();
+  Change(7, "blog_id = 8");
+  Change(8, "monitor_url = 'https://m\u00fcller.example/?a=b%20c'");
+  Change(9, "check_interval = 7");
+  Change(10, "site_status = 0");  // v1's word, not configuration
+  rollout_.Write([](sql::Transaction& tx) { return store::DeleteTargets(tx, {300, 301, 600}); });
+  const auto answer = Seed();
+  EXPECT_EQ(answer.seed().targets_written(), 6u);
+  EXPECT_EQ(answer.seed().adopted(), 1u);
+  const auto targets = Targets(3);
+  ASSERT_EQ(targets.size(), 600u);
+  // What the database computed is what a Monitor computes.
+  for (const auto& t : targets) {
+    const auto site =
+        rollout_.Get([&](sql::Transaction& tx) { return store::GetSite(tx, t.site_id); });
+    const store::Target expected = store::TargetOf(*site);
+    EXPECT_EQ(t.config_hash, expected.config_hash) << t.site_id;
+    EXPECT_EQ(t.phase, expected.phase);
+    EXPECT_EQ(t.url, expected.url);
+    EXPECT_EQ(t.blog_id, expected.blog_id);
+    EXPECT_EQ(t.interval, expected.interval);
+  }
+}
+
+TEST_P(SeedTest, EndsInSmallBatchesWhereBigOnesDo) {
+  for (uint64_t id = 1; id <= 300; ++id) {
+    rollout_.AddSite(3 * id, 2 + id % 3, static_cast<int>(id % 3));
+  }
+  for (const uint64_t rows : {7, 100, 0}) {
+    rollout_.options().seed_rows = rows;
+    const auto answer = Seed();
+    EXPECT_EQ(answer.seed().active_sites(), 300u) << rows;
+    EXPECT_EQ(answer.seed().targets_written(), rows == 7 ? 300u : 0u) << rows;
+    EXPECT_EQ(answer.seed().adopted(), rows == 7 ? 200u : 0u) << rows;
+    EXPECT_EQ(answer.seed().targets_after(), 300u) << rows;
+    EXPECT_EQ(answer.seed().open_events_after(), 200u) << rows;
+    EXPECT_EQ(answer.seed().legacy_up(), 100u) << rows;
+    EXPECT_EQ(answer.seed().legacy_down(), 100u) << rows;
+  }
+}
+
+TEST_P(SeedTest, RemovesWhatLiesBetweenAndBehindTheSites) {
+  for (const uint64_t id : {1, 50, 51, 90, 200}) rollout_.AddSite(id, 4, 2);
+  rollout_.options().seed_rows = 2;
+  Seed();
+  for (const uint64_t id : {1, 51, 200}) Change(id, "monitor_active = 0");
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx.Execute("DELETE FROM jetpack_monitor_sites WHERE jetpack_monitor_site_id = 90")
+        .status();
+  });
+  const auto answer = Seed();
+  EXPECT_EQ(answer.seed().targets_removed(), 4u);
+  EXPECT_EQ(answer.seed().targets_after(), 1u);
+  EXPECT_EQ(answer.seed().open_events_after(), 1u);
 }
 
 // Lets a worker write `n` transactions, then stops it as a kill does: it gives nothing back.
@@ -145,11 +209,12 @@ class StopAfter {
   const uint64_t seq_;
 };
 
-TEST_F(SeedTest, GoesOnFromWhereADeadWorkerWas) {
+TEST_P(SeedTest, GoesOnFromWhereADeadWorkerWas) {
   for (uint64_t id = 1; id <= 40; ++id) rollout_.AddSite(id, 2 + id % 4, id % 5 == 0 ? 2 : 1);
+  rollout_.options().seed_rows = 10;
   rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
   const store::JobLease first = rollout_.Claim("rjob_1");
-  for (uint64_t left = 4;; --left) {
+  for (uint64_t left = 6;; --left) {
     // Killed again and again, after one batch each time.
     const std::function<bool()> stopping = StopAfter(rollout_, "rjob_1", 3);
     const store::Job seen = rollout_.Job("rjob_1");
@@ -165,7 +230,8 @@ TEST_F(SeedTest, GoesOnFromWhereADeadWorkerWas) {
     ASSERT_TRUE(ExecuteSeed(run).ok());
     const store::Job now = rollout_.Job("rjob_1");
     if (store::IsFinished(now.state)) break;
-    EXPECT_GT(now.done, seen.done);
+    EXPECT_NE(now.cursor, seen.cursor);
+    EXPECT_GE(now.done, seen.done);
     ASSERT_GT(left, 0u);
   }
   const store::Job job = rollout_.Job("rjob_1");
@@ -182,7 +248,7 @@ TEST_F(SeedTest, GoesOnFromWhereADeadWorkerWas) {
   EXPECT_TRUE(absl::IsCancelled(ExecuteSeed(late)));
 }
 
-TEST_F(SeedTest, IsCancelledBetweenBatches) {
+TEST_P(SeedTest, IsCancelledBetweenBatches) {
   rollout_.AddSite(1, 5, 2);
   rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
   const store::JobLease lease = rollout_.Claim("rjob_1");
@@ -197,6 +263,11 @@ TEST_F(SeedTest, IsCancelledBetweenBatches) {
   EXPECT_TRUE(Targets(5).empty());
   EXPECT_TRUE(rollout_.CheckpointKinds("rol_1").empty());
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, SeedTest, ::testing::Values(Way::kBySite, Way::kByBucket),
+                         [](const auto& way) {
+                           return way.param == Way::kBySite ? "BySite" : "ByBucket";
+                         });
 
 }  // namespace
 }  // namespace jetmon::rollout

@@ -25,12 +25,12 @@ absl::StatusOr<std::vector<store::Site>> SitesOf(JobRun& run, uint32_t bucket) {
   std::vector<store::Site> sites;
   const absl::Status s = run.parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
     sites.clear();
-    for (uint64_t after = 0;;) {
+    for (store::SiteCursor after;;) {
       auto page = store::ActiveSitesOfBucket(tx, bucket, after, kSitesAPage);
       if (!page.ok()) return page.status();
       sites.insert(sites.end(), page->begin(), page->end());
       if (page->size() < static_cast<size_t>(kSitesAPage)) return absl::OkStatus();
-      after = page->back().site_id;
+      after = store::SiteCursor::After(page->back());
     }
   });
   if (!s.ok()) return s;

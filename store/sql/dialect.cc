@@ -29,6 +29,10 @@ class Sqlite final : public Dialect {
     return absl::StrCat("GENERATED ALWAYS AS (CASE WHEN ", Plain(null_column), " IS NULL THEN ",
                         absl::StrJoin(columns, " || '/' || "), " END) VIRTUAL");
   }
+  // A function of ours: SQLite has none.
+  std::string Hash16(std::string_view text) const override {
+    return absl::StrCat("jetmon_hash16(", Plain(text), ")");
+  }
   std::string ColumnsOf(std::string_view table) const override {
     return absl::StrCat("SELECT name, lower(type), 1 - \"notnull\" FROM pragma_table_info('",
                         Plain(table), "') ORDER BY cid");
@@ -63,6 +67,9 @@ class Mysql final : public Dialect {
     return absl::StrCat("GENERATED ALWAYS AS (CASE WHEN ", Plain(null_column),
                         " IS NULL THEN CONCAT(", absl::StrJoin(columns, ", '/', "),
                         ") END) STORED");
+  }
+  std::string Hash16(std::string_view text) const override {
+    return absl::StrCat("LEFT(SHA2(CONVERT(", Plain(text), " USING utf8mb4), 256), 16)");
   }
   std::string ColumnsOf(std::string_view table) const override {
     return absl::StrCat(

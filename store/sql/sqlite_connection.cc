@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <openssl/sha.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -245,6 +246,19 @@ absl::Status MakeFile(const std::string& path) {
   return absl::UnavailableError(absl::StrCat("the database ", path, " is not a regular file"));
 }
 
+// jetmon_hash16(text), see Dialect::Hash16.
+void Hash16(sqlite3_context* context, int, sqlite3_value** arguments) {
+  const unsigned char* text = sqlite3_value_text(arguments[0]);
+  if (text == nullptr) return;  // NULL
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(text, static_cast<size_t>(sqlite3_value_bytes(arguments[0])), digest);
+  char hex[16];
+  for (int i = 0; i < 16; ++i) {
+    hex[i] = "0123456789abcdef"[i % 2 == 0 ? digest[i / 2] >> 4 : digest[i / 2] & 15];
+  }
+  sqlite3_result_text(context, hex, sizeof(hex), SQLITE_TRANSIENT);
+}
+
 int KeepFirstColumn(void* out, int columns, char** values, char**) {
   if (columns > 0 && values[0] != nullptr) *static_cast<std::string*>(out) = values[0];
   return 0;
@@ -257,8 +271,18 @@ absl::Status SetUp(sqlite3* db, const std::string& path) {
   for (int attempt = 0; attempt < kSetUpAttempts && (code & 0xff) == SQLITE_BUSY; ++attempt) {
     code = sqlite3_exec(db, "PRAGMA journal_mode = WAL", KeepFirstColumn, &mode, nullptr);
   }
+  // Enough of a cache for the indexes that a batch of many rows touches all over, and a write-ahead
+  // log that takes several such batches before it goes into the file.
   if (code == SQLITE_OK) {
-    code = sqlite3_exec(db, "PRAGMA synchronous = NORMAL", nullptr, nullptr, nullptr);
+    code = sqlite3_exec(
+        db,
+        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -24000; PRAGMA wal_autocheckpoint = 8000",
+        nullptr, nullptr, nullptr);
+  }
+  if (code == SQLITE_OK) {
+    code = sqlite3_create_function_v2(db, "jetmon_hash16", 1,
+                                      SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
+                                      nullptr, Hash16, nullptr, nullptr, nullptr);
   }
   if (code != SQLITE_OK) {
     return absl::UnavailableError(

@@ -1,0 +1,212 @@
+#include "store/slices.h"
+
+#include "absl/strings/str_cat.h"
+#include "store/rows.h"
+#include "store/site_rows.h"
+
+namespace jetmon::store {
+namespace {
+
+constexpr uint64_t kReadsInOrder = 8;
+constexpr uint64_t kMostRowsOfServer = 4000, kMostRowsEmbedded = 50'000;
+
+// Site `s` as ConfigHash sees it.
+constexpr char kHashed[] =
+    "s.jetpack_monitor_site_id || '\n' || s.blog_id || '\n' || s.monitor_url || '\n1\n' || "
+    "s.check_interval";
+
+// TargetOf's phase. Its product would not fit; the low 31 bits of it come of those of its factors.
+constexpr char kPhase[] = "((s.jetpack_monitor_site_id & 2147483647) * 506952113) & 2147483647";
+static_assert((2654435761u & 0x7fffffff) == 506952113);
+
+absl::StatusOr<bool> HasTargets(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = RowsIn(slice, "");
+  bool any = false;
+  auto s =
+      tx.Query(absl::StrCat("SELECT site_id FROM jetmon_check_targets WHERE ", in.sql, " LIMIT 1"),
+               in.values, [&](const sql::Row&) {
+                 any = true;
+                 return absl::OkStatus();
+               });
+  if (!s.ok()) return s;
+  return any;
+}
+
+// `look`: for targets that are there, maybe of another bucket.
+absl::StatusOr<uint64_t> InsertMissing(sql::Transaction& tx, const Slice& slice, bool look,
+                                       int64_t now_ms) {
+  const SliceCondition in = SitesIn(slice);
+  std::vector<sql::Value> values = {now_ms};
+  values.insert(values.end(), in.values.begin(), in.values.end());
+  auto inserted = tx.Execute(
+      absl::StrCat(
+          "INSERT INTO jetmon_check_targets (site_id, blog_id, bucket_no, url, interval_minutes, "
+          "phase, config_hash, updated_at_ms) SELECT s.jetpack_monitor_site_id, s.blog_id, "
+          "s.bucket_no, s.monitor_url, s.check_interval, ",
+          kPhase, ", ", tx.dialect().Hash16(kHashed), ", ? FROM jetpack_monitor_sites s ",
+          look ? "LEFT JOIN jetmon_check_targets t ON t.site_id = s.jetpack_monitor_site_id " : "",
+          "WHERE ", in.sql, look ? " AND t.site_id IS NULL" : ""),
+      values);
+  if (!inserted.ok()) return inserted.status();
+  return static_cast<uint64_t>(*inserted);
+}
+
+absl::StatusOr<std::vector<Target>> StaleTargets(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = SitesIn(slice);
+  std::vector<Target> stale;
+  auto s = tx.Query(absl::StrCat("SELECT ", kSiteColumns,
+                                 " FROM jetpack_monitor_sites s JOIN jetmon_check_targets t ON "
+                                 "t.site_id = s.jetpack_monitor_site_id WHERE ",
+                                 in.sql, " AND (t.bucket_no <> s.bucket_no OR t.config_hash <> ",
+                                 tx.dialect().Hash16(kHashed), ")"),
+                    in.values, [&](const sql::Row& row) {
+                      stale.push_back(TargetOf(SiteOf(row)));
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return stale;
+}
+
+}  // namespace
+
+// A sum is no column: it keeps an engine from the index that this slice is not read by.
+SliceCondition SitesIn(const Slice& slice) {
+  if (slice.by_site) {
+    return {
+        "s.jetpack_monitor_site_id > ? AND s.jetpack_monitor_site_id <= ? AND s.bucket_no + 0 "
+        "BETWEEN ? AND ? AND s.monitor_active + 0 = 1",
+        {slice.after, slice.upto, slice.buckets.min, slice.buckets.max}};
+  }
+  return {
+      "s.bucket_no = ? AND s.monitor_active = 1 AND s.jetpack_monitor_site_id + 0 > ? AND "
+      "s.jetpack_monitor_site_id + 0 <= ?",
+      {slice.buckets.min, slice.after, slice.upto}};
+}
+
+SliceCondition RowsIn(const Slice& slice, std::string_view alias) {
+  const absl::string_view a(alias.data(), alias.size());
+  if (slice.by_site) {
+    return {absl::StrCat(a, "site_id > ? AND ", a, "site_id <= ? AND ", a,
+                         "bucket_no + 0 BETWEEN ? AND ?"),
+            {slice.after, slice.upto, slice.buckets.min, slice.buckets.max}};
+  }
+  return {absl::StrCat(a, "bucket_no = ? AND ", a, "site_id > ? AND ", a, "site_id <= ?"),
+          {slice.buckets.min, slice.after, slice.upto}};
+}
+
+absl::StatusOr<bool> IsReadBySite(sql::Transaction& tx, uint64_t active) {
+  uint64_t ids = 0;
+  auto s = tx.Query(
+      "SELECT MIN(jetpack_monitor_site_id), MAX(jetpack_monitor_site_id) FROM "
+      "jetpack_monitor_sites",
+      {}, [&](const sql::Row& row) {
+        ids = row.Uint(1) - row.Uint(0);
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return active * kReadsInOrder >= ids;
+}
+
+absl::StatusOr<uint64_t> SliceEnd(sql::Transaction& tx, const Slice& from, uint64_t rows) {
+  uint64_t end = kLastSite;
+  const auto take = [&](const sql::Row& row) {
+    end = row.Uint(0);
+    return absl::OkStatus();
+  };
+  absl::Status s;
+  if (from.by_site) {
+    s = tx.Query(
+        "SELECT jetpack_monitor_site_id FROM jetpack_monitor_sites WHERE jetpack_monitor_site_id > "
+        "? ORDER BY jetpack_monitor_site_id LIMIT 1 OFFSET ?",
+        {from.after, rows - 1}, take);
+  } else {
+    const SliceCondition in = SitesIn(from);
+    uint64_t count = 0;
+    s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetpack_monitor_sites s WHERE ", in.sql),
+                 in.values, [&](const sql::Row& row) {
+                   count = row.Uint(0);
+                   return absl::OkStatus();
+                 });
+    if (!s.ok()) return s;
+    if (count <= rows) return kLastSite;
+    std::vector<sql::Value> values = in.values;
+    values.push_back(rows - 1);
+    // No index has the sites of a bucket by id. Ids only are sorted, and only of a bucket that is
+    // too big for one transaction.
+    s = tx.Query(
+        absl::StrCat("SELECT s.jetpack_monitor_site_id FROM jetpack_monitor_sites s WHERE ", in.sql,
+                     " ORDER BY s.jetpack_monitor_site_id + 0 LIMIT 1 OFFSET ?"),
+        values, take);
+  }
+  if (!s.ok()) return s;
+  return end;
+}
+
+uint64_t MostRowsAtOnce(const sql::Dialect& dialect) {
+  return dialect.Embedded() ? kMostRowsEmbedded : kMostRowsOfServer;
+}
+
+absl::StatusOr<SiteCounts> CountSlice(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = SitesIn(slice);
+  SiteCounts c;
+  auto s = tx.Query(absl::StrCat("SELECT COUNT(*), SUM(CASE WHEN s.site_status = 1 THEN 1 ELSE 0 "
+                                 "END), SUM(CASE WHEN s.site_status = 0 THEN 1 ELSE 0 END), "
+                                 "SUM(CASE WHEN s.site_status = 2 THEN 1 ELSE 0 END) FROM "
+                                 "jetpack_monitor_sites s WHERE ",
+                                 in.sql),
+                    in.values, [&](const sql::Row& row) {
+                      c = {row.Uint(0), row.Uint(1), row.Uint(2), row.Uint(3), 0};
+                      c.other = c.active - c.up - c.seems_down - c.down;
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return c;
+}
+
+absl::StatusOr<std::vector<Site>> SitesNotUp(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = SitesIn(slice);
+  std::vector<Site> sites;
+  auto s = tx.Query(absl::StrCat("SELECT ", kSiteColumns, " FROM jetpack_monitor_sites s WHERE ",
+                                 in.sql, " AND s.site_status <> 1"),
+                    in.values, [&](const sql::Row& row) {
+                      sites.push_back(SiteOf(row));
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return sites;
+}
+
+absl::StatusOr<uint64_t> WriteTargets(sql::Transaction& tx, const Slice& slice, int64_t now_ms) {
+  auto any = HasTargets(tx, slice);
+  if (!any.ok()) return any.status();
+  // By bucket a target may be there that has another bucket, and is not in this slice.
+  const bool look = *any || !slice.by_site;
+  if (!look) return InsertMissing(tx, slice, look, now_ms);
+  // What is stale first: what is missing needs no look then.
+  auto stale = StaleTargets(tx, slice);
+  if (!stale.ok()) return stale.status();
+  if (auto s = UpsertTargets(tx, *stale, now_ms); !s.ok()) return s;
+  auto inserted = InsertMissing(tx, slice, look, now_ms);
+  if (!inserted.ok()) return inserted;
+  return *inserted + stale->size();
+}
+
+absl::StatusOr<uint64_t> RemoveGoneTargets(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = RowsIn(slice, "t.");
+  std::vector<uint64_t> gone;
+  // Read first: a DELETE that looks at sites would lock them for those who write v1's columns.
+  auto s = tx.Query(absl::StrCat("SELECT t.site_id FROM jetmon_check_targets t LEFT JOIN "
+                                 "jetpack_monitor_sites s ON s.jetpack_monitor_site_id = t.site_id "
+                                 "AND s.bucket_no + 0 = t.bucket_no AND s.monitor_active + 0 = 1 "
+                                 "WHERE ",
+                                 in.sql, " AND s.jetpack_monitor_site_id IS NULL"),
+                    in.values, [&](const sql::Row& row) {
+                      gone.push_back(row.Uint(0));
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  if (s = DeleteTargets(tx, gone); !s.ok()) return s;
+  return gone.size();
+}
+
+}  // namespace jetmon::store
