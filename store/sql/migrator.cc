@@ -84,11 +84,12 @@ absl::Status RunBehindLock(Database& db, const MigrationLock& lock, const Migrat
 }
 
 absl::Status StepByStep(Database& db, const std::vector<Migration>& migrations,
-                        const std::function<void(const Migration&)>& progress) {
+                        const std::function<void(const Migration&)>& progress,
+                        std::chrono::milliseconds dead_after) {
   auto made =
       db.ChangeSchema(db.clock().Boot() + kMigrateLimit, db.dialect().SchemaStatement(kTable));
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
-  auto lock = MigrationLock::Take(db, kMigrateLimit);
+  auto lock = MigrationLock::Take(db, kMigrateLimit, dead_after);
   if (!lock.ok()) return lock.status();
   auto state = InspectSchema(db, migrations);
   if (!state.ok()) return state.status();
@@ -136,9 +137,10 @@ std::vector<std::string> MissingStatements(const SchemaState& state,
 }
 
 absl::Status Migrate(Database& db, const std::vector<Migration>& migrations,
-                     const std::function<void(const Migration&)>& progress) {
+                     const std::function<void(const Migration&)>& progress,
+                     std::chrono::milliseconds dead_after) {
   return db.dialect().TransactionalSchema() ? InOneTransaction(db, migrations, progress)
-                                            : StepByStep(db, migrations, progress);
+                                            : StepByStep(db, migrations, progress, dead_after);
 }
 
 absl::Status CheckSchema(const SchemaState& state) {

@@ -38,11 +38,12 @@ std::vector<std::string> MissingStatements(const SchemaState& state,
 
 // Runs what is missing; safe when several processes do it at once. In one transaction where schema
 // changes can be part of one; elsewhere statement by statement, behind a lock that is a row of the
-// database: whoever dies while it migrates is taken over from after 30 s, and the statements that
-// it ran already are found done. `progress` (may be empty) is told of each migration before it
-// begins. A server's statement_limit must allow for the longest statement.
+// database: whoever dies while it migrates is taken over from after `dead_after`, and the
+// statements that it ran already are found done. `progress` (may be empty) is told of each
+// migration before it begins. A server's statement_limit must allow for the longest statement.
 absl::Status Migrate(Database& db, const std::vector<Migration>& migrations,
-                     const std::function<void(const Migration&)>& progress = {});
+                     const std::function<void(const Migration&)>& progress = {},
+                     std::chrono::milliseconds dead_after = std::chrono::seconds(30));
 
 // OK if the build can run on the database; else one line that says which command to run.
 absl::Status CheckSchema(const SchemaState& state);

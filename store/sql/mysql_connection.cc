@@ -16,7 +16,6 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "store/sql/connection.h"
 #include "store/sql/mysql_error.h"
@@ -87,16 +86,6 @@ struct TextHash {
   using is_transparent = void;
   size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
 };
-
-// An error that no server has sent: of the connector or of the client library, or one after which
-// the server hangs up.
-bool IsStrange(const absl::Status& s) {
-  if (!absl::IsInternal(s)) return false;
-  int code = 0;
-  const std::string text = EngineText(s);
-  return !absl::SimpleAtoi(absl::string_view(text).substr(0, text.find(':')), &code) ||
-         code < 1000 || (code >= 2000 && code < 3000) || code == 1153;
-}
 
 bool StartsWithAny(std::string_view sql, std::initializer_list<const char*> words) {
   for (const char* word : words) {
@@ -237,10 +226,12 @@ class MysqlConnection final : public Connection {
   }
 
  private:
-  // After a loss, and after what neither the server nor we have a word for, nobody knows what the
-  // session is in.
   absl::Status Failed(absl::Status s) {
-    if (absl::IsUnavailable(s) || IsStrange(s)) usable_ = false;
+    // TLS with the server was verified when we connected: this one broke off.
+    if (const std::string text = EngineText(s); absl::StartsWith(text, "2026:")) {
+      s = MysqlStatus(2013, text);
+    }
+    if (LeavesDoubt(s)) usable_ = false;
     return s;
   }
 

@@ -1,6 +1,7 @@
 #include "store/sql/mysql_error.h"
 
 #include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "store/sql/connection.h"
 
@@ -11,6 +12,16 @@ absl::Status Lost(std::string_view what) {
   absl::Status s = absl::UnavailableError(absl::string_view(what.data(), what.size()));
   s.SetPayload(kLostKey, absl::Cord("1"));
   return s;
+}
+
+constexpr int kServerLost = 2013, kTlsError = 2026;
+
+// A connection that ended during the handshake says nothing about certificates.
+bool BrokeOff(std::string_view text) {
+  for (const char* sign : {"unexpected eof", "SYSCALL", "Connection reset", "Broken pipe"}) {
+    if (text.find(sign) != text.npos) return true;
+  }
+  return false;
 }
 
 absl::Status StatusOf(int code) {
@@ -118,7 +129,7 @@ absl::Status StatusOf(int code) {
     case 2003:  // CR_CONN_HOST_ERROR
     case 2005:  // CR_UNKNOWN_HOST
       return Lost("the server can't be reached; is it up, and are host and port right?");
-    case 2026:  // CR_SSL_CONNECTION_ERROR
+    case kTlsError:  // CR_SSL_CONNECTION_ERROR
       return absl::UnavailableError(
           "no verified TLS with the server; look at --database_tls_ca and the server's "
           "certificate");
@@ -132,10 +143,18 @@ absl::Status StatusOf(int code) {
 }  // namespace
 
 absl::Status MysqlStatus(int code, std::string_view text) {
-  absl::Status s = StatusOf(code);
+  absl::Status s = StatusOf(code == kTlsError && BrokeOff(text) ? kServerLost : code);
   s.SetPayload(kEngineTextKey,
                absl::Cord(absl::StrCat(code, ": ", absl::string_view(text.data(), text.size()))));
   return s;
+}
+
+bool LeavesDoubt(const absl::Status& s) {
+  if (!absl::IsInternal(s)) return absl::IsUnavailable(s);
+  const std::string text = EngineText(s);
+  int code = 0;
+  const bool numbered = absl::SimpleAtoi(absl::string_view(text).substr(0, text.find(':')), &code);
+  return !numbered || code < 1000 || (code >= 2000 && code < 3000) || code == 1153;
 }
 
 }  // namespace jetmon::sql

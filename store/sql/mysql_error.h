@@ -12,6 +12,10 @@ namespace jetmon::sql {
 // connection is of no use are Unavailable, with kLostKey where another try may do better.
 absl::Status MysqlStatus(int code, std::string_view text);
 
+// True of an error after which nobody knows what the session is in: a loss, whatever the server
+// hangs up after, and what no server has sent (of the connector or of the client library).
+bool LeavesDoubt(const absl::Status& s);
+
 }  // namespace jetmon::sql
 
 #endif  // JETMON_STORE_SQL_MYSQL_ERROR_H_

@@ -74,10 +74,15 @@ void TestProxy::OnCommand(std::function<Fate(std::string_view)> fate) {
   fate_ = std::move(fate);
 }
 
-void TestProxy::Close() {
+void TestProxy::Refuse() {
   std::lock_guard lock(mutex_);
   if (listener_ >= 0) close(listener_);
   listener_ = -1;
+}
+
+void TestProxy::Close() {
+  Refuse();
+  std::lock_guard lock(mutex_);
   for (Link& link : links_) Cut(link);
   links_.clear();
 }

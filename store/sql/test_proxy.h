@@ -36,6 +36,8 @@ class TestProxy {
   // Cuts all connections and accepts no more: the server is gone. Open ends that.
   void Close();
   void Open();
+  // Accepts no more connections; those that are there go on.
+  void Refuse();
   // Passes nothing on until Thaw; new connections are accepted and stay silent.
   void Freeze() { frozen_ = true; }
   void Thaw() { frozen_ = false; }

@@ -132,10 +132,10 @@ def suites(module: str, engine: str, folder: str, names: list[str],
 class Server:
     """A server, or a cluster of three, for one test file; the databases in it are made as asked."""
 
-    def __init__(self, nodes: int):
+    def __init__(self, nodes: int, options: list[str] | None = None):
         self._folder = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
         path = pathlib.Path(self._folder.name)
-        self.servers = mariadb.Single(path) if nodes == 1 else mariadb.Cluster(path, nodes)
+        self.servers = mariadb.Single(path, options) if nodes == 1 else mariadb.Cluster(path, nodes)
         try:
             self.servers.start()
         except BaseException:
@@ -143,7 +143,10 @@ class Server:
             raise
 
     def environment(self, name: str) -> dict[str, str]:
-        mariadb.grant_all(self.servers.nodes[0], name)
+        first = self.servers.nodes[0]
+        mariadb.grant_all(first, name)
+        # The tests of the driver make users of their own.
+        first.sql(f"GRANT ALL ON *.* TO '{mariadb.USER}'@'127.0.0.1' WITH GRANT OPTION")
         return {"JETMON_TEST_DATABASE": self.servers.url(name),
                 "JETMON_DATABASE_PASSWORD": mariadb.PASSWORD,
                 "JETMON_TEST_SERVER_PIDS": ",".join(str(n.pid) for n in self.servers.nodes)}
