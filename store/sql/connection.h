@@ -30,16 +30,23 @@ class Connection : public Transaction {
   virtual bool usable() const = 0;
   // Asked of a connection that lay idle for a while; false: it is thrown away.
   virtual bool Answers() { return true; }
+  // It is not usable because its server said nothing for as long as it may: what connects there
+  // next would wait, too.
+  virtual bool silent() const { return false; }
 };
 
 // Makes connections to one database. Thread-safe.
 class Connector {
  public:
   virtual ~Connector() = default;
-  virtual absl::StatusOr<std::unique_ptr<Connection>> Connect() = 0;
+  // One whose statements take `statement_limit` at most, see ServerOptions.
+  virtual absl::StatusOr<std::unique_ptr<Connection>> Connect(
+      std::chrono::seconds statement_limit) = 0;
   virtual const Dialect& dialect() const = 0;
   // False: it leads to another server than the one in use now, as after a failure of that one.
   virtual bool IsCurrent(const Connection&) const { return true; }
+  // Begins with the server after this connection's the next time.
+  virtual void Avoid(const Connection&) {}
 };
 
 std::unique_ptr<Connector> NewSqliteConnector(std::string path);

@@ -241,26 +241,32 @@ Figures Database::figures() const {
   return {c.transactions, c.conflicts, c.lost, c.unknown_outcomes, c.exhausted, c.connections};
 }
 
-absl::StatusOr<std::unique_ptr<Session>> Database::NewSession() {
-  auto connection = pool_->Make();
+absl::StatusOr<std::unique_ptr<Session>> Database::NewSession(
+    std::optional<std::chrono::seconds> statement_limit) {
+  const auto limit = statement_limit.value_or(pool_->options().server.statement_limit);
+  auto connection = pool_->Make(limit);
   if (!connection.ok()) return connection.status();
-  return std::unique_ptr<Session>(new Session(*pool_, std::move(*connection)));
+  return std::unique_ptr<Session>(new Session(*pool_, std::move(*connection), limit));
 }
 
-Session::Session(Pool& pool, std::unique_ptr<Connection> connection)
-    : pool_(pool), connection_(std::move(connection)) {}
+Session::Session(Pool& pool, std::unique_ptr<Connection> connection,
+                 std::chrono::seconds statement_limit)
+    : pool_(pool), statement_limit_(statement_limit), connection_(std::move(connection)) {}
 Session::~Session() = default;
 
 absl::Status Session::Run(BootTime deadline, bool write, const Body& body) {
   return UntilDone(pool_.clock(), deadline, [&]() -> absl::Status {
     if (connection_ == nullptr || !pool_.IsGood(*connection_)) {
       connection_.reset();
-      auto made = pool_.Make();
+      auto made = pool_.Make(statement_limit_);
       if (!made.ok()) return made.status();
       connection_ = std::move(*made);
     }
     absl::Status s = RunOnce(pool_, *connection_, write, body);
-    if (!connection_->usable()) connection_.reset();
+    if (!connection_->usable()) {
+      pool_.Closing(*connection_);
+      connection_.reset();
+    }
     return s;
   });
 }

@@ -132,9 +132,10 @@ class Session {
 
  private:
   friend class Database;
-  Session(Pool& pool, std::unique_ptr<Connection> connection);
+  Session(Pool& pool, std::unique_ptr<Connection> connection, std::chrono::seconds statement_limit);
   absl::Status Run(BootTime deadline, bool write, const Body& body);
   Pool& pool_;
+  const std::chrono::seconds statement_limit_;
   std::unique_ptr<Connection> connection_;  // nullptr: to be made
 };
 
@@ -164,7 +165,10 @@ class Database {
   // part of transactions (see Dialect::TransactionalSchema); AlreadyExists if it was done before.
   absl::Status ChangeSchema(BootTime deadline, std::string_view sql);
 
-  absl::StatusOr<std::unique_ptr<Session>> NewSession();
+  // With a limit of its own for each statement, for who must know sooner than others that a server
+  // does not answer; see ServerOptions.
+  absl::StatusOr<std::unique_ptr<Session>> NewSession(
+      std::optional<std::chrono::seconds> statement_limit = std::nullopt);
   const Dialect& dialect() const;
   const Clock& clock() const;
   Figures figures() const;

@@ -38,6 +38,9 @@ namespace jetmon::sql {
 namespace {
 
 constexpr size_t kMaxStatements = 256;
+// A server that can ends a slow statement itself, and then has this long to say so.
+constexpr std::chrono::seconds kMoreThanTheServer{2};
+constexpr std::chrono::milliseconds kTimerSlack{100};  // the client library's timers may be early
 
 // Zero dates and such are v1's; what we write is checked strictly. || joins text, as in SQLite.
 constexpr char kMode[] =
@@ -103,8 +106,10 @@ bool ChangesRows(std::string_view sql) {
 
 class MysqlConnection final : public Connection {
  public:
-  MysqlConnection(std::unique_ptr<::sql::Connection> connection, size_t host)
-      : connection_(std::move(connection)), host_(host) {}
+  // `silence`: after so long without a word the client library gives the server up.
+  MysqlConnection(std::unique_ptr<::sql::Connection> connection, size_t host,
+                  std::chrono::seconds silence)
+      : connection_(std::move(connection)), host_(host), silence_(silence) {}
   ~MysqlConnection() override {
     // Closing may throw on a connection that is gone already.
     statements_.clear();
@@ -118,10 +123,11 @@ class MysqlConnection final : public Connection {
     return InTransaction().status();
   }
   bool usable() const override { return usable_; }
+  bool silent() const override { return silent_; }
   const Dialect& dialect() const override { return MysqlDialect(); }
   bool Answers() override {
     bool valid = false;
-    return Catch([&] { valid = connection_->isValid(); }).ok() && valid;
+    return Call([&] { valid = connection_->isValid(); }).ok() && valid;
   }
 
   absl::Status Begin(bool write) override {
@@ -208,10 +214,10 @@ class MysqlConnection final : public Connection {
 
   // A statement without parameters that the prepared protocol need not know.
   absl::Status Plain(const char* sql) {
-    return Failed(Catch([&] {
+    return Call([&] {
       std::unique_ptr<::sql::Statement> statement(connection_->createStatement());
       statement->execute(sql);
-    }));
+    });
   }
 
   // One value of the session: of `SELECT what` or of `SHOW ... LIKE` (its second column).
@@ -235,14 +241,24 @@ class MysqlConnection final : public Connection {
     return s;
   }
 
+  // Runs what talks to the server.
+  template <typename F>
+  absl::Status Call(const F& f) {
+    const auto began = std::chrono::steady_clock::now();
+    auto s = Failed(Catch(f));
+    if (!usable_ && std::chrono::steady_clock::now() - began + kTimerSlack >= silence_)
+      silent_ = true;
+    return s;
+  }
+
   // Whether a transaction is open, asked without a PREPARE.
   absl::StatusOr<bool> InTransaction() {
     bool inside = false;
-    auto s = Failed(Catch([&] {
+    auto s = Call([&] {
       std::unique_ptr<::sql::Statement> statement(connection_->createStatement());
       std::unique_ptr<::sql::ResultSet> result(statement->executeQuery("SELECT @@in_transaction"));
       inside = result->next() && result->getInt(1) == 1;
-    }));
+    });
     if (!s.ok()) return s;
     return inside;
   }
@@ -255,7 +271,7 @@ class MysqlConnection final : public Connection {
   }
 
   absl::Status Make(std::string_view sql, Prepared* made) {
-    return Catch([&] {
+    return Call([&] {
       made->statement.reset(
           connection_->prepareStatement(::sql::SQLString(sql.data(), sql.size())));
       made->parameters = made->statement->getParameterMetaData()->getParameterCount();
@@ -274,7 +290,7 @@ class MysqlConnection final : public Connection {
         statements_.clear();  // ours at least make room
         s = Make(sql, &made);
       }
-      if (!s.ok()) return Failed(s);
+      if (!s.ok()) return s;
       if (galera_ && in_transaction_) {
         if (s = StillInTransaction(); !s.ok()) return s;
       }
@@ -290,12 +306,12 @@ class MysqlConnection final : public Connection {
   template <typename F>
   absl::Status Run(Prepared& prepared, Params params, const F& run) {
     std::vector<std::unique_ptr<std::istringstream>> blobs;  // read while it runs
-    return Failed(Catch([&] {
+    return Call([&] {
       ::sql::PreparedStatement& statement = *prepared.statement;
       uint32_t index = 0;
       for (const Value& value : params.values()) Bind(statement, ++index, value, &blobs);
       run(statement);
-    }));
+    });
   }
 
   static void Bind(::sql::PreparedStatement& statement, uint32_t index, const Value& value,
@@ -317,11 +333,11 @@ class MysqlConnection final : public Connection {
 
   std::unique_ptr<::sql::Connection> connection_;
   const size_t host_;
-  bool usable_ = true;
+  const std::chrono::seconds silence_;
+  bool usable_ = true, silent_ = false;
   bool galera_ = false;
   bool in_transaction_ = false;
-  // As the session stands, see Begin; a new one is set to READ COMMITTED.
-  bool writes_ = true;
+  bool writes_ = true;  // as the session stands, see Begin; a new one is READ COMMITTED
   std::unordered_map<std::string, Prepared, TextHash, std::equal_to<>> statements_;
 };
 
@@ -344,12 +360,13 @@ class MysqlConnector final : public Connector {
   }
 
   // The host in use, else the next one that answers: a process writes through one at a time.
-  absl::StatusOr<std::unique_ptr<Connection>> Connect() override {
+  absl::StatusOr<std::unique_ptr<Connection>> Connect(
+      std::chrono::seconds statement_limit) override {
     const size_t first = in_use_.load();
     absl::Status why;
     for (size_t i = 0; i < url_.hosts.size(); ++i) {
       const size_t host = (first + i) % url_.hosts.size();
-      auto made = ConnectTo(host);
+      auto made = ConnectTo(host, statement_limit);
       if (made.ok()) {
         in_use_.store(host);
         return std::unique_ptr<Connection>(std::move(*made));
@@ -357,6 +374,11 @@ class MysqlConnector final : public Connector {
       why.Update(Named(made.status(), host));
     }
     return why;
+  }
+
+  void Avoid(const Connection& connection) override {
+    size_t host = static_cast<const MysqlConnection&>(connection).host();
+    in_use_.compare_exchange_strong(host, (host + 1) % url_.hosts.size());
   }
 
  private:
@@ -373,7 +395,7 @@ class MysqlConnector final : public Connector {
     return named;
   }
 
-  ::sql::ConnectOptionsMap Properties(size_t host) const {
+  ::sql::ConnectOptionsMap Properties(size_t host, std::chrono::seconds silence) const {
     const auto seconds = [](std::chrono::seconds s) { return static_cast<int>(s.count()); };
     const auto text = [](const std::string& s) { return ::sql::SQLString(s.data(), s.size()); };
     ::sql::ConnectOptionsMap p;
@@ -393,8 +415,8 @@ class MysqlConnector final : public Connector {
     p["OPT_CHARSET_NAME"] = text("utf8mb4");
     p["OPT_RECONNECT"] = false;
     p["OPT_CONNECT_TIMEOUT"] = seconds(options_.connect_limit);
-    p["OPT_READ_TIMEOUT"] = seconds(options_.statement_limit) + 2;
-    p["OPT_WRITE_TIMEOUT"] = seconds(options_.statement_limit) + 2;
+    p["OPT_READ_TIMEOUT"] = seconds(silence);
+    p["OPT_WRITE_TIMEOUT"] = seconds(silence);
     if (tls_) {
       p["sslEnforce"] = true;
       p["sslVerify"] = true;
@@ -406,24 +428,25 @@ class MysqlConnector final : public Connector {
     return p;
   }
 
-  absl::StatusOr<std::unique_ptr<MysqlConnection>> ConnectTo(size_t host) const {
-    ::sql::ConnectOptionsMap properties = Properties(host);
+  absl::StatusOr<std::unique_ptr<MysqlConnection>> ConnectTo(
+      size_t host, std::chrono::seconds statement_limit) const {
+    const std::chrono::seconds silence = statement_limit + kMoreThanTheServer;
+    ::sql::ConnectOptionsMap properties = Properties(host, silence);
     std::unique_ptr<::sql::Connection> made;
     auto s = Catch([&] { made.reset(Driver()->connect(properties)); });
     if (!s.ok()) return s;
-    auto connection = std::make_unique<MysqlConnection>(std::move(made), host);
-    if (s = SetUp(*connection); !s.ok()) return s;
+    auto connection = std::make_unique<MysqlConnection>(std::move(made), host, silence);
+    if (s = SetUp(*connection, statement_limit); !s.ok()) return s;
     if (s = Examine(*connection); !s.ok()) return s;
     return connection;
   }
 
   static ::sql::Driver* Driver() {
-    // Not thread-safe by itself: made once.
     static ::sql::Driver* const driver = ::sql::mysql::get_mysql_driver_instance();
-    return driver;
+    return driver;  // made once: making it is not thread-safe
   }
 
-  absl::Status SetUp(MysqlConnection& c) const {
+  absl::Status SetUp(MysqlConnection& c, std::chrono::seconds statement_limit) const {
     const std::string set =
         absl::StrCat("SET SESSION sql_mode = '", kMode,
                      "', time_zone = '+00:00', innodb_lock_wait_timeout = 5, autocommit = 1");
@@ -438,14 +461,14 @@ class MysqlConnector final : public Connector {
           std::string("SET SESSION wsrep_sync_wait = 3"),
           // MariaDB: a process that was stopped before its COMMIT must not hold others up.
           std::string("SET SESSION idle_write_transaction_timeout = 5"),
-          absl::StrCat("SET SESSION max_statement_time = ", options_.statement_limit.count())}) {
+          absl::StrCat("SET SESSION max_statement_time = ", statement_limit.count())}) {
       absl::Status s = c.Plain(sql.c_str());
       if (!s.ok() && !absl::StartsWith(EngineText(s), "1193:")) return s;
     }
     return absl::OkStatus();
   }
 
-  // What the session is, rather than what was asked for.
+  // What the session is, not what was asked for.
   absl::Status Examine(MysqlConnection& c) const {
     if (tls_) {
       auto cipher = c.Ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'", 1);

@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Pool::Take(BootTime deadline) {
     if (clock_.Boot() - last.since < kTrusted || last.connection->Answers()) {
       return std::move(last.connection);
     }
+    Closing(*last.connection);
     doubtful.push_back(std::move(last));
     lock.lock();
     // The others lay idle for longer and lead to the same server: to ask each would be to wait for
@@ -51,13 +52,13 @@ absl::StatusOr<std::unique_ptr<Connection>> Pool::Take(BootTime deadline) {
   }
   lock.unlock();
   doubtful.clear();
-  auto made = Make();
+  auto made = Make(options_.server.statement_limit);
   if (!made.ok()) Give(nullptr);
   return made;
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> Pool::Make() {
-  auto made = connector_->Connect();
+absl::StatusOr<std::unique_ptr<Connection>> Pool::Make(std::chrono::seconds statement_limit) {
+  auto made = connector_->Connect(statement_limit);
   if (made.ok()) ++counts_.connections;
   return made;
 }
@@ -68,6 +69,7 @@ void Pool::Give(std::unique_ptr<Connection> connection) {
     std::lock_guard lock(mutex_);
     --out_;
     if (connection != nullptr && !IsGood(*connection)) {
+      Closing(*connection);
       doubtful.swap(idle_);
       doubtful.push_back({std::move(connection), {}});
     }

@@ -23,7 +23,11 @@ class Pool {
   // and with it all that lie idle: what took it may have taken them too.
   void Give(std::unique_ptr<Connection> connection);
   // One outside of the bound.
-  absl::StatusOr<std::unique_ptr<Connection>> Make();
+  absl::StatusOr<std::unique_ptr<Connection>> Make(std::chrono::seconds statement_limit);
+  // A connection is about to be closed; a server that has gone silent is not the next one tried.
+  void Closing(const Connection& connection) {
+    if (connection.silent()) connector_->Avoid(connection);
+  }
   bool IsGood(const Connection& connection) const {
     return connection.usable() && connector_->IsCurrent(connection);
   }

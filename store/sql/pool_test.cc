@@ -12,9 +12,11 @@ using std::chrono::seconds;
 
 // What a test's server knows of its connections.
 struct FakeServer {
-  int connected = 0, closed = 0;
+  int connected = 0, closed = 0, asked = 0;
   bool refuses = false, answers = true;
+  bool silent = false;
   int current = 0;  // host in use
+  int avoided = 0;
 };
 
 class FakeConnection final : public Connection {
@@ -33,7 +35,11 @@ class FakeConnection final : public Connection {
   }
   const Dialect& dialect() const override { return MysqlDialect(); }
   bool usable() const override { return good; }
-  bool Answers() override { return server_.answers; }
+  bool Answers() override {
+    ++server_.asked;
+    return server_.answers;
+  }
+  bool silent() const override { return server_.silent; }
 
  private:
   FakeServer& server_;
@@ -46,7 +52,7 @@ class FakeConnection final : public Connection {
 class FakeConnector final : public Connector {
  public:
   explicit FakeConnector(FakeServer& server) : server_(server) {}
-  absl::StatusOr<std::unique_ptr<Connection>> Connect() override {
+  absl::StatusOr<std::unique_ptr<Connection>> Connect(seconds) override {
     if (server_.refuses) return absl::UnavailableError("refused");
     return std::unique_ptr<Connection>(std::make_unique<FakeConnection>(server_));
   }
@@ -54,6 +60,7 @@ class FakeConnector final : public Connector {
   bool IsCurrent(const Connection& c) const override {
     return static_cast<const FakeConnection&>(c).host == server_.current;
   }
+  void Avoid(const Connection&) override { ++server_.avoided; }
 
  private:
   FakeServer& server_;
@@ -131,6 +138,22 @@ TEST_F(PoolTest, WhatLayIdleIsAskedWhetherItAnswers) {
   const auto fresh = Take();
   EXPECT_EQ(server_.closed, 3);
   EXPECT_EQ(server_.connected, 4);
+  // The others were not: a server that is silent would have made each of them wait.
+  EXPECT_EQ(server_.asked, 1);
+  EXPECT_EQ(server_.avoided, 0);
+}
+
+TEST_F(PoolTest, AServerThatWentSilentIsAvoided) {
+  auto a = Take();
+  static_cast<FakeConnection&>(*a).good = false;
+  server_.silent = true;
+  pool_->Give(std::move(a));
+  EXPECT_EQ(server_.avoided, 1);
+  Fill();
+  clock_.Advance(seconds(6));
+  server_.answers = false;
+  pool_->Give(Take());
+  EXPECT_EQ(server_.avoided, 2);
 }
 
 TEST_F(PoolTest, ConnectionsToAServerThatIsNoLongerInUseAreClosed) {

@@ -316,7 +316,9 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenSqlite(const std::string& path) 
 class SqliteConnector final : public Connector {
  public:
   explicit SqliteConnector(std::string path) : path_(std::move(path)) {}
-  absl::StatusOr<std::unique_ptr<Connection>> Connect() override { return OpenSqlite(path_); }
+  absl::StatusOr<std::unique_ptr<Connection>> Connect(std::chrono::seconds) override {
+    return OpenSqlite(path_);
+  }
   const Dialect& dialect() const override { return SqliteDialect(); }
 
  private:
