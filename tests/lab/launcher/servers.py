@@ -1,5 +1,6 @@
-"""The database servers of a lab, their users, and what can be done to them. Each deed that takes the
-database away is a fault of "database" in the chronicle, healed when it can be written again."""
+"""The database servers of a lab, their users, and what can be done to them. What takes the database
+away altogether is a fault of "database" in the chronicle, healed when it can be written again; a node
+that a cluster loses is none for the judge: who was on it goes on with the others."""
 from __future__ import annotations
 
 import dataclasses
@@ -98,7 +99,7 @@ class Servers:
         else:
             self._group = mariadb.Single(folder / "servers",
                                          ["--innodb-flush-log-at-trx-commit=1"], detached)
-        self._away = False
+        self._hit: str | None = None  # by a fault that is not healed yet
 
     # --- where they are
     @property
@@ -146,19 +147,13 @@ class Servers:
         self._group.stop()
 
     # --- faults
-    def _fault(self, what: str) -> None:
-        self.chronicle.write("fault", name="database", what=what)
-        self._away = True
-
-    def healed(self) -> None:
-        """The database can be written again, through whichever server."""
-        if self._away:
-            self.chronicle.write("healed", name="database")
-        self._away = False
+    def _fault(self, index: int, what: str) -> None:
+        self._hit = self.name(index)
+        self.chronicle.write("fault", name=self._hit, what=what)
 
     def kill(self, index: int = 0) -> None:
         """kill -9. The rest of a cluster goes on without it: see wait_healed."""
-        self._fault(f"{self.name(index)} killed")
+        self._fault(index, "killed")
         self.nodes[index].kill()
 
     def restart(self, index: int = 0) -> None:
@@ -175,7 +170,7 @@ class Servers:
             raise LabError(f"{self.name(index)} did not come back: {error}") from error
 
     def pause(self, index: int = 0) -> None:
-        self._fault(f"{self.name(index)} paused")
+        self._fault(index, "paused")
         self.nodes[index].pause()
 
     def resume(self, index: int = 0) -> None:
@@ -192,6 +187,8 @@ class Servers:
             raise LabError(str(error)) from error
 
     def wait_healed(self, writes: Callable[[], object]) -> None:
-        """Until `writes` can write again."""
+        """Until `writes` can write again, through whichever server."""
         wait_until(writes, HEAL_SECONDS, "the database to take writes again")
-        self.healed()
+        if self._hit is not None:
+            self.chronicle.write("healed", name=self._hit)
+        self._hit = None
