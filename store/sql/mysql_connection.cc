@@ -244,10 +244,9 @@ class MysqlConnection final : public Connection {
   // Runs what talks to the server.
   template <typename F>
   absl::Status Call(const F& f) {
-    const auto began = std::chrono::steady_clock::now();
+    const auto until = std::chrono::steady_clock::now() + silence_ - kTimerSlack;
     auto s = Failed(Catch(f));
-    if (!usable_ && std::chrono::steady_clock::now() - began + kTimerSlack >= silence_)
-      silent_ = true;
+    if (!usable_ && std::chrono::steady_clock::now() >= until) silent_ = true;
     return s;
   }
 
@@ -364,8 +363,8 @@ class MysqlConnector final : public Connector {
       std::chrono::seconds statement_limit) override {
     const size_t first = in_use_.load();
     absl::Status why;
-    for (size_t i = 0; i < url_.hosts.size(); ++i) {
-      const size_t host = (first + i) % url_.hosts.size();
+    for (size_t i = 0, n = url_.hosts.size(); i < n; ++i) {
+      const size_t host = (first + i) % n;
       auto made = ConnectTo(host, statement_limit);
       if (made.ok()) {
         in_use_.store(host);
