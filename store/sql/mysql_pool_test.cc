@@ -189,6 +189,27 @@ TEST_F(MysqlHostsTest, AHostThatIsSilentIsLeftToo) {
   first_.Thaw();
 }
 
+TEST_F(MysqlHostsTest, SoIsOneThatGoesSilentInTheMiddle) {
+  Options options;
+  options.server.password = "its-own";
+  options.server.connect_limit = options.server.statement_limit = seconds(1);
+  auto db = Open(url_, options);
+  ASSERT_TRUE(db->Write(First).ok());
+  const BootTime start = SystemClock().Boot();
+  bool froze = false;
+  const absl::Status s = db->Write(In(seconds(20)), [&](Transaction& tx) -> absl::Status {
+    if (auto s = First(tx); !s.ok()) return s;
+    if (!std::exchange(froze, true)) first_.Freeze();
+    return Increment(tx, 2);
+  });
+  EXPECT_TRUE(s.ok()) << s;
+  // The statement's second and two of silence; the silent host is not tried first again.
+  EXPECT_LT(SystemClock().Boot() - start, seconds(6));
+  EXPECT_EQ(V(1), 2);
+  EXPECT_EQ(V(2), 1);
+  first_.Thaw();
+}
+
 TEST_F(MysqlHostsTest, WhenAllAreAwayTheFirstIsNamed) {
   first_.Close();
   second_.Close();
