@@ -154,7 +154,7 @@ TEST_F(OwnershipTest, ChecksGoOnWhileTheDatabaseDoesNotAnswerTheRecorder) {
   std::atomic<bool> silent{false}, asked{false};
   sql::Options options;
   options.observer = [&](std::string_view sql) {
-    if (sql.find("FROM jetpack_monitor_sites s WHERE s.bucket_no") == sql.npos) return;
+    if (sql.find(" jetmon_endpoint_check_config ") == sql.npos) return;
     while (silent) {
       asked = true;
       std::this_thread::sleep_for(milliseconds(1));
