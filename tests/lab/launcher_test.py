@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from launcher.database import bucket_of
 from launcher.guided import Guided
 from launcher.ports import Ports
 from launcher.processes import Chronicle, Process, start_ticks, stop_strangers
+from launcher.servers import GRANTS, ROOT, USERS, fill_in, parts_of_grants
 from launcher.waiting import LabError, wait_until
 
 # Asks for two phrases, as guided does; ends with 4 at a wrong one.
@@ -117,6 +119,34 @@ class ProcessTest(FolderCase):
         stop_strangers({"mine": [mine.pid, mine.ticks], "other": [other.pid, other.ticks + 1]})
         self.assertIsNone(start_ticks(mine.pid))
         self.assertTrue(other.is_alive())
+
+
+class GrantsTest(unittest.TestCase):
+    """docs/database/grants.sql, as text; roles_test runs it."""
+
+    TEXT = GRANTS.read_text(encoding="utf-8")
+
+    def test_every_table_of_ours_is_there(self) -> None:
+        schema = (ROOT / "docs/database/schema.md").read_text(encoding="utf-8")
+        ours = set(re.findall(r"^## `(jetmon_\w+)`", schema, flags=re.MULTILINE))
+        self.assertGreater(len(ours), 20)
+        before, _ = parts_of_grants(self.TEXT)
+        made = set(re.findall(r"GRANT CREATE[^;]* ON \{database\}\.(\w+) ", before))
+        self.assertEqual(made, ours)
+
+    def test_no_role_but_migrate_makes_tables(self) -> None:
+        _, after = parts_of_grants(self.TEXT)
+        self.assertNotRegex(after, r"\b(CREATE|ALTER|INDEX|DROP|ALL|GRANT OPTION)\b[^;]* ON \{")
+        self.assertNotRegex(self.TEXT, r" ON (\*|\{database\})\.\*")
+
+    def test_placeholders(self) -> None:
+        filled = fill_in(self.TEXT, USERS)
+        self.assertNotIn("{", filled)
+        self.assertNotIn("--", filled)
+        with self.assertRaisesRegex(LabError, "nobody"):
+            fill_in("GRANT SELECT ON {nobody}", USERS)
+        with self.assertRaisesRegex(LabError, "part 2"):
+            parts_of_grants("GRANT SELECT")
 
 
 class SizesTest(unittest.TestCase):

@@ -1,4 +1,5 @@
-"""python_test: a unittest file, run by the system's Python."""
+"""python_test: a unittest file, run by the system's Python. `env` is passed on: with
+JETMON_LAB_DATABASE a test of the lab runs on another engine."""
 
 def python_test(name, src, deps = [], data = [], **kwargs):
     native.sh_test(
