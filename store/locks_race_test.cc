@@ -231,6 +231,98 @@ TEST_F(LocksRaceTest, OfDrainedAndRevokedExactlyOneMatches) {
   }
 }
 
+TEST_F(LocksRaceTest, NothingThatHoldsBucketsCommitsAfterTheyAreGranted) {
+  for (int round = 0; round < 15; ++round) {
+    const uint64_t generation = Generation(0);
+    std::atomic<int> written{0};
+    std::atomic<uint64_t> epoch{0};
+    int64_t at_grant = -1;
+    const auto count = [&](sql::Transaction& tx, int64_t* rows) {
+      return tx.Query("SELECT COUNT(*) FROM jetmon_check_history WHERE at_ms = ?", {round},
+                      [&](const sql::Row& row) {
+                        *rows = row.Int(0);
+                        return absl::OkStatus();
+                      });
+    };
+    AtOnce(4, [&](int i) {
+      if (i == 0) {
+        // Granted in the middle of the others' writes.
+        while (written.load() < 5) std::this_thread::yield();
+        const absl::Status s = Db(1).Write([&](sql::Transaction& tx) -> absl::Status {
+          auto grant = GrantRange(
+              tx, {{0, 3}, Host(0), Instance(0), generation, "rol_1", "rjob_1", "[]", 5});
+          if (!grant.ok()) return grant.status();
+          EXPECT_EQ(grant->outcome, GrantOutcome::kGranted);
+          epoch = grant->lock.epoch;
+          return count(tx, &at_grant);
+        });
+        EXPECT_TRUE(s.ok()) << s;
+        return;
+      }
+      for (;;) {
+        const absl::Status s = Db(i).Write([&](sql::Transaction& tx) -> absl::Status {
+          auto held = HoldBuckets(tx, {0, 3}, 0);
+          if (!held.ok()) return held.status();
+          if (!*held) return absl::NotFoundError("not v1's any more");
+          return tx
+              .Insert(
+                  "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, "
+                  "outcome, http_code, error_code, failure_class, total_us) VALUES (1, ?, ?, "
+                  "'h0', 'down', 0, 1, '', 1)",
+                  {i, round})
+              .status();
+        });
+        if (absl::IsNotFound(s)) return;
+        EXPECT_TRUE(s.ok()) << s;
+        if (!s.ok()) return;
+        ++written;
+      }
+    });
+    int64_t at_end = 0;
+    Write([&](sql::Transaction& tx) { return count(tx, &at_end); });
+    EXPECT_EQ(at_grant, at_end) << "round " << round;
+    EXPECT_EQ(at_end, written);
+    // Under the grant, until it is active, whoever knows the epoch may hold them.
+    EXPECT_TRUE(Do([&](auto& tx) { return HoldBuckets(tx, {0, 3}, epoch); }));
+    EXPECT_FALSE(Do([&](auto& tx) { return HoldBuckets(tx, {0, 4}, epoch); }));
+    EXPECT_TRUE(Do([&](auto& tx) { return BeginActivating(tx, epoch, 6); }));
+    EXPECT_FALSE(Do([&](auto& tx) { return HoldBuckets(tx, {0, 3}, epoch); }));
+    Write([&](sql::Transaction& tx) { return GiveUpActivation(tx, epoch, 7).status(); });
+    Release(epoch);
+  }
+}
+
+TEST_F(LocksRaceTest, OfDecisionsByWhatWasReadEachSeesTheOnesBefore) {
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> decided{0};
+    AtOnce(6, [&](int i) {
+      bool mine = false;
+      const absl::Status s = Db(i).Write([&](sql::Transaction& tx) -> absl::Status {
+        mine = false;
+        if (auto s = BeginDecision(tx); !s.ok()) return s;
+        int64_t before = -1;
+        auto s = tx.Query("SELECT COUNT(*) FROM jetmon_check_history WHERE at_ms = ?", {round},
+                          [&](const sql::Row& row) {
+                            before = row.Int(0);
+                            return absl::OkStatus();
+                          });
+        if (!s.ok() || before > 0) return s;
+        mine = true;  // nobody has: we may, and nothing that we write meets what another does
+        return tx
+            .Insert(
+                "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, outcome, "
+                "http_code, error_code, failure_class, total_us) VALUES (?, 1, ?, 'h0', 'down', 0, "
+                "1, '', 1)",
+                {i, round})
+            .status();
+      });
+      EXPECT_TRUE(s.ok()) << s;
+      decided += mine;
+    });
+    ASSERT_EQ(decided, 1) << "round " << round;
+  }
+}
+
 TEST_F(LocksRaceTest, OfTwoReleasesExactlyOneBegins) {
   for (int round = 0; round < 20; ++round) {
     const uint64_t epoch = Activate({0, 3}, 0);

@@ -198,15 +198,13 @@ TEST_F(MysqlHostsTest, SoIsOneThatGoesSilentInTheMiddle) {
   const BootTime start = SystemClock().Boot();
   bool froze = false;
   const absl::Status s = db->Write(In(seconds(20)), [&](Transaction& tx) -> absl::Status {
-    if (auto s = First(tx); !s.ok()) return s;
     if (!std::exchange(froze, true)) first_.Freeze();
-    return Increment(tx, 2);
+    return First(tx);
   });
   EXPECT_TRUE(s.ok()) << s;
   // The statement's second and two of silence; the silent host is not tried first again.
   EXPECT_LT(SystemClock().Boot() - start, seconds(6));
   EXPECT_EQ(V(1), 2);
-  EXPECT_EQ(V(2), 1);
   first_.Thaw();
 }
 
