@@ -2,6 +2,7 @@
 #define JETMON_MONITOR_SITE_TABLE_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <queue>
@@ -84,7 +85,7 @@ class SiteTable {
   void DropStale();
 
   const Config& config_;
-  std::vector<WatchedSite> sites_;
+  std::deque<WatchedSite> sites_;  // grows without a copy of all
   std::unordered_map<uint64_t, size_t> by_id_;
   std::map<uint32_t, std::vector<size_t>> buckets_;
   // Entries whose due differs from their site's are stale.

@@ -153,6 +153,51 @@ absl::StatusOr<std::vector<Site>> SitesWithOpenEvent(sql::Transaction& tx, const
   return sites;
 }
 
+// Ends, silently, the open events of the slice whose site is not active in their bucket any more.
+absl::Status EndGoneEvents(sql::Transaction& tx, const Slice& slice, Actor actor) {
+  actor.project = false;
+  const SliceCondition in = RowsIn(slice, "jetmon_events.");
+  auto gone = SelectEvents(
+      tx,
+      absl::StrCat("LEFT JOIN jetpack_monitor_sites s ON s.jetpack_monitor_site_id = site_id AND "
+                   "s.bucket_no + 0 = jetmon_events.bucket_no AND s.monitor_active + 0 = 1 WHERE "
+                   "ended_at_ms IS NULL AND ",
+                   in.sql, " AND s.jetpack_monitor_site_id IS NULL"),
+      in.values);
+  if (!gone.ok()) return gone.status();
+  for (const Event& e : *gone) {
+    auto closed = CloseEvent(tx, e, transition::kSiteRemoved, "", "[]", actor);
+    if (!closed.ok()) return closed.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> HasOpenEvents(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = RowsIn(slice, "");
+  bool any = false;
+  auto s =
+      tx.Query(absl::StrCat("SELECT event_id FROM jetmon_events WHERE ended_at_ms IS NULL AND ",
+                            in.sql, " LIMIT 1"),
+               in.values, [&](const sql::Row&) {
+                 any = true;
+                 return absl::OkStatus();
+               });
+  if (!s.ok()) return s;
+  return any;
+}
+
+// Opens an event for each of these sites, which have none.
+absl::Status OpenAll(sql::Transaction& tx, const std::vector<const Site*>& sites,
+                     const Actor& actor) {
+  std::vector<Event> events;
+  std::vector<std::string> words;
+  for (const Site* site : sites) {
+    events.push_back(AdoptedEvent(*site, actor));
+    words.push_back(WordOf(*site));
+  }
+  return InsertEvents(tx, &events, transition::kAdopted, words, actor);
+}
+
 }  // namespace
 
 absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor) {
@@ -168,54 +213,43 @@ absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& sli
                                           const Actor& actor) {
   auto sites = SitesNotUp(tx, slice);
   if (!sites.ok()) return sites.status();
-  auto others = SitesWithOpenEvent(tx, slice);
-  if (!others.ok()) return others.status();
-  sites->insert(sites->end(), others->begin(), others->end());
-  std::vector<uint64_t> site_ids;
-  for (const Site& site : *sites) site_ids.push_back(site.site_id);
-  auto events = OpenEventsOfSites(tx, site_ids);
-  if (!events.ok()) return events.status();
-  std::unordered_map<uint64_t, const Event*> open;
-  for (const Event& e : *events) {
-    if (!open.emplace(e.site_id, &e).second) {
-      return absl::InternalError(absl::StrCat("site ", e.site_id, " has several open events"));
+  auto any = HasOpenEvents(tx, slice);
+  if (!any.ok()) return any.status();
+  std::unordered_map<uint64_t, Event> open;
+  // By bucket a site's event may be of the bucket that it was in before.
+  if (*any || !slice.by_site) {
+    if (auto s = EndGoneEvents(tx, slice, actor); !s.ok()) return s;
+    auto up = SitesWithOpenEvent(tx, slice);
+    if (!up.ok()) return up.status();
+    sites->insert(sites->end(), up->begin(), up->end());
+    std::vector<uint64_t> site_ids;
+    for (const Site& site : *sites) site_ids.push_back(site.site_id);
+    auto events = OpenEventsOfSites(tx, site_ids);
+    if (!events.ok()) return events.status();
+    for (Event& e : *events) {
+      const uint64_t site_id = e.site_id;
+      if (!open.emplace(site_id, std::move(e)).second) {
+        return absl::InternalError(absl::StrCat("site ", site_id, " has several open events"));
+      }
     }
   }
   AdoptionCounts counts;
-  std::vector<Event> adopted;
-  std::vector<std::string> words;
+  std::vector<const Site*> begun;
   for (const Site& site : *sites) {
+    if (SeverityOf(site.site_status) == Severity::kSeemsDown) ++counts.seems_down;
+    if (SeverityOf(site.site_status) == Severity::kDown) ++counts.down;
     const auto at = open.find(site.site_id);
     if (at != open.end()) {
-      auto adoption = Adopt(tx, site, *at->second, actor);
+      auto adoption = Adopt(tx, site, at->second, actor);
       if (!adoption.ok()) return adoption.status();
       Count(*adoption, &counts);
     } else if (SeverityOf(site.site_status) != Severity::kUp) {
-      adopted.push_back(AdoptedEvent(site, actor));
-      words.push_back(WordOf(site));
+      begun.push_back(&site);
     }
   }
-  counts.opened += adopted.size();
-  if (auto s = InsertEvents(tx, &adopted, transition::kAdopted, words, actor); !s.ok()) return s;
+  counts.opened += begun.size();
+  if (auto s = OpenAll(tx, begun, actor); !s.ok()) return s;
   return counts;
-}
-
-absl::StatusOr<uint64_t> EndGoneEvents(sql::Transaction& tx, const Slice& slice, Actor actor) {
-  actor.project = false;
-  const SliceCondition in = RowsIn(slice, "jetmon_events.");
-  auto gone = SelectEvents(
-      tx,
-      absl::StrCat("LEFT JOIN jetpack_monitor_sites s ON s.jetpack_monitor_site_id = site_id AND "
-                   "s.bucket_no + 0 = jetmon_events.bucket_no AND s.monitor_active + 0 = 1 WHERE "
-                   "ended_at_ms IS NULL AND ",
-                   in.sql, " AND s.jetpack_monitor_site_id IS NULL"),
-      in.values);
-  if (!gone.ok()) return gone.status();
-  for (const Event& e : *gone) {
-    auto closed = CloseEvent(tx, e, transition::kSiteRemoved, "", "[]", actor);
-    if (!closed.ok()) return closed.status();
-  }
-  return gone->size();
 }
 
 absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range) {

@@ -105,15 +105,14 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
 // `actor.project` is ignored: adoption stores the site's columns as projected, and writes none.
 enum class Adoption { kNothing, kOpened, kPromoted, kClosed, kReopened };
 absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor);
-// The same for all sites of a slice.
+// The same for all sites of a slice; and ends, silently, its open events whose site is not active
+// in their bucket any more.
 struct AdoptionCounts {
   uint64_t opened = 0, promoted = 0, closed = 0, reopened = 0;
+  uint64_t seems_down = 0, down = 0;  // sites that v1 has so
 };
 absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& slice,
                                           const Actor& actor);
-// Ends, silently, the open events of the slice whose site is not active in their bucket any more;
-// how many.
-absl::StatusOr<uint64_t> EndGoneEvents(sql::Transaction& tx, const Slice& slice, Actor actor);
 absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range);
 
 // Writes the legacy columns of every open event of a bucket that differ (release does this also

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "store/ids.h"
 #include "store/rows.h"
@@ -135,18 +137,16 @@ absl::StatusOr<SiteCounts> CountSites(sql::Transaction& tx, Range range) {
   };
   auto active = CountActiveSites(tx, range);
   if (!active.ok()) return active.status();
-  auto by_site = IsReadBySite(tx, *active);
-  if (!by_site.ok()) return by_site.status();
-  if (!*by_site) {
+  auto ids = GetSiteIds(tx);
+  if (!ids.ok()) return ids.status();
+  if (!IsReadBySite(*active, *ids)) {
     for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
       if (auto s = add({.buckets = {bucket, bucket}}); !s.ok()) return s;
     }
     return sum;
   }
-  auto greatest = CountOne(
-      tx, "SELECT COALESCE(MAX(jetpack_monitor_site_id), 0) FROM jetpack_monitor_sites", {});
-  if (!greatest.ok()) return greatest.status();
-  for (uint64_t after = 0; after < *greatest; after += kIdsAtOnce) {
+  for (uint64_t after = std::max<uint64_t>(ids->first, 1) - 1; after < ids->last;
+       after += kIdsAtOnce) {
     if (auto s = add({range, after, after + kIdsAtOnce, true}); !s.ok()) return s;
   }
   return sum;

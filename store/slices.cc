@@ -36,8 +36,10 @@ absl::StatusOr<bool> HasTargets(sql::Transaction& tx, const Slice& slice) {
 absl::StatusOr<uint64_t> InsertMissing(sql::Transaction& tx, const Slice& slice, bool look,
                                        int64_t now_ms) {
   const SliceCondition in = SitesIn(slice);
-  std::vector<sql::Value> values = {now_ms};
-  values.insert(values.end(), in.values.begin(), in.values.end());
+  std::vector<sql::Value> values;
+  values.reserve(1 + in.values.size());
+  values.emplace_back(now_ms);
+  for (const sql::Value& value : in.values) values.push_back(value);
   auto inserted = tx.Execute(
       absl::StrCat(
           "INSERT INTO jetmon_check_targets (site_id, blog_id, bucket_no, url, interval_minutes, "
@@ -51,20 +53,53 @@ absl::StatusOr<uint64_t> InsertMissing(sql::Transaction& tx, const Slice& slice,
   return static_cast<uint64_t>(*inserted);
 }
 
-absl::StatusOr<std::vector<Target>> StaleTargets(sql::Transaction& tx, const Slice& slice) {
+// Targets of sites that have none, or one that differs.
+absl::StatusOr<std::vector<Target>> MissingOrStale(sql::Transaction& tx, const Slice& slice) {
   const SliceCondition in = SitesIn(slice);
-  std::vector<Target> stale;
+  std::vector<Target> targets;
   auto s = tx.Query(absl::StrCat("SELECT ", kSiteColumns,
-                                 " FROM jetpack_monitor_sites s JOIN jetmon_check_targets t ON "
-                                 "t.site_id = s.jetpack_monitor_site_id WHERE ",
-                                 in.sql, " AND (t.bucket_no <> s.bucket_no OR t.config_hash <> ",
+                                 " FROM jetpack_monitor_sites s LEFT JOIN jetmon_check_targets t "
+                                 "ON t.site_id = s.jetpack_monitor_site_id WHERE ",
+                                 in.sql,
+                                 " AND (t.site_id IS NULL OR t.bucket_no <> s.bucket_no OR "
+                                 "t.config_hash <> ",
                                  tx.dialect().Hash16(kHashed), ")"),
                     in.values, [&](const sql::Row& row) {
-                      stale.push_back(TargetOf(SiteOf(row)));
+                      targets.push_back(TargetOf(SiteOf(row)));
                       return absl::OkStatus();
                     });
   if (!s.ok()) return s;
-  return stale;
+  return targets;
+}
+
+absl::StatusOr<uint64_t> CountTargets(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = RowsIn(slice, "");
+  uint64_t count = 0;
+  auto s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetmon_check_targets WHERE ", in.sql),
+                    in.values, [&](const sql::Row& row) {
+                      count = row.Uint(0);
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return count;
+}
+
+absl::StatusOr<uint64_t> RemoveGone(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = RowsIn(slice, "t.");
+  std::vector<uint64_t> gone;
+  // Read first: a DELETE that looks at sites would lock them for those who write v1's columns.
+  auto s = tx.Query(absl::StrCat("SELECT t.site_id FROM jetmon_check_targets t LEFT JOIN "
+                                 "jetpack_monitor_sites s ON s.jetpack_monitor_site_id = t.site_id "
+                                 "AND s.bucket_no + 0 = t.bucket_no AND s.monitor_active + 0 = 1 "
+                                 "WHERE ",
+                                 in.sql, " AND s.jetpack_monitor_site_id IS NULL"),
+                    in.values, [&](const sql::Row& row) {
+                      gone.push_back(row.Uint(0));
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  if (s = DeleteTargets(tx, gone); !s.ok()) return s;
+  return gone.size();
 }
 
 }  // namespace
@@ -94,52 +129,43 @@ SliceCondition RowsIn(const Slice& slice, std::string_view alias) {
           {slice.buckets.min, slice.after, slice.upto}};
 }
 
-absl::StatusOr<bool> IsReadBySite(sql::Transaction& tx, uint64_t active) {
-  uint64_t ids = 0;
+absl::StatusOr<SiteIds> GetSiteIds(sql::Transaction& tx) {
+  SiteIds ids;
   auto s = tx.Query(
-      "SELECT MIN(jetpack_monitor_site_id), MAX(jetpack_monitor_site_id) FROM "
-      "jetpack_monitor_sites",
+      "SELECT COALESCE(MIN(jetpack_monitor_site_id), 0), COALESCE(MAX(jetpack_monitor_site_id), 0) "
+      "FROM jetpack_monitor_sites",
       {}, [&](const sql::Row& row) {
-        ids = row.Uint(1) - row.Uint(0);
+        ids = {row.Uint(0), row.Uint(1)};
         return absl::OkStatus();
       });
   if (!s.ok()) return s;
-  return active * kReadsInOrder >= ids;
+  return ids;
+}
+
+bool IsReadBySite(uint64_t active, const SiteIds& ids) {
+  return active * kReadsInOrder >= ids.last - ids.first;
 }
 
 absl::StatusOr<uint64_t> SliceEnd(sql::Transaction& tx, const Slice& from, uint64_t rows) {
-  uint64_t end = kLastSite;
+  const SliceCondition in = SitesIn(from);
+  uint64_t value = 0;
   const auto take = [&](const sql::Row& row) {
-    end = row.Uint(0);
+    value = row.Uint(0);
     return absl::OkStatus();
   };
-  absl::Status s;
-  if (from.by_site) {
-    s = tx.Query(
-        "SELECT jetpack_monitor_site_id FROM jetpack_monitor_sites WHERE jetpack_monitor_site_id > "
-        "? ORDER BY jetpack_monitor_site_id LIMIT 1 OFFSET ?",
-        {from.after, rows - 1}, take);
-  } else {
-    const SliceCondition in = SitesIn(from);
-    uint64_t count = 0;
-    s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetpack_monitor_sites s WHERE ", in.sql),
-                 in.values, [&](const sql::Row& row) {
-                   count = row.Uint(0);
-                   return absl::OkStatus();
-                 });
-    if (!s.ok()) return s;
-    if (count <= rows) return kLastSite;
-    std::vector<sql::Value> values = in.values;
-    values.push_back(rows - 1);
-    // No index has the sites of a bucket by id. Ids only are sorted, and only of a bucket that is
-    // too big for one transaction.
-    s = tx.Query(
-        absl::StrCat("SELECT s.jetpack_monitor_site_id FROM jetpack_monitor_sites s WHERE ", in.sql,
-                     " ORDER BY s.jetpack_monitor_site_id + 0 LIMIT 1 OFFSET ?"),
-        values, take);
-  }
+  auto s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetpack_monitor_sites s WHERE ", in.sql),
+                    in.values, take);
   if (!s.ok()) return s;
-  return end;
+  if (value <= rows) return kLastSite;
+  std::vector<sql::Value> values = in.values;
+  values.push_back(rows - 1);
+  // No index has the sites of a bucket by id. Ids only are sorted, and only of a bucket that is
+  // too big for one transaction.
+  s = tx.Query(absl::StrCat("SELECT s.jetpack_monitor_site_id FROM jetpack_monitor_sites s WHERE ",
+                            in.sql, " ORDER BY s.jetpack_monitor_site_id + 0 LIMIT 1 OFFSET ?"),
+               values, take);
+  if (!s.ok()) return s;
+  return value;
 }
 
 uint64_t MostRowsAtOnce(const sql::Dialect& dialect) {
@@ -176,37 +202,33 @@ absl::StatusOr<std::vector<Site>> SitesNotUp(sql::Transaction& tx, const Slice& 
   return sites;
 }
 
-absl::StatusOr<uint64_t> WriteTargets(sql::Transaction& tx, const Slice& slice, int64_t now_ms) {
+absl::StatusOr<SyncCounts> SyncTargets(sql::Transaction& tx, const Slice& slice, int64_t now_ms) {
+  SyncCounts counts;
   auto any = HasTargets(tx, slice);
   if (!any.ok()) return any.status();
-  // By bucket a target may be there that has another bucket, and is not in this slice.
-  const bool look = *any || !slice.by_site;
-  if (!look) return InsertMissing(tx, slice, look, now_ms);
-  // What is stale first: what is missing needs no look then.
-  auto stale = StaleTargets(tx, slice);
-  if (!stale.ok()) return stale.status();
-  if (auto s = UpsertTargets(tx, *stale, now_ms); !s.ok()) return s;
-  auto inserted = InsertMissing(tx, slice, look, now_ms);
-  if (!inserted.ok()) return inserted;
-  return *inserted + stale->size();
-}
-
-absl::StatusOr<uint64_t> RemoveGoneTargets(sql::Transaction& tx, const Slice& slice) {
-  const SliceCondition in = RowsIn(slice, "t.");
-  std::vector<uint64_t> gone;
-  // Read first: a DELETE that looks at sites would lock them for those who write v1's columns.
-  auto s = tx.Query(absl::StrCat("SELECT t.site_id FROM jetmon_check_targets t LEFT JOIN "
-                                 "jetpack_monitor_sites s ON s.jetpack_monitor_site_id = t.site_id "
-                                 "AND s.bucket_no + 0 = t.bucket_no AND s.monitor_active + 0 = 1 "
-                                 "WHERE ",
-                                 in.sql, " AND s.jetpack_monitor_site_id IS NULL"),
-                    in.values, [&](const sql::Row& row) {
-                      gone.push_back(row.Uint(0));
-                      return absl::OkStatus();
-                    });
-  if (!s.ok()) return s;
-  if (s = DeleteTargets(tx, gone); !s.ok()) return s;
-  return gone.size();
+  if (!*any) {
+    // By bucket a target may be there all the same, that has another bucket.
+    auto inserted = InsertMissing(tx, slice, /*look=*/!slice.by_site, now_ms);
+    if (!inserted.ok()) return inserted.status();
+    counts.written = *inserted;
+    counts.active = *inserted;
+    if (slice.by_site) return counts;
+  }
+  auto sites = CountSlice(tx, slice);
+  if (!sites.ok()) return sites.status();
+  counts.active = sites->active;
+  auto targets = MissingOrStale(tx, slice);
+  if (!targets.ok()) return targets.status();
+  if (auto s = UpsertTargets(tx, *targets, now_ms); !s.ok()) return s;
+  counts.written += targets->size();
+  // Each active site has its one target here now: no more than those, and none is gone.
+  auto there = CountTargets(tx, slice);
+  if (!there.ok()) return there.status();
+  if (*there == counts.active) return counts;
+  auto removed = RemoveGone(tx, slice);
+  if (!removed.ok()) return removed.status();
+  counts.removed = *removed;
+  return counts;
 }
 
 }  // namespace jetmon::store

@@ -25,11 +25,15 @@ struct Slice {
   bool by_site = false;
 };
 
+struct SiteIds {
+  uint64_t first = 0, last = 0;
+};
+absl::StatusOr<SiteIds> GetSiteIds(sql::Transaction& tx);
 // Whether a range with that many active sites is read faster by site than by bucket: it has a good
 // part of the table. A site found through its bucket costs about eight that are read in order.
-absl::StatusOr<bool> IsReadBySite(sql::Transaction& tx, uint64_t active);
-// The id at which a slice that begins as `from` has about `rows` rows to look at; kLastSite if it
-// has no more than that.
+bool IsReadBySite(uint64_t active, const SiteIds& ids);
+// The id at which a slice that is read by bucket, and begins as `from`, has `rows` sites;
+// kLastSite if it has no more than that.
 absl::StatusOr<uint64_t> SliceEnd(sql::Transaction& tx, const Slice& from, uint64_t rows);
 // How many rows of a slice one transaction should look at, and so write, at most: a big one stalls
 // a cluster; an embedded database writes each page of an index that it touched, so that few big
@@ -39,11 +43,12 @@ uint64_t MostRowsAtOnce(const sql::Dialect& dialect);
 absl::StatusOr<SiteCounts> CountSlice(sql::Transaction& tx, const Slice& slice);
 // Sites whose site_status is not 1.
 absl::StatusOr<std::vector<Site>> SitesNotUp(sql::Transaction& tx, const Slice& slice);
-// Writes the check targets that are missing, are of another bucket, or differ from their site; how
-// many.
-absl::StatusOr<uint64_t> WriteTargets(sql::Transaction& tx, const Slice& slice, int64_t now_ms);
-// Removes the targets whose site is not active in their bucket (any more); how many.
-absl::StatusOr<uint64_t> RemoveGoneTargets(sql::Transaction& tx, const Slice& slice);
+struct SyncCounts {
+  uint64_t active = 0, written = 0, removed = 0;
+};
+// Writes the check targets that are missing, are of another bucket, or differ from their site;
+// removes those whose site is not active in their bucket (any more).
+absl::StatusOr<SyncCounts> SyncTargets(sql::Transaction& tx, const Slice& slice, int64_t now_ms);
 
 // Pieces of statements, for aggregates that look at slices: the condition on sites `s`, and on rows
 // with the columns `site_id` and `bucket_no` (`alias` "t." or the like), with their values.

@@ -70,11 +70,13 @@ absl::Status JobRun::Record(sql::Transaction& tx, std::string_view kind,
 }
 
 bool JobRun::Pause(std::chrono::milliseconds d) {
-  const BootTime until = parts.clock->Boot() + d;
+  const BootTime began = parts.clock->Boot();
+  const BootTime until = began + d;
   while (!stopping() && parts.clock->Boot() < until) {
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(20),
                                                                    until - parts.clock->Boot()));
   }
+  paused += parts.clock->Boot() - began;
   return !stopping();
 }
 

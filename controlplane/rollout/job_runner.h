@@ -37,6 +37,7 @@ class JobRun {
   const Observer& observer;
   store::Job job;
   const store::JobLease lease;
+  std::chrono::nanoseconds paused{0};  // in Pause, so far
 
   // This process stops: the job is left to others as it is.
   bool stopping() const { return stopping_(); }

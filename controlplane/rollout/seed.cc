@@ -22,9 +22,10 @@ using std::chrono::milliseconds;
 // it, and shrink when they take more.
 constexpr milliseconds kHold{80};
 constexpr uint64_t kFirstRows = 2000, kFewestRows = 500;
-// Then others get the database for a quarter of that time: enough for one that waits to find it
-// free within a few tries.
-constexpr int kPauseShare = 4;
+// Then others get the database for a part of that time. Of an embedded one a batch held all: who
+// waits for it looks every 25 ms or more often, and is let in within a batch or two. On a server
+// nobody waits for these rows; the rest is for its disk and its replicas.
+constexpr int kPausePart = 5, kPausePartOfServer = 10;
 constexpr milliseconds kLongestPause{50};
 constexpr char kCancelledByOperator[] = "cancelled by an operator";
 constexpr char kBySite[] = "site";
@@ -72,26 +73,21 @@ Cursor Behind(const Cursor& cursor, const store::Slice& slice) {
 // Brings one slice up to date; adds what it did.
 absl::Status SeedSlice(sql::Transaction& tx, const store::Slice& slice, const store::Actor& actor,
                        v1::SeedResult* r, uint64_t* sites) {
-  auto counts = store::CountSlice(tx, slice);
-  if (!counts.ok()) return counts.status();
-  auto written = store::WriteTargets(tx, slice, actor.now_ms);
-  if (!written.ok()) return written.status();
-  auto removed = store::RemoveGoneTargets(tx, slice);
-  if (!removed.ok()) return removed.status();
+  auto synced = store::SyncTargets(tx, slice, actor.now_ms);
+  if (!synced.ok()) return synced.status();
   auto adopted = store::AdoptSlice(tx, slice, actor);
   if (!adopted.ok()) return adopted.status();
-  if (auto ended = store::EndGoneEvents(tx, slice, actor); !ended.ok()) return ended.status();
-  r->set_active_sites(r->active_sites() + counts->active);
-  r->set_legacy_up(r->legacy_up() + counts->up);
-  r->set_legacy_seems_down(r->legacy_seems_down() + counts->seems_down + counts->other);
-  r->set_legacy_down(r->legacy_down() + counts->down);
-  r->set_targets_written(r->targets_written() + *written);
-  r->set_targets_removed(r->targets_removed() + *removed);
+  r->set_active_sites(r->active_sites() + synced->active);
+  r->set_legacy_up(r->legacy_up() + synced->active - adopted->seems_down - adopted->down);
+  r->set_legacy_seems_down(r->legacy_seems_down() + adopted->seems_down);
+  r->set_legacy_down(r->legacy_down() + adopted->down);
+  r->set_targets_written(r->targets_written() + synced->written);
+  r->set_targets_removed(r->targets_removed() + synced->removed);
   r->set_adopted(r->adopted() + adopted->opened);
   r->set_promoted(r->promoted() + adopted->promoted);
   r->set_closed(r->closed() + adopted->closed);
   r->set_reopened(r->reopened() + adopted->reopened);
-  *sites += counts->active;
+  *sites += synced->active;
   return absl::OkStatus();
 }
 
@@ -143,6 +139,12 @@ class Pass {
   // From where the job was, or from the counts before. They are kept with the first batch: counting
   // may take long, which is no matter for a write transaction.
   absl::Status Begin(v1::SeedResult* result) {
+    auto s = run_.parts.db->Read([&](sql::Transaction& tx) {
+      auto ids = store::GetSiteIds(tx);
+      if (ids.ok()) ids_ = *ids;
+      return ids.status();
+    });
+    if (!s.ok()) return s;
     if (save_ && !run_.job.cursor.empty()) {
       auto cursor = ReadCursor(run_.job.cursor);
       if (!cursor.ok()) return cursor.status();
@@ -157,13 +159,12 @@ class Pass {
     return run_.parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
       auto active = store::CountActiveSites(tx, range_);
       if (!active.ok()) return active.status();
-      auto by_site = store::IsReadBySite(tx, *active);
-      if (!by_site.ok()) return by_site.status();
       auto targets = store::CountTargets(tx, range_);
       if (!targets.ok()) return targets.status();
       auto open = store::CountOpenEvents(tx, range_);
       if (!open.ok()) return open.status();
-      cursor_ = {*by_site, *by_site ? 0 : range_.min, 0};
+      const bool by_site = store::IsReadBySite(*active, ids_);
+      cursor_ = {by_site, by_site ? 0 : range_.min, 0};
       total_ = *active;
       result->set_targets_before(*targets);
       result->set_open_events_before(*open);
@@ -189,9 +190,13 @@ class Pass {
     do {
       store::Slice slice = SliceAt(batch->after, range_);
       if (auto s = Hold(tx, slice.buckets, batch); !s.ok() || !batch->conflict.empty()) return s;
-      auto upto = store::SliceEnd(tx, slice, rows_);
-      if (!upto.ok()) return upto.status();
-      slice.upto = *upto;
+      if (!slice.by_site) {
+        auto upto = store::SliceEnd(tx, slice, rows_);
+        if (!upto.ok()) return upto.status();
+        slice.upto = *upto;
+      } else if (const uint64_t end = std::max(slice.after, ids_.first) + rows_; end < ids_.last) {
+        slice.upto = end;
+      }
       auto s = SeedSlice(tx, slice, actor, &batch->result, &batch->sites);
       if (!s.ok()) return s;
       batch->after = Behind(batch->after, slice);
@@ -216,7 +221,8 @@ class Pass {
   void Rest(std::chrono::nanoseconds held) {
     if (held > kHold) rows_ = std::max(rows_ / 2, std::min(kFewestRows, most_rows_));
     if (held < kHold / 2) rows_ = std::min(rows_ * 2, most_rows_);
-    run_.Pause(std::min(std::chrono::ceil<milliseconds>(held / kPauseShare), kLongestPause));
+    const int part = run_.parts.db->dialect().Embedded() ? kPausePart : kPausePartOfServer;
+    run_.Pause(std::min(std::chrono::ceil<milliseconds>(held / part), kLongestPause));
   }
 
   JobRun& run_;
@@ -225,6 +231,7 @@ class Pass {
   const bool save_;
   const uint64_t most_rows_;
   uint64_t rows_;
+  store::SiteIds ids_;
   Cursor cursor_;
   uint64_t done_ = 0, total_ = 0;
 };

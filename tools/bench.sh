@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs a bench: what the product does, timed against the same work done by a peer in the same run.
+# Benches are no part of the tests. docs/performance.md has the figures.
+#
+#   tools/bench.sh store                    a million sites in SQLite and MariaDB, about 15 minutes
+#   tools/bench.sh store --json FILE        and the figures as one flat object
+#   tools/bench.sh store --rows 100000 --rounds 1 --engines sqlite    quicker
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
+
+case ${1:-} in
+  store) ;;
+  -h | --help) usage; exit 0 ;;
+  *) echo "tools/bench.sh: say which bench; see --help" >&2; exit 2 ;;
+esac
+bench=$1
+shift
+tools/setup.sh
+bazel build -c opt --disk_cache="${XDG_CACHE_HOME:-$HOME/.cache}/jetmon-bazel" --noshow_progress \
+  --color=no "//tests/bench:${bench}_bench" "//tests/bench:${bench}_peer"
+exec /usr/bin/python3 "tests/bench/${bench}_bench.py" bazel-bin/tests/bench "$@"
