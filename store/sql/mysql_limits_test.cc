@@ -123,6 +123,30 @@ TEST_F(MysqlLimitsTest, ManyIdleConnectionsToASilentServerCostNoMoreThanOne) {
   EXPECT_LT(SystemClock().Boot() - start, seconds(8));
 }
 
+TEST_F(MysqlLimitsTest, ASilentServerIsLeftForTheNextOneByASessionWithItsOwnLimit) {
+  TestProxy proxy(Url().hosts[0].port);
+  DatabaseUrl url = Url();
+  url.hosts.insert(url.hosts.begin(), {"127.0.0.1", proxy.port()});
+  auto db = Open(url);  // its own limits are ten seconds, and five to connect
+  auto session = db->NewSession(seconds(1));
+  ASSERT_TRUE(session.ok()) << session.status();
+  const auto increment = [](Transaction& tx) { return Increment(tx, 1); };
+  ASSERT_TRUE((*session)->Write(In(seconds(5)), increment).ok());
+  proxy.Freeze();
+  BootTime start = SystemClock().Boot();
+  absl::Status s = (*session)->Write(In(seconds(20)), increment);
+  EXPECT_TRUE(s.ok()) << s;
+  // Three seconds of silence, and none to try that server again.
+  EXPECT_GT(SystemClock().Boot() - start, milliseconds(2500));
+  EXPECT_LT(SystemClock().Boot() - start, seconds(7));
+  // What it has found out is known to all of the process.
+  start = SystemClock().Boot();
+  s = db->Write(In(seconds(20)), increment);
+  EXPECT_TRUE(s.ok()) << s;
+  EXPECT_LT(SystemClock().Boot() - start, seconds(2));
+  EXPECT_EQ(V(1), 3);
+}
+
 TEST_F(MysqlLimitsTest, WhoIsNotLetInIsToldWhy) {
   Options wrong;
   wrong.server.password = "wrong";
