@@ -207,12 +207,13 @@ absl::StatusOr<SyncCounts> SyncTargets(sql::Transaction& tx, const Slice& slice,
   auto any = HasTargets(tx, slice);
   if (!any.ok()) return any.status();
   if (!*any) {
-    // By bucket a target may be there all the same, that has another bucket.
+    // A target may be there all the same, that has a bucket which its site left. By bucket that is
+    // looked for; by site it is so rare that the statement may fail, and what follows finds it.
     auto inserted = InsertMissing(tx, slice, /*look=*/!slice.by_site, now_ms);
-    if (!inserted.ok()) return inserted.status();
-    counts.written = *inserted;
-    counts.active = *inserted;
-    if (slice.by_site) return counts;
+    const bool moved = slice.by_site && absl::IsAlreadyExists(inserted.status());
+    if (!inserted.ok() && !moved) return inserted.status();
+    counts.written = counts.active = inserted.value_or(0);
+    if (slice.by_site && !moved) return counts;
   }
   auto sites = CountSlice(tx, slice);
   if (!sites.ok()) return sites.status();

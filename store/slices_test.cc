@@ -66,20 +66,20 @@ class SlicesTest : public testing::TestWithParam<bool> {
       }
     }
   }
-  // What one function says of all slices together.
-  uint64_t Sum(uint64_t rows,
-               const std::function<absl::StatusOr<uint64_t>(sql::Transaction&, const Slice&)>& f) {
-    uint64_t sum = 0;
-    EachSlice(rows, [&](sql::Transaction& tx, const Slice& slice) -> absl::Status {
-      auto n = f(tx, slice);
-      if (n.ok()) sum += *n;
-      return n.status();
+  // Brings the targets of all slices up to date; what that did.
+  SyncCounts Sync() {
+    SyncCounts sum;
+    EachSlice(3, [&](sql::Transaction& tx, const Slice& slice) -> absl::Status {
+      auto c = SyncTargets(tx, slice, kNow);
+      if (!c.ok()) return c.status();
+      sum.active += c->active;
+      sum.written += c->written;
+      sum.removed += c->removed;
+      return absl::OkStatus();
     });
     return sum;
   }
-  uint64_t WriteAll() {
-    return Sum(3, [](auto& tx, const Slice& s) { return WriteTargets(tx, s, kNow); });
-  }
+  uint64_t WriteAll() { return Sync().written; }
 
   TestDatabase db_;
 };
@@ -142,14 +142,18 @@ TEST_P(SlicesTest, TargetsAreWrittenAsWeWouldWriteThemAndOnlyWhereTheyDiffer) {
 
 TEST_P(SlicesTest, TargetsWhoseSiteLeftGo) {
   WriteAll();
-  const auto remove = [&] {
-    return Sum(3, [](auto& tx, const Slice& s) { return RemoveGoneTargets(tx, s); });
-  };
-  EXPECT_EQ(remove(), 0u);
+  EXPECT_EQ(Sync().removed, 0u);
   Change("monitor_active = 0", 1);
   Change("bucket_no = 9", 7);
-  EXPECT_EQ(remove(), 2u);
-  EXPECT_EQ(remove(), 0u);
+  EXPECT_EQ(Sync().removed, 2u);
+  // One goes and one comes: as many as before, and yet not the same.
+  Change("monitor_active = 0", 8);
+  Change("monitor_active = 1", 1);
+  const SyncCounts both = Sync();
+  EXPECT_EQ(both.removed, 1u);
+  EXPECT_EQ(both.written, 1u);
+  EXPECT_EQ(both.active, 7u);
+  EXPECT_EQ(Sync().removed, 0u);
   Write([&](sql::Transaction& tx) -> absl::Status {
     EXPECT_EQ(*CountTargets(tx, {0, 100}), 7u);
     return absl::OkStatus();
@@ -192,9 +196,42 @@ TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   EXPECT_EQ(sum.promoted, 1u);
   const uint64_t before = open();
   Change("monitor_active = 0", 4);
-  EXPECT_EQ(Sum(2, [&](auto& tx, const Slice& s) { return EndGoneEvents(tx, s, actor); }), 1u);
-  EXPECT_EQ(Sum(2, [&](auto& tx, const Slice& s) { return EndGoneEvents(tx, s, actor); }), 0u);
-  EXPECT_EQ(open(), before - 1);
+  for (int i = 0; i < 2; ++i) {
+    EachSlice(2, adopt);
+    EXPECT_EQ(open(), before - 1);
+  }
+}
+
+// v1 moved a site here from a bucket outside of the slices, where it has an event and a target.
+TEST_P(SlicesTest, WhatASiteHasInABucketThatItLeftIsInNobodysWay) {
+  Site moved = MakeSite(11, 9);
+  moved.site_status = 2;
+  Actor actor;
+  actor.source = "rollout:seed";
+  actor.now_ms = kNow;
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    if (auto s = InsertSites(tx, {moved}); !s.ok()) return s;
+    if (auto s = UpsertTargets(tx, {TargetOf(moved)}, kNow); !s.ok()) return s;
+    return AdoptSite(tx, moved, actor).status();
+  });
+  Change("bucket_no = 4", 11);
+  AdoptionCounts sum;
+  EachSlice(100, [&](sql::Transaction& tx, const Slice& slice) -> absl::Status {
+    auto c = AdoptSlice(tx, slice, actor);
+    if (c.ok()) sum.reopened += c->reopened;
+    return c.status();
+  });
+  EXPECT_EQ(sum.reopened, 1u);
+  const SyncCounts synced = Sync();
+  EXPECT_EQ(synced.active, 10u);
+  EXPECT_EQ(synced.written, 10u);
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ((*OpenEventOfSite(tx, 11))->bucket, 4u);
+    EXPECT_EQ(*CountOpenEvents(tx, {9, 9}), 0u);
+    EXPECT_EQ(*CountTargets(tx, {9, 9}), 0u);
+    EXPECT_EQ(*CountTargets(tx, {3, 4}), 10u);
+    return absl::OkStatus();
+  });
 }
 
 TEST_P(SlicesTest, ConditionsHoldForSitesAndForRowsOfTheirs) {
@@ -236,8 +273,12 @@ TEST(Slices, AreReadBySiteWhereTheyAreAGoodPartOfTheTable) {
     last.site_id = 8001;
     first.url = last.url = "http://192.0.2.1/";
     if (auto s = InsertSites(tx, {first, last}); !s.ok()) return s;
-    EXPECT_FALSE(*IsReadBySite(tx, 2));
-    EXPECT_TRUE(*IsReadBySite(tx, 4000));
+    const auto ids = GetSiteIds(tx);
+    if (!ids.ok()) return ids.status();
+    EXPECT_EQ(ids->first, 1u);
+    EXPECT_EQ(ids->last, 8001u);
+    EXPECT_FALSE(IsReadBySite(2, *ids));
+    EXPECT_TRUE(IsReadBySite(4000, *ids));
     EXPECT_GT(MostRowsAtOnce(sql::SqliteDialect()), MostRowsAtOnce(sql::MysqlDialect()));
     EXPECT_GT(MostRowsAtOnce(tx.dialect()), 0u);
     return absl::OkStatus();

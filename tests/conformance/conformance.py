@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ STORE_TESTS = [
 ]
 # A program that takes longer has stopped.
 LIMIT_SECONDS = 240
+# Of what a program says besides.
+MOST_LINES = 20
 
 
 class Outcome:
@@ -38,6 +41,7 @@ class Outcome:
         self.failed: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
         self.missing = "the program did not get to it"
+        self.ending = ""  # what was wrong with the end of the program itself
 
 
 def cases_of(program: pathlib.Path) -> list[str]:
@@ -68,15 +72,21 @@ def run(program: pathlib.Path, environment: dict[str, str]) -> Outcome:
                 [str(program), f"--gtest_output=xml:{xml}"], stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT,
                 env={**inherited, "TEST_TMPDIR": folder, **environment})
+            status = ""
             try:
-                status = f"exit {process.wait(LIMIT_SECONDS)}"
+                code = process.wait(LIMIT_SECONDS)
+                status = "" if code == 0 else f"exit {code}"
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
                 status = f"still ran after {LIMIT_SECONDS} s"
+        text = log.read_text(errors="replace")
+        # What it says besides GoogleTest's own lines: figures.
+        said = [line for line in text.splitlines() if re.match(r"\d+ ", line)]
+        print("\n".join(said[:MOST_LINES]), flush=True)
         if not xml.exists():
-            outcome.missing = (f"the program ended without a report ({status}):\n"
-                               + log.read_text(errors="replace")[-4000:])
+            outcome.ending = outcome.missing = (
+                f"the program ended without a report ({status or 'exit 0'}):\n{text[-4000:]}")
             return outcome
         for case in ElementTree.parse(xml).getroot().iter("testcase"):
             name = f"{case.get('classname')}.{case.get('name')}"
@@ -86,6 +96,8 @@ def run(program: pathlib.Path, environment: dict[str, str]) -> Outcome:
             why = [failure.text or failure.get("message") or "failed"
                    for failure in case.iter("failure")]
             outcome.failed[name] = "\n".join(why)
+        if status and not any(outcome.failed.values()):
+            outcome.ending = f"every case passed, and yet {status}:\n{text[-4000:]}"
     return outcome
 
 
@@ -111,6 +123,10 @@ class Suite(unittest.TestCase):
         if why:
             self.fail(f"{case} of {self.program_name} on {self.engine}:\n{why}")
 
+    def judge_ending(self) -> None:
+        if self.outcome.ending:
+            self.fail(f"{self.program_name} on {self.engine}: {self.outcome.ending}")
+
 
 def suites(module: str, engine: str, folder: str, names: list[str],
            environment) -> dict[str, type]:
@@ -125,6 +141,8 @@ def suites(module: str, engine: str, folder: str, names: list[str],
         for case in cases_of(program):
             members["test_" + case.replace("/", "_")] = (
                 lambda self, case=case: self.judge(case))
+        # As sanitizers speak, when all is done.
+        members["test_the_program_ended_well"] = lambda self: self.judge_ending()
         made[name] = type(name, (Suite,), members)
     return made
 
