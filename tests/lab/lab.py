@@ -207,7 +207,7 @@ class Lab:
             "--rollout_mode=api-controlled", f"--source_address={source}",
             "--allow_cidr=127.0.0.0/8", f"--interval_unit={self.unit}",
             f"--bucket_total={BUCKETS}", f"--notify_url={self.fixture_url}/notify",
-            access=self.database.access(name))
+            access=self.database.access("monitor", name))
         self.ready(process, lambda: self.monitor_status(pid=process.pid), f"{name} to report")
         return process
 

@@ -71,9 +71,17 @@ class Node:
         self._run(["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={self.data}",
                    "--auth-root-authentication-method=normal", "--skip-test-db"])
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """A server that starts deletes what looks like a temporary table in its TMPDIR, whoever's
+        it is: each has one of its own."""
+        own = self.folder / "tmp"
+        own.mkdir(exist_ok=True)
+        return {**os.environ, "TMPDIR": str(own)}
+
     def _run(self, command: list[str]) -> str:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, env=self.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             raise ServerError(f"{command[0]} failed: {done.stdout[-2000:]}")
         return done.stdout
@@ -89,8 +97,8 @@ class Node:
     def spawn(self, more: list[str] | None = None) -> None:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command(more or []), stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True, close_fds=True,
+                self.command(more or []), env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, close_fds=True,
                 preexec_fn=None if self.detached else die_with_parent)
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
@@ -249,7 +257,7 @@ class Cluster:
         """Starts a killed node again, from where its files say it was."""
         log = node.folder / "recover.log"
         subprocess.run(node.command(["--wsrep-recover", f"--log-error={log}"]), check=False,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       env=node.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         position = ""
         for line in log.read_text(errors="replace").splitlines():

@@ -36,8 +36,8 @@ class Database:
     url: str  # with all rights
     password = ""
 
-    def access(self, process: str) -> Access:
-        """How a process reaches it, by the process's name."""
+    def access(self, role: str, process: str = "") -> Access:
+        """How a process of a role reaches it; its name says which server of a cluster it prefers."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -108,7 +108,7 @@ class EmbeddedDatabase(Database):
         self.path = path
         self.url = f"sqlite://{path}"
 
-    def access(self, process: str) -> Access:
+    def access(self, role: str, process: str = "") -> Access:
         return Access(self.url)
 
     def _connect(self, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -186,9 +186,9 @@ class ServerDatabase(Database):
         self.url, self.password = everything.url, everything.password
         self._own = threading.local()
 
-    def access(self, process: str) -> Access:
-        role = process.split("-")[0]
-        return self.servers.access(role, first=self._spread.get(process, 0))
+    def access(self, role: str, process: str = "") -> Access:
+        name = process or role
+        return self.servers.access(role, first=self._spread.get(name, sum(name.encode())))
 
     def start(self) -> None:
         self.servers.start()
