@@ -28,9 +28,10 @@ namespace jetmon::sql {
 // nobody else. "" if it said nothing.
 std::string EngineText(const absl::Status& status);
 
-// True of a Write's error if the connection was lost at COMMIT: the transaction may have been done.
-// Whoever needs to know reads again what only this transaction could have written. After any other
-// error of Write nothing was written.
+// True of a Write's error if the connection was lost at COMMIT: the transaction may have been done,
+// or may yet be, once a server that was silent wakes up. Whoever needs to know reads again what
+// only this transaction could have written, in a transaction that changes a row which this one
+// changed: that waits for its end. After any other error of Write nothing was written.
 bool OutcomeUnknown(const absl::Status& status);
 
 // One row of a result, valid during the callback only. Columns count from 0; a column of another
