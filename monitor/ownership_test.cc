@@ -153,7 +153,7 @@ TEST_F(OwnershipTest, NothingIsSentBeforeTheAcknowledgementMatched) {
 TEST_F(OwnershipTest, ChecksGoOnWhileTheDatabaseDoesNotAnswerTheRecorder) {
   std::atomic<bool> silent{false}, asked{false};
   sql::Options options;
-  options.observer = [&](std::string_view sql) {
+  options.observer = [&](std::string_view sql, sql::Params) {
     if (sql.find(" jetmon_endpoint_check_config ") == sql.npos) return;
     while (silent) {
       asked = true;

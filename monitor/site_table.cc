@@ -1,5 +1,7 @@
 #include "monitor/site_table.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 
 #include "probe/url.h"
@@ -20,7 +22,16 @@ BootTime InPhase(BootTime after, milliseconds interval, uint64_t phase) {
   return {last - over};
 }
 
+// As a number: a table has millions.
+uint64_t HashOf(const store::Site& site) {
+  return strtoull(store::ConfigHash(site).c_str(), nullptr, 16);
+}
+
 }  // namespace
+
+bool SiteTable::IsConfiguredAs(size_t index, const store::Site& site) const {
+  return sites_[index].config_hash == HashOf(site);
+}
 
 size_t SiteTable::Put(const store::Site& site, std::optional<probe::Mode> mode) {
   auto known = by_id_.find(site.site_id);
@@ -31,10 +42,9 @@ size_t SiteTable::Put(const store::Site& site, std::optional<probe::Mode> mode) 
     buckets_[site.bucket].push_back(index);
   }
   WatchedSite& w = sites_[index];
-  const store::Target target = store::TargetOf(site);
   w.site = site;
-  w.config_hash = target.config_hash;
-  w.phase = target.phase;
+  w.config_hash = HashOf(site);
+  w.phase = store::PhaseOf(site.site_id);
   w.mode = mode.value_or(probe::Mode{});
   w.interval = std::max(1, site.check_interval) * config_.unit;
   w.gone = false;

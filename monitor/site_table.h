@@ -22,7 +22,7 @@ namespace jetmon::monitor {
 // A site that the Monitor watches. Its identity in memory is its index in the table.
 struct WatchedSite {
   store::Site site;
-  std::string config_hash;
+  uint64_t config_hash = 0;
   probe::Mode mode;
   milliseconds interval{0};
   uint64_t phase = 0;
@@ -51,6 +51,8 @@ class SiteTable {
   // Schedules the first check of a site.
   void ScheduleFirst(size_t index, BootTime now);
   void MarkGone(size_t index);
+  // Whether the site is configured as it was when it was put.
+  bool IsConfiguredAs(size_t index, const store::Site& site) const;
 
   // Up to `max` sites that are due; marks them running.
   std::vector<size_t> TakeDue(BootTime now, size_t max);

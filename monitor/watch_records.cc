@@ -239,7 +239,7 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
       const auto mode = ModeOf(configs, site.site_id);
       const bool known = index.has_value() && !table_.at(*index).gone;
       if (known) table_.at(*index).mode = mode.value_or(probe::Mode{});
-      if (known && table_.at(*index).config_hash == store::ConfigHash(site)) continue;
+      if (known && table_.IsConfiguredAs(*index, site)) continue;
       // A bucket number that changed within the range is a removal there and an addition here.
       if (index.has_value() && table_.at(*index).site.bucket != bucket) continue;
       const bool running = index.has_value() && table_.at(*index).running;

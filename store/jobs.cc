@@ -1,6 +1,7 @@
 #include "store/jobs.h"
 
 #include "store/locks.h"
+#include "store/rows.h"
 
 namespace jetmon::store {
 namespace {
@@ -116,10 +117,8 @@ absl::StatusOr<Page<Job>> ListJobs(sql::Transaction& tx, std::string_view run_id
                                    std::string_view state, const PageRequest& page) {
   auto after = KeyOfPageToken(page.token);
   if (!after.ok()) return after.status();
-  auto jobs = Select(tx,
-                     "WHERE (? = '' OR run_id = ?) AND (? = '' OR state = ?) AND (? = '' OR job_id "
-                     "< ?) ORDER BY job_id DESC LIMIT ?",
-                     {run_id, run_id, state, state, *after, *after, page.size + 1});
+  const PageQuery query({{"run_id", run_id}, {"state", state}}, "job_id", *after, page.size + 1);
+  auto jobs = Select(tx, query.rest(), query.values());
   if (!jobs.ok()) return jobs.status();
   return MakePage(std::move(*jobs), page.size, [](const Job& j) { return j.job_id; });
 }

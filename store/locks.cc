@@ -13,6 +13,10 @@ constexpr char kRangeColumns[] =
     "granted_at_ms, activating_at_ms, acknowledged_at_ms, draining_at_ms, drained_at_ms, "
     "revoked_at_ms, released_at_ms";
 
+// Every state but released, one by one: those that are held are few, and an index finds them among
+// all that ever were.
+constexpr char kIsHeld[] = "state IN ('preparing', 'activating', 'active', 'draining', 'revoked')";
+
 // What a range leaves in the outbox, where no Monitor was there to count it. A piece of an UPDATE
 // of the range row.
 constexpr char kCountQueued[] =
@@ -131,8 +135,8 @@ absl::Status BumpCounter(sql::Transaction& tx, std::string_view name) {
 absl::StatusOr<uint64_t> CountHeld(sql::Transaction& tx, std::string_view host) {
   uint64_t count = 0;
   auto s = tx.Query(
-      "SELECT COUNT(*) FROM jetmon_rollout_range_locks WHERE owner_host = ? AND state <> "
-      "'released'",
+      absl::StrCat("SELECT COUNT(*) FROM jetmon_rollout_range_locks WHERE owner_host = ? AND ",
+                   kIsHeld),
       {host}, [&](const sql::Row& row) {
         count = row.Uint(0);
         return absl::OkStatus();
@@ -196,12 +200,13 @@ absl::StatusOr<std::optional<RangeLock>> GetRangeLock(sql::Transaction& tx, uint
 }
 
 absl::StatusOr<std::vector<RangeLock>> ListHeldRanges(sql::Transaction& tx) {
-  return Ranges(tx, "WHERE state <> 'released' ORDER BY bucket_min", {});
+  return Ranges(tx, absl::StrCat("WHERE ", kIsHeld, " ORDER BY bucket_min"), {});
 }
 
 absl::StatusOr<std::vector<RangeLock>> ListHeldRangesOfHost(sql::Transaction& tx,
                                                             std::string_view host) {
-  return Ranges(tx, "WHERE owner_host = ? AND state <> 'released' ORDER BY bucket_min", {host});
+  return Ranges(tx, absl::StrCat("WHERE owner_host = ? AND ", kIsHeld, " ORDER BY bucket_min"),
+                {host});
 }
 
 absl::StatusOr<std::vector<BucketLock>> ListBuckets(sql::Transaction& tx, Range range) {

@@ -71,9 +71,10 @@ absl::StatusOr<std::vector<Notification>> DueNotifications(sql::Transaction& tx,
     std::vector<Notification> rows;
     auto s =
         tx.Query(std::string("SELECT ") + kColumns +
-                     " FROM jetmon_notifications WHERE state = 'queued' AND bucket_no BETWEEN "
-                     "? AND ? AND next_attempt_at_ms <= ? AND (event_id > ? OR (event_id = ? "
-                     "AND kind > ?)) ORDER BY event_id, kind LIMIT ?",
+                     // A sum is no column: the index in the order of events is the one to use.
+                     " FROM jetmon_notifications WHERE state = 'queued' AND bucket_no + 0 BETWEEN "
+                     "? AND ? AND next_attempt_at_ms + 0 <= ? AND event_id >= ? AND (event_id > ? "
+                     "OR kind > ?) ORDER BY event_id, kind LIMIT ?",
                  {range.min, range.max, now_ms, last.event_id, last.event_id, last.kind, limit},
                  [&](const sql::Row& row) {
                    rows.push_back(NotificationOf(row));

@@ -39,6 +39,20 @@ absl::Status InsertRows(sql::Transaction& tx, const std::string& head, const std
   });
 }
 
+PageQuery::PageQuery(std::initializer_list<Filter> filters, std::string_view key,
+                     std::string_view before, int limit) {
+  const auto add = [this](std::string_view column, const char* compares, std::string_view value) {
+    if (value.empty()) return;
+    rest_ += rest_.empty() ? "WHERE " : "AND ";
+    rest_.append(column).append(compares);
+    values_.emplace_back(value);
+  };
+  for (const Filter& f : filters) add(f.column, " = ? ", f.value);
+  add(key, " < ? ", before);
+  rest_.append("ORDER BY ").append(key).append(" DESC LIMIT ?");
+  values_.emplace_back(limit);
+}
+
 absl::Status ExecuteIn(sql::Transaction& tx, const std::string& head, const std::string& tail,
                        const std::vector<uint64_t>& ids) {
   return InPieces(ids.size(), [&](size_t at, size_t n) {

@@ -2,7 +2,9 @@
 #define JETMON_STORE_ROWS_H_
 
 #include <functional>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,6 +27,24 @@ absl::Status InsertRows(sql::Transaction& tx, const std::string& head, const std
 // Runs `head` + " IN (?, ?, ..)" + `tail` for all ids.
 absl::Status ExecuteIn(sql::Transaction& tx, const std::string& head, const std::string& tail,
                        const std::vector<uint64_t>& ids);
+
+// What stands behind the table of a query for a page of rows, newest first: only the filters that
+// are set, so that an engine that plans before it knows the values finds the index of each.
+class PageQuery {
+ public:
+  struct Filter {
+    std::string_view column, value;  // "" = any
+  };
+  // Rows with a `key` below `before` ("" = from the newest), at most `limit`.
+  PageQuery(std::initializer_list<Filter> filters, std::string_view key, std::string_view before,
+            int limit);
+  const std::string& rest() const { return rest_; }
+  const std::vector<sql::Value>& values() const { return values_; }
+
+ private:
+  std::string rest_;
+  std::vector<sql::Value> values_;
+};
 
 }  // namespace jetmon::store
 

@@ -3,7 +3,7 @@
 #include "absl/strings/str_replace.h"
 #include "store/migrations/0001_initial.h"
 #include "store/migrations/0002_notifications_order.h"
-#include "store/migrations/0003_open_events.h"
+#include "store/migrations/0003_grown_tables.h"
 
 namespace jetmon::store {
 namespace {
@@ -32,8 +32,8 @@ std::vector<std::string> NotificationsOrder(const sql::Dialect& dialect) {
   return InDialect(migrations::k0002NotificationsOrder, dialect);
 }
 
-std::vector<std::string> OpenEvents(const sql::Dialect& dialect) {
-  return InDialect(migrations::k0003OpenEvents, dialect);
+std::vector<std::string> GrownTables(const sql::Dialect& dialect) {
+  return InDialect(migrations::k0003GrownTables, dialect);
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ const std::vector<sql::Migration>& Migrations() {
   static const auto* migrations = new std::vector<sql::Migration>{
       {1, "initial", Initial, 1},
       {2, "notifications_order", NotificationsOrder, 1},
-      {3, "open_events", OpenEvents, 1},
+      {3, "grown_tables", GrownTables, 1},
   };
   return *migrations;
 }

@@ -1,6 +1,7 @@
 #include "store/sessions.h"
 
 #include "store/locks.h"
+#include "store/rows.h"
 
 namespace jetmon::store {
 namespace {
@@ -94,13 +95,13 @@ absl::StatusOr<Page<Session>> ListSessions(sql::Transaction& tx, std::string_vie
   auto after = KeyOfPageToken(page.token);
   if (!after.ok()) return after.status();
   std::vector<Session> rows;
-  auto s = tx.Query(std::string("SELECT ") + kSessionColumns +
-                        " FROM jetmon_rollout_sessions WHERE (? = '' OR state = ?) AND (? = '' OR "
-                        "run_id < ?) ORDER BY run_id DESC LIMIT ?",
-                    {state, state, *after, *after, page.size + 1}, [&](const sql::Row& row) {
-                      rows.push_back(SessionOf(row));
-                      return absl::OkStatus();
-                    });
+  const PageQuery query({{"state", state}}, "run_id", *after, page.size + 1);
+  auto s = tx.Query(
+      std::string("SELECT ") + kSessionColumns + " FROM jetmon_rollout_sessions " + query.rest(),
+      query.values(), [&](const sql::Row& row) {
+        rows.push_back(SessionOf(row));
+        return absl::OkStatus();
+      });
   if (!s.ok()) return s;
   return MakePage(std::move(rows), page.size, [](const Session& r) { return r.run_id; });
 }

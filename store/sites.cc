@@ -166,6 +166,9 @@ absl::StatusOr<std::vector<std::string>> MissingLegacyColumns(sql::Transaction& 
   return missing;
 }
 
+// Knuth's multiplicative hash: neighbours get phases far apart, and always the same.
+uint64_t PhaseOf(uint64_t site_id) { return (site_id * 2654435761u) & 0x7fffffff; }
+
 Target TargetOf(const Site& site) {
   Target t;
   t.site_id = site.site_id;
@@ -173,8 +176,7 @@ Target TargetOf(const Site& site) {
   t.bucket = site.bucket;
   t.url = site.url;
   t.interval = site.check_interval;
-  // Knuth's multiplicative hash: neighbours get phases far apart, and always the same.
-  t.phase = (site.site_id * 2654435761u) & 0x7fffffff;
+  t.phase = PhaseOf(site.site_id);
   t.config_hash = ConfigHash(site);
   return t;
 }
@@ -246,7 +248,7 @@ absl::StatusOr<std::vector<CheckConfig>> ConfigsOfBucket(sql::Transaction& tx, u
   auto s = tx.Query(
       "SELECT c.site_id, c.method, c.profile FROM jetmon_check_targets t JOIN "
       "jetmon_endpoint_check_config c ON c.site_id = t.site_id WHERE t.bucket_no = ? ORDER BY "
-      "c.site_id",
+      "t.site_id",
       {bucket}, [&](const sql::Row& row) {
         configs.push_back({row.Uint(0), row.OptText(1), row.OptText(2)});
         return absl::OkStatus();

@@ -66,6 +66,7 @@ struct Target {
   uint64_t phase = 0;  // stable pseudo-random number of the site, taken modulo its interval
   std::string config_hash;
 };
+uint64_t PhaseOf(uint64_t site_id);
 Target TargetOf(const Site& site);
 absl::StatusOr<std::vector<Target>> TargetsOfBucket(sql::Transaction& tx, uint32_t bucket,
                                                     uint64_t after, int limit);

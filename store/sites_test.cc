@@ -116,6 +116,16 @@ TEST(Targets, FollowTheirSites) {
         }).ok());
 }
 
+TEST(Phase, IsASitesOwnAndFarFromItsNeighbours) {
+  EXPECT_EQ(PhaseOf(7), PhaseOf(7));
+  EXPECT_EQ(TargetOf(MakeSite(7, 3)).phase, PhaseOf(7));
+  for (uint64_t id = 1; id < 1000; ++id) {
+    EXPECT_LT(PhaseOf(id), 1u << 31);
+    const auto apart = static_cast<int64_t>(PhaseOf(id)) - static_cast<int64_t>(PhaseOf(id + 1));
+    EXPECT_GT(std::abs(apart), 1000);
+  }
+}
+
 TEST(ConfigHash, ChangesWithEveryPartThatMatters) {
   const Site base = MakeSite(1, 3);
   std::vector<Site> others(4, base);

@@ -15,7 +15,7 @@ constexpr char kHashed[] =
     "s.jetpack_monitor_site_id || '\n' || s.blog_id || '\n' || s.monitor_url || '\n1\n' || "
     "s.check_interval";
 
-// TargetOf's phase. Its product would not fit; the low 31 bits of it come of those of its factors.
+// PhaseOf. Its product would not fit; the low 31 bits of it come of those of its factors.
 constexpr char kPhase[] = "((s.jetpack_monitor_site_id & 2147483647) * 506952113) & 2147483647";
 static_assert((2654435761u & 0x7fffffff) == 506952113);
 
@@ -132,8 +132,9 @@ SliceCondition RowsIn(const Slice& slice, std::string_view alias) {
 absl::StatusOr<SiteIds> GetSiteIds(sql::Transaction& tx) {
   SiteIds ids;
   auto s = tx.Query(
-      "SELECT COALESCE(MIN(jetpack_monitor_site_id), 0), COALESCE(MAX(jetpack_monitor_site_id), 0) "
-      "FROM jetpack_monitor_sites",
+      // Each by itself: SQLite finds one end of an index at once, and reads all for both.
+      "SELECT COALESCE((SELECT MIN(jetpack_monitor_site_id) FROM jetpack_monitor_sites), 0), "
+      "COALESCE((SELECT MAX(jetpack_monitor_site_id) FROM jetpack_monitor_sites), 0)",
       {}, [&](const sql::Row& row) {
         ids = {row.Uint(0), row.Uint(1)};
         return absl::OkStatus();

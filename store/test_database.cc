@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "store/sql/url.h"
 
@@ -15,7 +16,8 @@ namespace jetmon::store {
 namespace {
 
 constexpr char kEnvironment[] = "JETMON_TEST_DATABASE";
-// A file that gets every statement's text, one a line, for the test of their plans.
+// A file that gets every statement: a JSON array a line, of its text and its values. For the test
+// of their plans.
 constexpr char kStatements[] = "JETMON_TEST_STATEMENTS";
 
 // As v1 made it; on an embedded database the migration does the same.
@@ -29,14 +31,40 @@ constexpr char kLegacyTable[] =
     "(bucket_no, monitor_active, check_interval)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 "
     "COLLATE=utf8mb4_bin";
 
+// As JSON has it.
+std::string Quoted(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted.push_back('\\');
+    if (static_cast<unsigned char>(c) < ' ' || static_cast<unsigned char>(c) > '~') {
+      absl::StrAppendFormat(&quoted, "\\u%04x", static_cast<unsigned char>(c));
+    } else {
+      quoted.push_back(c);
+    }
+  }
+  return quoted + "\"";
+}
+std::string JsonOf(const sql::Value& value) {
+  const sql::Value::Variant& v = value.variant();
+  if (const auto* i = std::get_if<int64_t>(&v)) return absl::StrCat(*i);
+  if (const auto* d = std::get_if<double>(&v)) return absl::StrCat(*d);
+  if (const auto* s = std::get_if<std::string>(&v)) return Quoted(*s);
+  if (const auto* b = std::get_if<sql::Value::Bytes>(&v)) return Quoted(b->data);
+  return "null";
+}
+
 sql::Options Observed(sql::Options options) {
   const char* path = getenv(kStatements);
   if (path == nullptr) return options;
-  options.observer = [path](std::string_view sql) {
+  options.observer = [path, tests = options.observer](std::string_view sql, sql::Params params) {
+    if (tests) tests(sql, params);
+    std::string line = "[" + Quoted(sql);
+    for (const sql::Value& value : params.values()) absl::StrAppend(&line, ", ", JsonOf(value));
+    line += "]\n";
     static std::mutex mutex;
     std::lock_guard lock(mutex);
     if (FILE* file = fopen(path, "a"); file != nullptr) {
-      fprintf(file, "%.*s\n", static_cast<int>(sql.size()), sql.data());
+      fwrite(line.data(), 1, line.size(), file);
       fclose(file);
     }
   };

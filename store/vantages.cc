@@ -1,5 +1,7 @@
 #include "store/vantages.h"
 
+#include "store/rows.h"
+
 namespace jetmon::store {
 namespace {
 
@@ -67,7 +69,7 @@ absl::StatusOr<std::vector<T>> Select(sql::Transaction& tx, const std::string& s
 std::string FromVantages(const char* rest) {
   return std::string("SELECT ") + kVantageColumns + " FROM jetmon_veriflier_vantages " + rest;
 }
-std::string FromAgents(const char* rest) {
+std::string FromAgents(const std::string& rest) {
   return std::string("SELECT ") + kAgentColumns + " FROM jetmon_veriflier_agents " + rest;
 }
 
@@ -181,10 +183,8 @@ absl::StatusOr<Page<Agent>> ListAgents(sql::Transaction& tx, std::string_view va
                                        const PageRequest& page) {
   auto after = KeyOfPageToken(page.token);
   if (!after.ok()) return after.status();
-  auto rows = Select(tx,
-                     FromAgents("WHERE (? = '' OR vantage_id = ?) AND (? = '' OR agent_id < ?) "
-                                "ORDER BY agent_id DESC LIMIT ?"),
-                     {vantage_id, vantage_id, *after, *after, page.size + 1}, AgentOf);
+  const PageQuery query({{"vantage_id", vantage_id}}, "agent_id", *after, page.size + 1);
+  auto rows = Select(tx, FromAgents(query.rest()), query.values(), AgentOf);
   if (!rows.ok()) return rows.status();
   return MakePage(std::move(*rows), page.size, [](const Agent& a) { return a.agent_id; });
 }

@@ -41,21 +41,21 @@ class Guarded final : public Transaction {
 
   absl::StatusOr<int64_t> Execute(std::string_view sql, Params params) override {
     if (!failed_.ok()) return failed_;
-    Observe(sql);
+    Observe(sql, params);
     auto done = connection_.Execute(sql, params);
     if (!done.ok()) Note(done.status());
     return done;
   }
   absl::StatusOr<int64_t> Insert(std::string_view sql, Params params) override {
     if (!failed_.ok()) return failed_;
-    Observe(sql);
+    Observe(sql, params);
     auto done = connection_.Insert(sql, params);
     if (!done.ok()) Note(done.status());
     return done;
   }
   absl::Status Query(std::string_view sql, Params params, const RowCallback& row) override {
     if (!failed_.ok()) return failed_;
-    Observe(sql);
+    Observe(sql, params);
     bool callers = false;  // the error is the callback's own
     absl::Status s = connection_.Query(sql, params, [&](const Row& r) {
       absl::Status status = row(r);
@@ -69,15 +69,15 @@ class Guarded final : public Transaction {
   const absl::Status& failed() const { return failed_; }
 
  private:
-  void Observe(std::string_view sql) const {
-    if (observer_) observer_(sql);
+  void Observe(std::string_view sql, Params params) const {
+    if (observer_) observer_(sql, params);
   }
   void Note(const absl::Status& s) {
     if (absl::IsAborted(s) || absl::IsUnavailable(s)) failed_ = s;
   }
 
   Connection& connection_;
-  const std::function<void(std::string_view)>& observer_;
+  const std::function<void(std::string_view, Params)>& observer_;
   absl::Status failed_;
 };
 

@@ -102,8 +102,8 @@ struct Options {
   int pool_size = 8;
   std::chrono::milliseconds pool_wait{5000};
   ServerOptions server;
-  // Sees the text of every statement before it is run, on the caller's thread; for tests.
-  std::function<void(std::string_view)> observer;
+  // Sees every statement and its values before it is run, on the caller's thread; for tests.
+  std::function<void(std::string_view, Params)> observer;
 };
 
 // How long Write and Read without a deadline of their own may take.

@@ -276,7 +276,7 @@ absl::Status SetUp(sqlite3* db, const std::string& path) {
   if (code == SQLITE_OK) {
     code = sqlite3_exec(
         db,
-        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -24000; PRAGMA wal_autocheckpoint = 8000",
+        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 8000",
         nullptr, nullptr, nullptr);
   }
   if (code == SQLITE_OK) {

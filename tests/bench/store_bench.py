@@ -134,11 +134,11 @@ class Mariadb:
 class Report:
     def __init__(self) -> None:
         self.json: dict[str, float] = {}
-        print(f"{'what':34} {'engine':8} {'ours':>12} {'raw':>12} {'ours/raw':>9}")
+        print(f"{'what':40} {'engine':8} {'ours':>12} {'raw':>12} {'ours/raw':>9}")
 
     def line(self, what: str, engine: str, ours: float, raw: float | None, unit: str) -> None:
         peer = f"{raw:12.3f} {ours / raw:9.2f}" if raw else f"{'':12} {'':9}"
-        print(f"{what + ', ' + unit:34} {engine:8} {ours:12.3f} {peer}", flush=True)
+        print(f"{what + ', ' + unit:40} {engine:8} {ours:12.3f} {peer}", flush=True)
 
     def keep(self, name: str, value: float) -> None:
         self.json[name] = round(value, 3)
@@ -183,13 +183,14 @@ def load(engine, rows: int, rounds: int, report: Report) -> None:
     if sites != median(raw, "sites") or sites != median(store, "sites"):
         sys.exit("the loads differ in what they found")
     peer = median(raw, "seconds")
-    report.line(f"read {sites:.0f} sites", engine.name, median(store, "seconds"), peer, "s")
-    report.line("the same into a Monitor's table", engine.name, median(ours, "seconds"), peer, "s")
+    # The peer only looks at what it read; a Monitor also makes its table of sites of it.
+    report.line(f"load {sites:.0f} sites", engine.name, median(store, "seconds"), peer, "s")
+    report.line("and a Monitor's table of them", engine.name, median(ours, "seconds"), peer, "s")
     rss = max(r["rss_bytes"] for r in ours)
     report.line("that Monitor's peak RSS", engine.name, rss / 1e6, None, "MB")
-    report.keep(f"load_vs_raw_{engine.name}", median(ours, "seconds") / peer)
-    report.keep(f"read_vs_raw_{engine.name}", median(store, "seconds") / peer)
-    report.keep("load_vs_raw", max(median(ours, "seconds") / peer,
+    report.keep(f"load_vs_raw_{engine.name}", median(store, "seconds") / peer)
+    report.keep(f"load_with_table_vs_raw_{engine.name}", median(ours, "seconds") / peer)
+    report.keep("load_vs_raw", max(median(store, "seconds") / peer,
                                    report.json.get("load_vs_raw", 0)))
     report.keep("load_rss_bytes", max(rss, report.json.get("load_rss_bytes", 0)))
 
@@ -220,7 +221,7 @@ def incidents(engine, rounds: int, seconds: float, report: Report) -> None:
         engine.fresh()
         ours.append(engine.bench("incidents", count))
     mine, peer = median(ours, "incidents_per_s"), median(raw, "incidents_per_s")
-    print(f"{'incidents a second, at most':34} {engine.name:8} {mine:12.0f} {peer:12.0f} "
+    print(f"{'incidents a second, at most':40} {engine.name:8} {mine:12.0f} {peer:12.0f} "
           f"{peer / mine:9.2f}")
     report.keep(f"incidents_per_s_{engine.name}", mine)
     report.keep("incidents_per_s", min(mine, report.json.get("incidents_per_s", mine)))
