@@ -28,9 +28,17 @@ constexpr seconds kJobSilent{180};
 // The activity gate answers not_yet_due until every site could have been checked once.
 constexpr seconds kActivityLimit{150};
 constexpr int kReplans = 3;
+// After a restart, or after its database was away, a control plane must hear of a Monitor again
+// before it gives it a range; meanwhile nobody checks that, so it is waited for.
+constexpr seconds kOwnerHeard{30};
 
 absl::Status Blocked(const std::string& what) {
   return absl::FailedPreconditionError(what + " is blocked; see above for what to do");
+}
+
+bool OnlyOwnerUnheard(const Json& answer) {
+  const auto blockers = answer["blockers"].Items();
+  return blockers.size() == 1 && blockers[0]["code"].Text() == "owner_unavailable";
 }
 
 bool IsFinished(const std::string& state) {
@@ -239,7 +247,14 @@ absl::Status Guided::Plan(const std::string& name, const std::string& path) {
   request.body = body.Dump();
   // A plan changes nothing: a lost answer costs a token that nobody knows.
   request.idempotency_key = "plan";
-  auto answer = Call(std::move(request));
+  const auto limit = steady_clock::now() + kOwnerHeard;
+  auto answer = Call(request);
+  while (answer.ok() && OnlyOwnerUnheard(*answer) && steady_clock::now() < limit) {
+    bar_.Show("waiting to hear of the owner", 0, 0);
+    std::this_thread::sleep_for(milliseconds(500));
+    answer = Call(request);
+  }
+  bar_.End();
   if (!answer.ok()) return answer.status();
   if (!(*answer)["summary"].Text().empty()) Say("  " + (*answer)["summary"].Text());
   SayFindings(*answer);
