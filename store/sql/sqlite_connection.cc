@@ -1,5 +1,5 @@
 #include <errno.h>
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -246,12 +246,36 @@ absl::Status MakeFile(const std::string& path) {
   return absl::UnavailableError(absl::StrCat("the database ", path, " is not a regular file"));
 }
 
+// SHA-256, again and again: what OpenSSL's SHA256() looks up at every call, under a lock, is kept.
+class Sha256 {
+ public:
+  Sha256() : method_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new()) {}
+  ~Sha256() {
+    EVP_MD_CTX_free(context_);
+    EVP_MD_free(method_);
+  }
+  Sha256(const Sha256&) = delete;
+  bool Digest(const unsigned char* text, size_t size, unsigned char* digest) {
+    return EVP_DigestInit_ex2(context_, method_, nullptr) == 1 &&
+           EVP_DigestUpdate(context_, text, size) == 1 &&
+           EVP_DigestFinal_ex(context_, digest, nullptr) == 1;
+  }
+
+ private:
+  EVP_MD* const method_;
+  EVP_MD_CTX* const context_;
+};
+
 // jetmon_hash16(text), see Dialect::Hash16.
 void Hash16(sqlite3_context* context, int, sqlite3_value** arguments) {
+  thread_local Sha256 sha256;
   const unsigned char* text = sqlite3_value_text(arguments[0]);
   if (text == nullptr) return;  // NULL
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(text, static_cast<size_t>(sqlite3_value_bytes(arguments[0])), digest);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  if (!sha256.Digest(text, static_cast<size_t>(sqlite3_value_bytes(arguments[0])), digest)) {
+    sqlite3_result_error(context, "SHA-256 failed", -1);
+    return;
+  }
   char hex[16];
   for (int i = 0; i < 16; ++i) {
     hex[i] = "0123456789abcdef"[i % 2 == 0 ? digest[i / 2] >> 4 : digest[i / 2] & 15];
