@@ -192,12 +192,8 @@ absl::StatusOr<bool> MayHaveOpenEvents(sql::Transaction& tx, const Slice& slice)
 absl::Status OpenAll(sql::Transaction& tx, const std::vector<const Site*>& sites,
                      const Actor& actor) {
   std::vector<Event> events;
-  std::vector<std::string> words;
-  for (const Site* site : sites) {
-    events.push_back(AdoptedEvent(*site, actor));
-    words.push_back(WordOf(*site));
-  }
-  return InsertEvents(tx, &events, transition::kAdopted, words, actor);
+  for (const Site* site : sites) events.push_back(AdoptedEvent(*site, actor));
+  return InsertAdopted(tx, events, actor);
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "store/event_rows.h"
 
-#include <unordered_map>
-
 #include "absl/strings/str_cat.h"
 #include "store/bounded.h"
 #include "store/rows.h"
@@ -73,6 +71,9 @@ absl::Status OpenedMeanwhile() {
   return absl::AbortedError("another event of this site was opened meanwhile");
 }
 
+constexpr char kInsertTransition[] =
+    "INSERT INTO jetmon_event_transitions (event_id, seq, site_id, reason, from_severity, "
+    "to_severity, notified, ended, source, epoch, instance, detail, at_ms) ";
 constexpr size_t kTransitionColumns = 13;
 
 std::vector<sql::Value> TransitionValues(const Event& seen, const Event& after, const char* reason,
@@ -103,11 +104,7 @@ std::vector<sql::Value> FirstTransition(const Event& e, const char* reason,
 
 absl::Status InsertTransitions(sql::Transaction& tx,
                                const std::vector<std::vector<sql::Value>>& rows) {
-  return InsertRows(tx,
-                    "INSERT INTO jetmon_event_transitions (event_id, seq, site_id, reason, "
-                    "from_severity, to_severity, notified, ended, source, epoch, instance, detail, "
-                    "at_ms) VALUES ",
-                    "", kTransitionColumns, rows);
+  return InsertRows(tx, absl::StrCat(kInsertTransition, "VALUES "), "", kTransitionColumns, rows);
 }
 
 }  // namespace
@@ -160,30 +157,29 @@ absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
   return InsertTransitions(tx, {FirstTransition(*e, reason, detail, actor)});
 }
 
-absl::Status InsertEvents(sql::Transaction& tx, std::vector<Event>* events, const char* reason,
-                          const std::vector<std::string>& details, const Actor& actor) {
-  std::vector<std::vector<sql::Value>> rows, transitions;
-  std::vector<uint64_t> site_ids;
-  for (const Event& e : *events) {
-    rows.push_back(InsertedValues(e));
-    site_ids.push_back(e.site_id);
+absl::Status InsertAdopted(sql::Transaction& tx, const std::vector<Event>& events,
+                           const Actor& actor) {
+  std::vector<std::vector<sql::Value>> rows;
+  for (const Event& e : events) rows.push_back(InsertedValues(e));
+  absl::Status s = InsertRows(tx, kInsertEvent, "", kInserted, rows);
+  if (s.ok()) {
+    s = InPieces(events.size(), [&](size_t at, size_t n) {
+      std::vector<sql::Value> values = {transition::kAdopted, actor.epoch, actor.instance,
+                                        actor.now_ms};
+      for (size_t i = at; i < at + n; ++i) values.emplace_back(events[i].site_id);
+      return tx
+          .Execute(absl::StrCat(
+                       kInsertTransition,
+                       "SELECT event_id, 1, site_id, ?, 0, severity, notified, 0, source, ?, ?, "
+                       "'site_status ' || projected_status || ', last_status_change ' || "
+                       "COALESCE(projected_change, 'NULL'), ? FROM jetmon_events WHERE "
+                       "ended_at_ms IS NULL AND site_id IN ",
+                       Marks(n)),
+                   values)
+          .status();
+    });
   }
-  auto inserted = InsertRows(tx, kInsertEvent, "", kInserted, rows);
-  if (absl::IsAlreadyExists(inserted)) return OpenedMeanwhile();
-  if (!inserted.ok()) return inserted;
-  auto open = OpenEventsOfSites(tx, site_ids);
-  if (!open.ok()) return open.status();
-  std::unordered_map<uint64_t, uint64_t> ids;  // by site
-  for (const Event& e : *open) ids[e.site_id] = e.event_id;
-  for (size_t i = 0; i < events->size(); ++i) {
-    Event& e = (*events)[i];
-    auto id = ids.find(e.site_id);
-    if (id == ids.end()) return absl::InternalError("an event that was inserted is not there");
-    e.event_id = id->second;
-    e.last_seq = 1;
-    transitions.push_back(FirstTransition(e, reason, details[i], actor));
-  }
-  return InsertTransitions(tx, transitions);
+  return absl::IsAlreadyExists(s) ? OpenedMeanwhile() : s;
 }
 
 absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, const Event& after) {

@@ -19,9 +19,10 @@ absl::StatusOr<std::vector<Event>> SelectEvents(sql::Transaction& tx, const std:
 // Inserts the event with its first transition (from Up), fills in the id.
 absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
                          const std::string& detail, const Actor& actor);
-// The same of many; each keeps its place. Detail i belongs to event i.
-absl::Status InsertEvents(sql::Transaction& tx, std::vector<Event>* events, const char* reason,
-                          const std::vector<std::string>& details, const Actor& actor);
+// Inserts adopted events, of sites that have none open, with their first transitions, whose detail
+// is what v1 said (AdoptSite writes the same). Aborted if one of the sites has got one meanwhile.
+absl::Status InsertAdopted(sql::Transaction& tx, const std::vector<Event>& events,
+                           const Actor& actor);
 // The open events of these sites, in no order.
 absl::StatusOr<std::vector<Event>> OpenEventsOfSites(sql::Transaction& tx,
                                                      const std::vector<uint64_t>& site_ids);

@@ -1,5 +1,7 @@
 #include "store/slices.h"
 
+#include <map>
+
 #include "store/events.h"
 #include "store/rows.h"
 #include "store/test_database.h"
@@ -185,6 +187,25 @@ TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   };
   EachSlice(2, adopt);
   EXPECT_EQ(sum.opened, open());
+  // The words are those of a site that is adopted alone.
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    if (auto s = InsertSites(tx, {MakeSite(20, 9)}); !s.ok()) return s;
+    Site alone = MakeSite(20, 9);
+    alone.site_status = 2;
+    if (auto s = AdoptSite(tx, alone, actor).status(); !s.ok()) return s;
+    std::map<uint64_t, std::string> said;
+    auto s = tx.Query(
+        "SELECT site_id, reason || ' ' || seq || ' ' || from_severity || ' ' || to_severity || ' ' "
+        "|| notified || ' ' || ended || ' ' || source || ' ' || detail FROM "
+        "jetmon_event_transitions WHERE site_id IN (3, 20)",
+        {}, [&](const sql::Row& row) {
+          said[row.Uint(0)] = row.Text(1);
+          return absl::OkStatus();
+        });
+    EXPECT_EQ(said[20], "adopted 1 0 4 2 0 rollout:seed site_status 2, last_status_change NULL");
+    EXPECT_EQ(said[3], said[20]);
+    return s;
+  });
   EXPECT_GE(sum.opened, 2u);  // the sites 3 and 4, and 9 by what its status is taken for
   EachSlice(2, adopt);
   EXPECT_EQ(sum.opened, open()) << "adopted twice";

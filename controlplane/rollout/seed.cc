@@ -25,7 +25,7 @@ constexpr uint64_t kFirstRows = 2000, kFewestRows = 500;
 // Then others get the database for a part of that time. Of an embedded one a batch held all: who
 // waits for it looks every 25 ms or more often, and is let in within a batch or two. On a server
 // nobody waits for these rows; the rest is for its disk and its replicas.
-constexpr int kPausePart = 5, kPausePartOfServer = 10;
+constexpr int kPausePart = 5, kPausePartOfServer = 16;
 constexpr milliseconds kLongestPause{50};
 constexpr char kCancelledByOperator[] = "cancelled by an operator";
 constexpr char kBySite[] = "site";

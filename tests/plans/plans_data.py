@@ -2,10 +2,12 @@
 store's tests use them: buckets from 0, sites from 1, states by their names."""
 from __future__ import annotations
 
+import os
 import zlib
 
-BUCKETS = 64
-SITES = 30_000
+# More of them by hand: --test_env=JETMON_PLANS_SITES=1000000
+SITES = int(os.environ.get("JETMON_PLANS_SITES", "30000"))
+BUCKETS = 64 if SITES < 100_000 else 512
 
 
 def pick(i: int, what: str, n: int) -> int:

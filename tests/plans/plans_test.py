@@ -187,15 +187,14 @@ class OnSqlite(Plans, unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
         folder = pathlib.Path(cls.folder.name)
         cls.statements = record("", folder)
-        file = ARGUMENTS.get("sqlite") or folder / "grown.db"
+        file = folder / "grown.db"
+        subprocess.run([ROOT / "cli/jetmon2", "migrate", f"--database=sqlite://{file}"],
+                       check=True, capture_output=True)
         cls.db = sqlite3.connect(file, isolation_level=None)
-        if "sqlite" not in ARGUMENTS:
-            subprocess.run([ROOT / "cli/jetmon2", "migrate", f"--database=sqlite://{file}"],
-                           check=True, capture_output=True)
-            cls.db.execute("BEGIN")
-            for sql in plans_data.statements():
-                cls.db.execute(sql)
-            cls.db.execute("COMMIT")
+        cls.db.execute("BEGIN")
+        for sql in plans_data.statements():
+            cls.db.execute(sql)
+        cls.db.execute("COMMIT")
         cls.db.create_function("jetmon_hash16", 1, lambda text: text, deterministic=True)
 
     @classmethod
@@ -258,10 +257,6 @@ class OnMariadb(Plans, unittest.TestCase):
                 found.append(f"MariaDB: {line}")
         return found
 
-
-# --sqlite=FILE: another database than the one that is made here.
-ARGUMENTS = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--sqlite="))
-sys.argv = [word for word in sys.argv if not word.startswith("--sqlite=")]
 
 if __name__ == "__main__":
     unittest.main()
