@@ -113,7 +113,7 @@ class Mariadb:
                        f"--port={self.node.port}", *more])
 
     def generate(self, rows: int) -> None:
-        self.node.sql((ROOT / "tests/bench/legacy_table.sql").read_text(), "jetmon")
+        self.node.sql((ROOT / "tests/servers/legacy_table.sql").read_text(), "jetmon")
         self.bench("generate", f"--rows={rows}")
         self.node.sql("ANALYZE TABLE jetpack_monitor_sites", "jetmon")
 

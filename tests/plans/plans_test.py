@@ -228,7 +228,7 @@ class OnMariadb(Plans, unittest.TestCase):
         cls.addClassCleanup(cls.stop)
         cls.node.sql("CREATE DATABASE recorded")
         cls.statements = record(cls.server.url("recorded"), folder)
-        cls.node.sql((ROOT / "tests/bench/legacy_table.sql").read_text(), "jetmon")
+        cls.node.sql((ROOT / "tests/servers/legacy_table.sql").read_text(), "jetmon")
         subprocess.run([ROOT / "cli/jetmon2", "migrate", f"--database={cls.server.url()}"],
                        check=True, capture_output=True,
                        env=dict(os.environ, JETMON_DATABASE_PASSWORD=mariadb.PASSWORD))

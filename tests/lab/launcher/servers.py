@@ -23,19 +23,8 @@ DATABASE = "jetmon"
 HOST = "127.0.0.1"
 HEAL_SECONDS = 90
 
-# v1's table as v1 made it (design: "Store"); no statement of v2's makes or alters it on a server.
-LEGACY_TABLE = """CREATE TABLE jetpack_monitor_sites (
-  jetpack_monitor_site_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  blog_id BIGINT UNSIGNED NOT NULL,
-  bucket_no SMALLINT UNSIGNED NOT NULL,
-  monitor_url VARCHAR(300) NOT NULL,
-  monitor_active TINYINT NOT NULL DEFAULT 1,
-  site_status TINYINT NOT NULL DEFAULT 1,
-  last_status_change TIMESTAMP NULL DEFAULT NULL,
-  check_interval TINYINT NOT NULL DEFAULT 5,
-  KEY blog_id_monitor_url (blog_id, monitor_url),
-  KEY bucket_no_monitor_active_check_interval (bucket_no, monitor_active, check_interval)
-) ENGINE=InnoDB"""
+# v1's table as v1 made it; no statement of v2's makes or alters it on a server.
+LEGACY_TABLE = ROOT / "tests/servers/legacy_table.sql"
 # What the lab itself writes stands apart: a row to see whether anything can be written, and the
 # tables of durable_writer.
 LAB_DATABASE = "lab"
@@ -129,7 +118,7 @@ class Servers:
             self._group.start()
             before, _ = parts_of_grants(GRANTS.read_text(encoding="utf-8"))
             node = self.nodes[0]
-            node.sql(LEGACY_TABLE, DATABASE)
+            node.sql(LEGACY_TABLE.read_text(encoding="utf-8"), DATABASE)
             node.sql(LAB_TABLES)
             node.sql(fill_in(before, USERS) + fill_in(V1_GRANTS, USERS), DATABASE)
         except mariadb.ServerError as error:

@@ -1,4 +1,4 @@
--- As v1 made it.
+-- v1's table as v1 made it; on a server no statement of v2's makes or alters it.
 CREATE TABLE jetpack_monitor_sites (
   jetpack_monitor_site_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   blog_id BIGINT UNSIGNED NOT NULL,
