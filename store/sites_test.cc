@@ -112,6 +112,19 @@ TEST(Targets, FollowTheirSites) {
           EXPECT_TRUE(DeleteTargets(tx, {1}).ok());
           EXPECT_EQ(*CountTargets(tx, {0, 9}), 1u);
           EXPECT_TRUE(ConfigsOfBucket(tx, 3)->empty());
+          for (const int id : {1, 2}) {  // 1 has no target
+            auto s = tx.Execute(
+                "INSERT INTO jetmon_endpoint_check_config (site_id, method, updated_at_ms) VALUES "
+                "(?, 'GET', 1)",
+                {id});
+            if (!s.ok()) return s.status();
+          }
+          const auto configs = ConfigsOfBucket(tx, 3);
+          EXPECT_EQ(configs->size(), 1u);
+          EXPECT_EQ((*configs)[0].site_id, 2u);
+          EXPECT_EQ((*configs)[0].method, "GET");
+          EXPECT_FALSE((*configs)[0].profile.has_value());
+          EXPECT_TRUE(ConfigsOfBucket(tx, 4)->empty());
           return absl::OkStatus();
         }).ok());
 }

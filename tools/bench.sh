@@ -2,7 +2,7 @@
 # Runs a bench: what the product does, timed against the same work done by a peer in the same run.
 # Benches are no part of the tests. docs/performance.md has the figures.
 #
-#   tools/bench.sh store                    a million sites in SQLite and MariaDB, about 15 minutes
+#   tools/bench.sh store                    a million sites in SQLite and MariaDB, about 7 minutes
 #   tools/bench.sh store --json FILE        and the figures as one flat object
 #   tools/bench.sh store --rows 100000 --rounds 1 --engines sqlite    quicker
 set -euo pipefail
