@@ -22,8 +22,6 @@ class Sqlite final : public Dialect {
                         }));
   }
   std::string_view AutoIncrementKey() const override { return "INTEGER PRIMARY KEY AUTOINCREMENT"; }
-  // A write transaction holds the whole database.
-  std::string_view LockClause() const override { return ""; }
   std::string JoinedWhileNull(const std::vector<std::string>& columns,
                               std::string_view null_column) const override {
     return absl::StrCat("GENERATED ALWAYS AS (CASE WHEN ", Plain(null_column), " IS NULL THEN ",
@@ -61,7 +59,6 @@ class Mysql final : public Dialect {
   std::string_view AutoIncrementKey() const override {
     return "BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY";
   }
-  std::string_view LockClause() const override { return " FOR UPDATE"; }
   std::string JoinedWhileNull(const std::vector<std::string>& columns,
                               std::string_view null_column) const override {
     return absl::StrCat("GENERATED ALWAYS AS (CASE WHEN ", Plain(null_column),

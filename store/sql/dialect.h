@@ -18,8 +18,6 @@ class Dialect {
                                         const std::vector<std::string>& columns) const = 0;
   // Column type of a key that the database assigns and never uses again.
   virtual std::string_view AutoIncrementKey() const = 0;
-  // What goes behind a SELECT whose rows the transaction is about to change.
-  virtual std::string_view LockClause() const = 0;
   // Type and definition of a generated column that joins `columns` with '/' while `null_column` is
   // NULL, and is NULL otherwise.
   virtual std::string JoinedWhileNull(const std::vector<std::string>& columns,
