@@ -78,6 +78,16 @@ TEST_F(DatabaseCommandsTest, ADryRunPrintsTheSqlAndChangesNothing) {
   EXPECT_NE(after.err.find("nothing to do"), std::string::npos);
 }
 
+TEST_F(DatabaseCommandsTest, WhatADryRunPrintsCanBeRunByHand) {
+  const Ran ran = Jetmon2({"migrate", database_, "--dry-run"});
+  const std::string& sql = ran.out;
+  for (size_t at = 0, end; (end = sql.find(";\n", at)) != sql.npos; at = end + 2) {
+    Change(sql.substr(at, end - at));
+  }
+  EXPECT_EQ(Jetmon2({"migrate", "status", database_}).code, kOk);
+  EXPECT_EQ(Jetmon2({"keys", "list", database_}).code, kOk);
+}
+
 TEST_F(DatabaseCommandsTest, StatusSaysWhatIsMissing) {
   Ran ran = Jetmon2({"migrate", "status", database_});
   EXPECT_EQ(ran.code, kBlocked);

@@ -31,6 +31,7 @@ class Sqlite final : public Dialect {
   std::string Hash16(std::string_view text) const override {
     return absl::StrCat("jetmon_hash16(", Plain(text), ")");
   }
+  std::string_view NowMs() const override { return "strftime('%s', 'now') * 1000"; }
   std::string ColumnsOf(std::string_view table) const override {
     return absl::StrCat("SELECT name, lower(type), 1 - \"notnull\" FROM pragma_table_info('",
                         Plain(table), "') ORDER BY cid");
@@ -68,6 +69,7 @@ class Mysql final : public Dialect {
   std::string Hash16(std::string_view text) const override {
     return absl::StrCat("LEFT(SHA2(CONVERT(", Plain(text), " USING utf8mb4), 256), 16)");
   }
+  std::string_view NowMs() const override { return "UNIX_TIMESTAMP() * 1000"; }
   std::string ColumnsOf(std::string_view table) const override {
     return absl::StrCat(
         "SELECT column_name, LOWER(column_type), is_nullable = 'YES' FROM "

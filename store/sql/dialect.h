@@ -24,6 +24,9 @@ class Dialect {
                                       std::string_view null_column) const = 0;
   // An expression: 16 hex digits of the SHA-256 of a text, as UTF-8.
   virtual std::string Hash16(std::string_view text) const = 0;
+  // An expression: now, in Unix milliseconds by the database's clock. For statements that people
+  // run by hand; ours get times as values.
+  virtual std::string_view NowMs() const = 0;
   // A query for the columns of a table: name, type (lower case), whether it takes NULL (0 or 1).
   virtual std::string ColumnsOf(std::string_view table) const = 0;
   // A query for the indexes of a table: name of the index, column, by index and place in it. The

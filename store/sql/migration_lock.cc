@@ -17,6 +17,7 @@ constexpr seconds kStatementLimit{10};
 constexpr char kTable[] =
     "CREATE TABLE IF NOT EXISTS jetmon_schema_lock (id INT NOT NULL PRIMARY KEY, holder "
     "VARCHAR(64) NOT NULL, seq BIGINT NOT NULL)";
+constexpr char kRow[] = "INSERT INTO jetmon_schema_lock (id, holder, seq) VALUES (1, '', 0)";
 
 struct Seen {
   std::string holder;  // "" = free
@@ -55,10 +56,7 @@ absl::Status MakeRow(Database& db) {
   const BootTime deadline = db.clock().Boot() + kStatementLimit;
   auto s = db.ChangeSchema(deadline, db.dialect().SchemaStatement(kTable));
   if (!s.ok() && !absl::IsAlreadyExists(s)) return s;
-  return db.Write(deadline, [](Transaction& tx) {
-    return tx.InsertIfNew("INSERT INTO jetmon_schema_lock (id, holder, seq) VALUES (1, '', 0)")
-        .status();
-  });
+  return db.Write(deadline, [](Transaction& tx) { return tx.InsertIfNew(kRow).status(); });
 }
 
 std::string NewHolder() {
@@ -68,6 +66,10 @@ std::string NewHolder() {
 }
 
 }  // namespace
+
+std::vector<std::string> MigrationLockStatements(const Dialect& dialect) {
+  return {dialect.SchemaStatement(kTable), kRow};
+}
 
 MigrationLock::MigrationLock(Database& db, std::string holder)
     : db_(db), holder_(std::move(holder)), thread_([this] { Beat(); }) {}

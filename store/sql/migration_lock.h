@@ -7,12 +7,16 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "store/sql/database.h"
 
 namespace jetmon::sql {
+
+// The statements that make the lock, as Take runs them.
+std::vector<std::string> MigrationLockStatements(const Dialect& dialect);
 
 // The right to migrate a server's schema: one row, taken by a conditional update, because neither
 // GET_LOCK nor SELECT ... FOR UPDATE holds between the nodes of a Galera cluster. A thread bumps

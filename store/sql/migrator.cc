@@ -123,7 +123,12 @@ std::vector<std::string> MissingStatements(const SchemaState& state,
                                            const std::vector<Migration>& migrations,
                                            const Dialect& dialect) {
   std::vector<std::string> statements;
-  if (state.database == 0) statements.push_back(dialect.SchemaStatement(kTable));
+  if (state.database == 0) {
+    statements.push_back(dialect.SchemaStatement(kTable));
+    if (!dialect.TransactionalSchema()) {
+      for (std::string& s : MigrationLockStatements(dialect)) statements.push_back(std::move(s));
+    }
+  }
   for (const Migration& m : migrations) {
     if (m.number <= state.database) continue;
     for (const std::string& statement : m.statements(dialect)) {
@@ -131,7 +136,7 @@ std::vector<std::string> MissingStatements(const SchemaState& state,
     }
     statements.push_back(absl::StrCat(
         "INSERT INTO jetmon_schema_migrations (number, name, oldest_build, applied_at_ms) VALUES (",
-        m.number, ", '", m.name, "', ", m.oldest_build, ", <now in ms>)"));
+        m.number, ", '", m.name, "', ", m.oldest_build, ", ", std::string(dialect.NowMs()), ")"));
   }
   return statements;
 }

@@ -30,8 +30,8 @@ struct SchemaState {
 
 absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migration>& migrations);
 
-// What Migrate would run, in order: of each missing migration its statements, and last the one that
-// records it.
+// What Migrate would run, in order, so that somebody else can run it as it is: of each missing
+// migration its statements, and last the one that records it.
 std::vector<std::string> MissingStatements(const SchemaState& state,
                                            const std::vector<Migration>& migrations,
                                            const Dialect& dialect);
