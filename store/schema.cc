@@ -4,6 +4,7 @@
 #include "store/migrations/0001_initial.h"
 #include "store/migrations/0002_notifications_order.h"
 #include "store/migrations/0003_grown_tables.h"
+#include "store/migrations/0004_rollout_complete.h"
 
 namespace jetmon::store {
 namespace {
@@ -36,6 +37,10 @@ std::vector<std::string> GrownTables(const sql::Dialect& dialect) {
   return InDialect(migrations::k0003GrownTables, dialect);
 }
 
+std::vector<std::string> RolloutComplete(const sql::Dialect& dialect) {
+  return InDialect(migrations::k0004RolloutComplete, dialect);
+}
+
 }  // namespace
 
 const std::vector<sql::Migration>& Migrations() {
@@ -43,6 +48,8 @@ const std::vector<sql::Migration>& Migrations() {
       {1, "initial", Initial, 1},
       {2, "notifications_order", NotificationsOrder, 1},
       {3, "grown_tables", GrownTables, 1},
+      // An older Monitor would not see that a part of its range leaves.
+      {4, "rollout_complete", RolloutComplete, 4},
   };
   return *migrations;
 }

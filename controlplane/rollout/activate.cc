@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/range_jobs.h"
 #include "controlplane/rollout/seed.h"
@@ -13,7 +14,7 @@ namespace rs = store::range_state;
 
 absl::StatusOr<store::RangeLock> LockOf(JobRun& run) {
   std::optional<store::RangeLock> lock;
-  const absl::Status s = run.Write([&](sql::Transaction& tx) {
+  const absl::Status s = run.Write(commits::kActivateLook, [&](sql::Transaction& tx) {
     auto row = store::GetRangeLock(tx, run.job.epoch);
     if (row.ok()) lock = *row;
     return row.status();
@@ -58,7 +59,7 @@ absl::Status Prepare(JobRun& run, const store::RangeLock& lock) {
   if (auto s = SeedPass(run, lock.epoch, /*save=*/false, &counts, &conflict); !s.ok()) return s;
   // A conflict, or one lost race: the loop reads the lock again and sees what it is now.
   if (run.stopping() || !conflict.empty()) return absl::OkStatus();
-  return run.Write([&](sql::Transaction& tx) {
+  return run.Write(commits::kBeginActivating, [&](sql::Transaction& tx) {
     return store::BeginActivating(tx, lock.epoch, run.parts.clock->WallMs()).status();
   });
 }
@@ -66,7 +67,7 @@ absl::Status Prepare(JobRun& run, const store::RangeLock& lock) {
 // The range drains like any other; its release job begins with it. If the condition does not hold
 // any more, the lock says why.
 absl::Status GiveUp(JobRun& run, uint64_t epoch) {
-  return run.Write([&](sql::Transaction& tx) -> absl::Status {
+  return run.Write(commits::kGiveUp, [&](sql::Transaction& tx) -> absl::Status {
     const int64_t now = run.parts.clock->WallMs();
     auto given_up = store::GiveUpActivation(tx, epoch, now);
     if (!given_up.ok() || !*given_up) return given_up.status();

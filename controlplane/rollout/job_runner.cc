@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "controlplane/error/error.h"
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/plan.h"
 #include "daemon/log.h"
 #include "store/ids.h"
@@ -30,8 +31,8 @@ absl::Status NotOurs() { return absl::CancelledError("the job is another worker'
 
 }  // namespace
 
-absl::Status JobRun::Write(const sql::Body& body) {
-  return parts.db->Write(parts.clock->Boot() + kWriteLimit, [&](sql::Transaction& tx) {
+absl::Status JobRun::Write(std::string_view commit, const sql::Body& body) {
+  return parts.Commit(commit, parts.clock->Boot() + kWriteLimit, [&](sql::Transaction& tx) {
     auto ours = store::BumpJob(tx, lease);
     if (!ours.ok()) return ours.status();
     if (!*ours) return NotOurs();
@@ -41,17 +42,17 @@ absl::Status JobRun::Write(const sql::Body& body) {
 
 absl::Status JobRun::Finish(std::string_view state, const std::string& result,
                             const std::string& error, const sql::Body& also) {
-  return parts.db->Write(parts.clock->Boot() + kWriteLimit,
-                         [&](sql::Transaction& tx) -> absl::Status {
-                           const int64_t now = parts.clock->WallMs();
-                           auto ours = store::FinishJob(tx, lease, state, result, error, now);
-                           if (!ours.ok()) return ours.status();
-                           if (!*ours) return NotOurs();
-                           if (also) {
-                             if (auto s = also(tx); !s.ok()) return s;
-                           }
-                           return store::TouchSession(tx, job.run_id, now);
-                         });
+  return parts.Commit(commits::kFinishJob, parts.clock->Boot() + kWriteLimit,
+                      [&](sql::Transaction& tx) -> absl::Status {
+                        const int64_t now = parts.clock->WallMs();
+                        auto ours = store::FinishJob(tx, lease, state, result, error, now);
+                        if (!ours.ok()) return ours.status();
+                        if (!*ours) return NotOurs();
+                        if (also) {
+                          if (auto s = also(tx); !s.ok()) return s;
+                        }
+                        return store::TouchSession(tx, job.run_id, now);
+                      });
 }
 
 absl::Status JobRun::Record(sql::Transaction& tx, std::string_view kind,
@@ -151,7 +152,7 @@ std::optional<store::JobLease> JobRunner::ClaimOne(store::Job* claimed) {
     const auto sight = observer_.JobWorker(job.job_id);
     if (!queued && !observer_.Dead(sight)) continue;
     std::optional<store::JobLease> lease;
-    s = parts_.db->Write([&](sql::Transaction& tx) {
+    s = parts_.Commit(commits::kClaimJob, [&](sql::Transaction& tx) {
       auto won =
           queued ? store::ClaimQueuedJob(tx, job.job_id, options_.instance, parts_.clock->WallMs())
                  : store::TakeOverJob(tx, job.job_id, sight->seq, options_.instance);
@@ -253,7 +254,8 @@ void JobRunner::Execute(const store::Job& job, const store::JobLease& lease) {
     return;
   }
   if (IsStopping()) {
-    s = parts_.db->Write([&](sql::Transaction& tx) { return store::YieldJob(tx, lease).status(); });
+    s = parts_.Commit(commits::kYieldJob,
+                      [&](sql::Transaction& tx) { return store::YieldJob(tx, lease).status(); });
     if (!s.ok()) LogWarning(absl::StrCat(job.job_id, ": not given back: ", s.message()));
     return;
   }
@@ -287,7 +289,7 @@ absl::Status JobRunner::Sweep() {
   });
   if (!s.ok() || !any) return s;
   bool queued = false;
-  s = parts_.db->Write([&](sql::Transaction& tx) -> absl::Status {
+  s = parts_.Commit(commits::kSweep, [&](sql::Transaction& tx) -> absl::Status {
     queued = false;
     if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
     auto locks = store::ListHeldRanges(tx);

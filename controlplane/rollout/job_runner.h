@@ -41,9 +41,9 @@ class JobRun {
 
   // This process stops: the job is left to others as it is.
   bool stopping() const { return stopping_(); }
-  // Runs one transaction that begins by bumping the job: Aborted-free; Cancelled when the job is
-  // not this worker's any more (nothing was written, stop at once).
-  absl::Status Write(const sql::Body& body);
+  // Runs one transaction, named as in commits.h, that begins by bumping the job: Aborted-free;
+  // Cancelled when the job is not this worker's any more (nothing was written, stop at once).
+  absl::Status Write(std::string_view commit, const sql::Body& body);
   // Ends the job with an answer, in one transaction with `also` (may be empty). Bumps the run.
   absl::Status Finish(std::string_view state, const std::string& result, const std::string& error,
                       const sql::Body& also = {});

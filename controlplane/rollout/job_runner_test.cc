@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "controlplane/error/error.h"
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/range_jobs.h"
 #include "controlplane/rollout/test_rollout.h"
 
@@ -129,7 +130,7 @@ TEST_F(JobRunnerTest, WritesAreRefusedToAWorkerThatLostItsJob) {
             auto job = store::GetJob(tx, "rjob_1");
             return store::TakeOverJob(tx, "rjob_1", (*job)->seq, "controlplane-2").status();
           });
-          wrote = run.Write([](sql::Transaction&) { return absl::OkStatus(); });
+          wrote = run.Write(commits::kShowLife, [](sql::Transaction&) { return absl::OkStatus(); });
           finished = Complete(run);
           over = true;
           return finished;

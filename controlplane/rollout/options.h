@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -59,6 +60,13 @@ struct Parts {
   const Clock* clock = nullptr;
   sql::Database* db = nullptr;
   AskStatus ask_status;
+  // Told right before a commit, and again once it was done: its name, of commits.h. For tests; may
+  // be empty.
+  std::function<void(std::string_view, bool committed)> at_commit;
+
+  // Runs one write transaction under its name (of commits.h, else Internal).
+  absl::Status Commit(std::string_view name, const sql::Body& body) const;
+  absl::Status Commit(std::string_view name, BootTime deadline, const sql::Body& body) const;
 };
 
 }  // namespace jetmon::rollout

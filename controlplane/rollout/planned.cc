@@ -1,5 +1,6 @@
 // Plan -> confirmation token -> execute.
 #include "absl/strings/str_cat.h"
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/requests.h"
 #include "controlplane/rollout/service.h"
@@ -107,8 +108,8 @@ absl::Status Service::MakeToken(const Caller& caller, const Plan& plan,
   row.plan_counts = CountsJson(plan.counts);
   row.created_at_ms = parts_.clock->WallMs();
   row.expires_at_ms = row.created_at_ms + kTokenMs;
-  const absl::Status s =
-      parts_.db->Write([&](sql::Transaction& tx) { return store::InsertToken(tx, row); });
+  const absl::Status s = parts_.Commit(
+      commits::kMakeToken, [&](sql::Transaction& tx) { return store::InsertToken(tx, row); });
   if (!s.ok()) return s;
   response->set_confirmation_token(token);
   SetTime(response->mutable_token_expires_at(), row.expires_at_ms);
@@ -183,7 +184,7 @@ void Service::HearOfOwner(const v1::PlannedRequest& request) {
 absl::Status Service::Execute(const Caller& caller, Operation op, const v1::PlannedRequest& request,
                               store::Range range, v1::OperationResponse* response,
                               std::string* job_id) {
-  const absl::Status s = parts_.db->Write([&](sql::Transaction& tx) {
+  const absl::Status s = parts_.Commit(commits::kExecute, [&](sql::Transaction& tx) {
     job_id->clear();
     return ExecuteIn(tx, caller, op, request, range, response, job_id);
   });

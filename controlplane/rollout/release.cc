@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/range_jobs.h"
 #include "daemon/log.h"
@@ -22,15 +23,16 @@ struct View {
 absl::StatusOr<View> Look(JobRun& run) {
   std::optional<store::RangeLock> lock;
   bool goodbye = false;
-  const absl::Status s = run.Write([&](sql::Transaction& tx) -> absl::Status {
-    auto row = store::GetRangeLock(tx, run.job.epoch);
-    if (!row.ok()) return row.status();
-    lock = *row;
-    if (!lock.has_value()) return absl::OkStatus();
-    auto said = store::SaidGoodbye(tx, lock->owner_instance);
-    if (said.ok()) goodbye = *said;
-    return said.status();
-  });
+  const absl::Status s =
+      run.Write(commits::kReleaseLook, [&](sql::Transaction& tx) -> absl::Status {
+        auto row = store::GetRangeLock(tx, run.job.epoch);
+        if (!row.ok()) return row.status();
+        lock = *row;
+        if (!lock.has_value()) return absl::OkStatus();
+        auto said = store::SaidGoodbye(tx, lock->owner_instance);
+        if (said.ok()) goodbye = *said;
+        return said.status();
+      });
   if (!s.ok()) return s;
   if (!lock.has_value()) return absl::InternalError("the job's range lock is gone");
   return View{*lock, goodbye};
@@ -41,7 +43,7 @@ absl::Status ProjectAll(JobRun& run, uint64_t* written) {
   const store::Range range = run.job.range;
   for (uint32_t first = range.min; first <= range.max; first += kBucketsATransaction) {
     uint64_t n = 0;
-    const absl::Status s = run.Write([&](sql::Transaction& tx) -> absl::Status {
+    const absl::Status s = run.Write(commits::kProject, [&](sql::Transaction& tx) -> absl::Status {
       n = 0;
       for (uint32_t b = first; b <= range.max && b < first + kBucketsATransaction; ++b) {
         auto projected = store::ProjectBucket(tx, b, run.parts.clock->WallMs());
@@ -101,7 +103,7 @@ bool MayFree(const JobRun& run, const View& view) {
 // out.
 absl::Status Free(JobRun& run, const store::RangeLock& seen, uint64_t* projected) {
   uint64_t last = 0;
-  const absl::Status s = run.Write([&](sql::Transaction& tx) -> absl::Status {
+  const absl::Status s = run.Write(commits::kFree, [&](sql::Transaction& tx) -> absl::Status {
     last = 0;
     const int64_t now = run.parts.clock->WallMs();
     if (seen.drained && seen.state == rs::kDraining) {
@@ -143,7 +145,7 @@ absl::Status ExecuteRelease(JobRun& run) {
     if (lock.state == rs::kDraining && now - *draining_since >= run.options.times.drain_within) {
       LogWarning(absl::StrCat(run.job.job_id, ": ", lock.owner_host,
                               " renews but does not drain; the range is revoked"));
-      auto s = run.Write([&](sql::Transaction& tx) {
+      auto s = run.Write(commits::kRevoke, [&](sql::Transaction& tx) {
         return store::RevokeRange(tx, lock.epoch, run.parts.clock->WallMs()).status();
       });
       if (!s.ok()) return s;

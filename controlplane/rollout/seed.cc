@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/plan.h"
 #include "store/events.h"
@@ -107,7 +108,7 @@ class Pass {
     if (auto s = Begin(result); !s.ok()) return s;
     while (!cursor_.AtEnd(range_) && !run_.stopping()) {
       Batch batch;
-      const absl::Status s = run_.Write([&](sql::Transaction& tx) {
+      const absl::Status s = run_.Write(commits::kSeedBatch, [&](sql::Transaction& tx) {
         batch = {};
         batch.began = Now();
         batch.after = cursor_;

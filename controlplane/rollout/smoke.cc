@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "absl/strings/str_cat.h"
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/requests.h"
 #include "probe/engine.h"
@@ -156,7 +157,7 @@ absl::Status Probe(JobRun& run, const std::vector<store::Site>& sample, probe::M
   all.cancelled = [&] {
     if (lost.ok() && run.parts.clock->Boot() - shown > kShowLife) {
       shown = run.parts.clock->Boot();
-      lost = run.Write([&](sql::Transaction& tx) -> absl::Status {
+      lost = run.Write(commits::kShowLife, [&](sql::Transaction& tx) -> absl::Status {
         auto row = store::GetJob(tx, run.job.job_id);
         if (!row.ok()) return row.status();
         run.job.cancel_requested = row->has_value() && (*row)->cancel_requested;

@@ -36,6 +36,10 @@ GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_sessions TO '{migrate}'@
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_checkpoints TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_jobs TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_confirmation_tokens TO '{migrate}'@'{host}';
+GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_range_parts TO '{migrate}'@'{host}';
+GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_comparison_results TO '{migrate}'@'{host}';
+GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_policy_stages TO '{migrate}'@'{host}';
+GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_policy_stage_rows TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_idempotency TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_audit_log TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_check_targets TO '{migrate}'@'{host}';
@@ -69,13 +73,17 @@ GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_range_locks TO '{contr
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_bucket_locks TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_sessions TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT ON {database}.jetmon_rollout_checkpoints TO '{controlplane}'@'{host}';
-GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_jobs TO '{controlplane}'@'{host}';
+GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_rollout_jobs TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_rollout_confirmation_tokens TO '{controlplane}'@'{host}';
+GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_range_parts TO '{controlplane}'@'{host}';
+GRANT SELECT, INSERT, DELETE ON {database}.jetmon_rollout_comparison_results TO '{controlplane}'@'{host}';
+GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_policy_stages TO '{controlplane}'@'{host}';
+GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_policy_stage_rows TO '{controlplane}'@'{host}';
 GRANT SELECT ON {database}.jetmon_bucket_activity TO '{controlplane}'@'{host}';
 -- Seed, adoption and release.
 GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_check_targets TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_endpoint_runtime TO '{controlplane}'@'{host}';
-GRANT SELECT ON {database}.jetmon_endpoint_check_config TO '{controlplane}'@'{host}';
+GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_endpoint_check_config TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_events TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT ON {database}.jetmon_event_transitions TO '{controlplane}'@'{host}';
 GRANT SELECT ON {database}.jetmon_notifications TO '{controlplane}'@'{host}';
@@ -89,6 +97,7 @@ GRANT SELECT ON {database}.jetmon_schema_migrations TO '{monitor}'@'{host}';
 -- Its range: acknowledged, renewed, drained, taken over; never granted, revoked or freed.
 GRANT SELECT, UPDATE (state, owner_instance, revision, lease_seq, drained, notifications_left, acknowledged_at_ms, drained_at_ms) ON {database}.jetmon_rollout_range_locks TO '{monitor}'@'{host}';
 GRANT SELECT, UPDATE (state, owner_instance, touched) ON {database}.jetmon_rollout_bucket_locks TO '{monitor}'@'{host}';
+GRANT SELECT, UPDATE (drained, notifications_left, drained_at_ms) ON {database}.jetmon_rollout_range_parts TO '{monitor}'@'{host}';
 GRANT SELECT, INSERT ON {database}.jetmon_hosts TO '{monitor}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_process_health TO '{monitor}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_bucket_activity TO '{monitor}'@'{host}';

@@ -68,6 +68,13 @@ class Layout(unittest.TestCase):
     def test_there_is_something_to_look_at(self):
         self.assertGreater(sum(1 for _ in sources()), 100)
 
+    def test_every_commit_of_the_rollout_has_a_name(self):
+        """So that a test can kill the process at each: see controlplane/rollout/commits.h."""
+        wrong = [path for path, text in sources()
+                 if path.startswith("controlplane/rollout/") and not is_test(path)
+                 and not path.endswith("/commits.cc") and re.search(r"db(_|\(\))?(->|\.)Write\(", text)]
+        self.assertEqual([], wrong)
+
     def test_includes_follow_the_rule(self):
         wrong = []
         for path, text in sources():
