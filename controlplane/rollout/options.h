@@ -62,7 +62,7 @@ struct Parts {
   AskStatus ask_status;
   // Told right before a commit, and again once it was done: its name, of commits.h. For tests; may
   // be empty.
-  std::function<void(std::string_view, bool committed)> at_commit;
+  std::function<void(std::string_view, bool committed)> at_commit = nullptr;
 
   // Runs one write transaction under its name (of commits.h, else Internal).
   absl::Status Commit(std::string_view name, const sql::Body& body) const;
