@@ -73,15 +73,15 @@ absl::Status PlanSeed(sql::Transaction& tx, Plan* plan) {
 }
 
 // Blockers of a kind that a named override lets pass.
-absl::Status BlockMissingEvidence(sql::Transaction& tx, const v1::PlannedRequest& request,
-                                  int64_t now_ms, Plan* plan, Evidence* evidence) {
+absl::Status BlockMissingEvidence(sql::Transaction& tx, const PlannedCall& call, int64_t now_ms,
+                                  Plan* plan, Evidence* evidence) {
   auto gathered = GatherEvidence(tx, plan->range, plan->owner_host, now_ms);
   if (!gathered.ok()) return gathered.status();
   *evidence = std::move(*gathered);
   for (const Evidence::Missing& m : evidence->missing) {
     const std::string named = absl::StrCat("evidence_missing.", m.what);
     const bool overridden = std::any_of(
-        request.override().begin(), request.override().end(),
+        call.overrides.begin(), call.overrides.end(),
         [&](const auto& o) { return o.code() == "evidence_missing" || o.code() == named; });
     if (overridden) {
       *plan->response.add_warnings() =
@@ -94,9 +94,9 @@ absl::Status BlockMissingEvidence(sql::Transaction& tx, const v1::PlannedRequest
 }
 
 // A JSON array of the overrides, as the range lock keeps them.
-absl::Status PrintOverrides(const v1::PlannedRequest& request, std::string* json) {
+absl::Status PrintOverrides(const PlannedCall& call, std::string* json) {
   std::vector<std::string> items;
-  for (const v1::Override& o : request.override()) {
+  for (const v1::Override& o : call.overrides) {
     const auto s = google::protobuf::util::MessageToJsonString(o, &items.emplace_back());
     if (!s.ok()) return absl::InternalError("an override can't be printed");
   }
@@ -104,9 +104,8 @@ absl::Status PrintOverrides(const v1::PlannedRequest& request, std::string* json
   return absl::OkStatus();
 }
 
-absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
-                          const v1::PlannedRequest& request, int64_t now_ms, Plan* plan,
-                          std::vector<std::string>* digest) {
+absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const PlannedCall& call,
+                          int64_t now_ms, Plan* plan, std::vector<std::string>* digest) {
   auto locks = store::ListHeldRanges(tx);
   if (!locks.ok()) return locks.status();
   for (const store::RangeLock& l : *locks) {
@@ -131,7 +130,7 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
   if (owner->instance.has_value()) plan->owner_instance = owner->instance->instance;
   plan->owner_generation = owner->generation;
   Evidence evidence;
-  if (auto s = BlockMissingEvidence(tx, request, now_ms, plan, &evidence); !s.ok()) return s;
+  if (auto s = BlockMissingEvidence(tx, call, now_ms, plan, &evidence); !s.ok()) return s;
   digest->insert(digest->end(), evidence.ids.begin(), evidence.ids.end());
   digest->push_back(absl::StrCat("instance:", plan->owner_instance));
   digest->push_back(absl::StrCat("generation:", plan->owner_generation));
@@ -143,10 +142,10 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer,
   plan->response.set_summary(absl::StrCat(plan->owner_host, " gets buckets ",
                                           plan->range.ToString(), " with ", *sites,
                                           " active sites"));
-  for (const v1::Override& o : request.override()) {
+  for (const v1::Override& o : call.overrides) {
     digest->push_back(absl::StrCat("override:", o.code()));
   }
-  return PrintOverrides(request, &plan->overrides_json);
+  return PrintOverrides(call, &plan->overrides_json);
 }
 
 // The job that brings a draining range to v1: an operator's, or that of an activation that was
@@ -222,42 +221,29 @@ absl::Status AddLocks(sql::Transaction& tx, store::Range range, std::vector<std:
 
 }  // namespace
 
-std::string OperationName(Operation op) {
-  switch (op) {
-    case Operation::kSeed:
-      return "seed";
-    case Operation::kFinalReconcile:
-      return "final_reconcile";
-    case Operation::kActivate:
-      return "activate_buckets";
-    case Operation::kRelease:
-      return "release_buckets";
-  }
-  return "";
-}
-
-absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer, Operation op,
-                              const store::Session& session, store::Range range,
-                              const v1::PlannedRequest& request, int64_t now_ms) {
+absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer,
+                              const PlannedCall& call, const store::Session& session,
+                              int64_t now_ms) {
+  const std::string name = OperationName(call.op);
   Plan plan;
-  plan.op = op;
+  plan.op = call.op;
   plan.session = session;
-  plan.range = range;
-  plan.owner_host = OwnerOf(request, session);
+  plan.range = call.range;
+  plan.owner_host = call.OwnerIn(session);
   plan.overrides_json = "[]";
-  plan.response = Head(OperationName(op), session.run_id, range, plan.owner_host);
+  plan.response = Head(name, session.run_id, plan.range, plan.owner_host);
   plan.response.set_change_ref(session.change_ref);
-  std::vector<std::string> digest = {OperationName(op), session.run_id, range.ToString(),
-                                     plan.owner_host, absl::StrCat("seq:", session.sequence)};
-  absl::Status s = AddLocks(tx, range, &digest);
+  std::vector<std::string> digest = {name, session.run_id, plan.range.ToString(), plan.owner_host,
+                                     absl::StrCat("seq:", session.sequence)};
+  absl::Status s = AddLocks(tx, plan.range, &digest);
   if (!s.ok()) return s;
-  switch (op) {
+  switch (call.op) {
     case Operation::kSeed:
     case Operation::kFinalReconcile:
       s = PlanSeed(tx, &plan);
       break;
     case Operation::kActivate:
-      s = PlanActivate(tx, observer, request, now_ms, &plan, &digest);
+      s = PlanActivate(tx, observer, call, now_ms, &plan, &digest);
       break;
     case Operation::kRelease:
       s = PlanRelease(tx, &plan);
@@ -269,20 +255,6 @@ absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer, Op
   plan.response.set_plan_digest(plan.digest);
   SetStatusByBlockers(&plan.response);
   return plan;
-}
-
-const std::string& OwnerOf(const v1::PlannedRequest& request, const store::Session& session) {
-  return request.owner_host().empty() ? session.owner_host : request.owner_host();
-}
-
-std::string RequestHash(Operation op, const v1::PlannedRequest& request, store::Range range,
-                        const store::Session& session) {
-  std::string text = absl::StrCat(OperationName(op), "\n", request.run_id(), "\n", range.ToString(),
-                                  "\n", OwnerOf(request, session));
-  for (const v1::Override& o : request.override()) {
-    absl::StrAppend(&text, "\n", o.code(), "=", o.reason());
-  }
-  return store::Sha256Hex(text);
 }
 
 std::string CountsJson(const std::map<std::string, uint64_t>& counts) {

@@ -9,15 +9,12 @@
 #include "absl/status/statusor.h"
 #include "controlplane/rollout/observer.h"
 #include "controlplane/rollout/options.h"
+#include "controlplane/rollout/planned_call.h"
 #include "jetmon/v1/rollout.pb.h"
 #include "store/locks.h"
 #include "store/sessions.h"
 
 namespace jetmon::rollout {
-
-enum class Operation { kSeed, kFinalReconcile, kActivate, kRelease };
-// seed, final_reconcile, activate_buckets, release_buckets: as in answers, jobs and tokens.
-std::string OperationName(Operation op);
 
 // What an operation would do to a range as things stand, seen within one transaction.
 struct Plan {
@@ -40,17 +37,10 @@ struct Plan {
   bool blocked() const { return response.blockers_size() > 0; }
 };
 
-// `request` has passed its form and run checks.
-absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer, Operation op,
-                              const store::Session& session, store::Range range,
-                              const v1::PlannedRequest& request, int64_t now_ms);
-
-// The host that the request is about: its own word, or the session's.
-const std::string& OwnerOf(const v1::PlannedRequest& request, const store::Session& session);
-
-// SHA-256 over the request with its defaults filled in, without dry_run, execute, confirm and wait.
-std::string RequestHash(Operation op, const v1::PlannedRequest& request, store::Range range,
-                        const store::Session& session);
+// `call` has passed its run checks.
+absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer,
+                              const PlannedCall& call, const store::Session& session,
+                              int64_t now_ms);
 
 // Counts are outside of the digest, but one that grew by more than max(100, 10 %) changes the plan:
 // the words that say so, "" if none did.

@@ -12,7 +12,6 @@ namespace jetmon::rollout {
 namespace {
 
 constexpr int64_t kTokenMs = 15 * 60'000;
-constexpr int kMostOverrides = 10;
 
 // A transaction that must roll back although nothing failed: the answer is `blocked`.
 constexpr char kRollBack[] = "jetmon/roll-back";
@@ -20,33 +19,6 @@ absl::Status RollBack() {
   absl::Status s = absl::CancelledError("rolled back");
   s.SetPayload(kRollBack, absl::Cord("1"));
   return s;
-}
-
-absl::Status CheckForm(Operation op, const v1::PlannedRequest& r) {
-  if (r.dry_run() == r.execute()) {
-    return InvalidField("dry_run", "exactly one of dry_run and execute must be true");
-  }
-  if (auto s = CheckHost(r.owner_host()); !s.ok()) return s;
-  if (!r.override().empty() && op != Operation::kActivate) {
-    return InvalidField("override", "only an activation takes overrides");
-  }
-  if (r.override_size() > kMostOverrides) {
-    return InvalidField("override", "at most 10 overrides");
-  }
-  for (const v1::Override& o : r.override()) {
-    const bool evidence =
-        o.code() == "evidence_missing" || o.code().rfind("evidence_missing.", 0) == 0;
-    if (!evidence) {
-      return InvalidField("override", absl::StrCat("'", o.code().substr(0, 64),
-                                                   "' can't be overridden; only "
-                                                   "evidence_missing and its parts can"));
-    }
-    if (o.reason().empty() || o.reason().size() > 255) {
-      return InvalidField("override", "a reason of 1 to 255 characters is required");
-    }
-  }
-  auto wait = WaitOf(r.wait());
-  return wait.ok() ? absl::OkStatus() : wait.status();
 }
 
 absl::Status InvalidConfirmation(const std::string& why, const std::string& job_id = "") {
@@ -57,8 +29,7 @@ absl::Status InvalidConfirmation(const std::string& why, const std::string& job_
 
 // Present; unused and unexpired; key; operation; request.
 absl::Status CheckToken(const std::optional<store::ConfirmationToken>& t, const Caller& caller,
-                        Operation op, const std::string& run_id, store::Range range,
-                        const std::string& request_hash, int64_t now_ms) {
+                        const PlannedCall& call, const std::string& request_hash, int64_t now_ms) {
   if (!t.has_value()) return InvalidConfirmation("the confirmation token is not known");
   if (t->consumed_at_ms != 0) {
     return InvalidConfirmation("the confirmation token was used already", t->job_id);
@@ -67,10 +38,10 @@ absl::Status CheckToken(const std::optional<store::ConfirmationToken>& t, const 
   if (t->key_id != caller.key_id) {
     return InvalidConfirmation("the confirmation token was made for another API key");
   }
-  if (t->operation != OperationName(op) || t->run_id != run_id) {
+  if (t->operation != OperationName(call.op) || t->run_id != call.run_id) {
     return InvalidConfirmation("the confirmation token is for another operation or run");
   }
-  if (!(t->range == range)) {
+  if (!(t->range == call.range)) {
     return InvalidConfirmation("the confirmation token is for another range");
   }
   if (t->request_hash != request_hash) {
@@ -120,26 +91,29 @@ absl::Status Service::MakeToken(const Caller& caller, const Plan& plan,
 absl::Status Service::Planned(const Caller& caller, Operation op, const v1::PlannedRequest& request,
                               const std::function<bool()>& cancelled,
                               v1::OperationResponse* response) {
-  auto range = RangeOf(request, options_.bucket_total);
-  if (!range.ok()) return range.status();
-  if (auto s = CheckForm(op, request); !s.ok()) return s;
-  std::string job_id;
-  const auto wait = WaitOf(request.wait());
-  if (op == Operation::kActivate) HearOfOwner(request);
-  if (request.execute()) {
-    if (auto s = Execute(caller, op, request, *range, response, &job_id); !s.ok()) return s;
+  auto call = ReadCall(op, request, options_.bucket_total);
+  return call.ok() ? PlanOrExecute(caller, *call, cancelled, response) : call.status();
+}
+
+absl::Status Service::PlanOrExecute(const Caller& caller, const PlannedCall& call,
+                                    const std::function<bool()>& cancelled,
+                                    v1::OperationResponse* response) {
+  if (call.op == Operation::kActivate) HearOfOwner(call);
+  if (call.execute) {
+    std::string job_id;
+    if (auto s = Execute(caller, call, response, &job_id); !s.ok()) return s;
     if (job_id.empty()) return absl::OkStatus();  // blocked
     runner_.Wake();
-    return AnswerWithJob(job_id, *wait, cancelled, response);
+    return AnswerWithJob(job_id, call.wait, cancelled, response);
   }
   std::optional<Plan> plan;
   const absl::Status looked = parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
-    auto session = CheckRun(tx, request.run_id(), *range, op == Operation::kRelease);
+    auto session = CheckRun(tx, call.run_id, call.range, call.closed_too);
     if (!session.ok()) return session.status();
-    if (op == Operation::kActivate && request.owner_host().empty() && session->owner_host.empty()) {
+    if (call.op == Operation::kActivate && call.OwnerIn(*session).empty()) {
       return InvalidField("owner_host", "is required: who shall own the range?");
     }
-    auto made = MakePlan(tx, observer_, op, *session, *range, request, parts_.clock->WallMs());
+    auto made = MakePlan(tx, observer_, call, *session, parts_.clock->WallMs());
     if (made.ok()) plan = std::move(*made);
     return made.status();
   });
@@ -149,7 +123,7 @@ absl::Status Service::Planned(const Caller& caller, Operation op, const v1::Plan
   }
   *response = plan->response;
   if (plan->blocked()) return absl::OkStatus();
-  return MakeToken(caller, *plan, RequestHash(op, request, *range, plan->session), response);
+  return MakeToken(caller, *plan, RequestHash(call, plan->session), response);
 }
 
 store::Job Service::NewJob(const Caller& caller, const std::string& operation,
@@ -168,12 +142,12 @@ store::Job Service::NewJob(const Caller& caller, const std::string& operation,
   return job;
 }
 
-void Service::HearOfOwner(const v1::PlannedRequest& request) {
-  std::string owner = request.owner_host();
+void Service::HearOfOwner(const PlannedCall& call) {
+  std::string owner = call.owner_host;
   if (owner.empty()) {
     // What is wrong with the run is said by the execution itself.
     (void)parts_.db->Read([&](sql::Transaction& tx) {
-      auto session = store::GetSession(tx, request.run_id());
+      auto session = store::GetSession(tx, call.run_id);
       if (session.ok() && session->has_value()) owner = (*session)->owner_host;
       return session.status();
     });
@@ -181,34 +155,31 @@ void Service::HearOfOwner(const v1::PlannedRequest& request) {
   if (!owner.empty()) observer_.WaitUntilHeard(owner, options_.times.hear_within);
 }
 
-absl::Status Service::Execute(const Caller& caller, Operation op, const v1::PlannedRequest& request,
-                              store::Range range, v1::OperationResponse* response,
-                              std::string* job_id) {
+absl::Status Service::Execute(const Caller& caller, const PlannedCall& call,
+                              v1::OperationResponse* response, std::string* job_id) {
   const absl::Status s = parts_.Commit(commits::kExecute, [&](sql::Transaction& tx) {
     job_id->clear();
-    return ExecuteIn(tx, caller, op, request, range, response, job_id);
+    return ExecuteIn(tx, caller, call, response, job_id);
   });
   return s.GetPayload(kRollBack).has_value() ? absl::OkStatus() : s;
 }
 
-absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Operation op,
-                                const v1::PlannedRequest& request, store::Range range,
+absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, const PlannedCall& call,
                                 v1::OperationResponse* response, std::string* job_id) {
   if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
   const int64_t now = parts_.clock->WallMs();
-  auto session = CheckRun(tx, request.run_id(), range, op == Operation::kRelease);
+  auto session = CheckRun(tx, call.run_id, call.range, call.closed_too);
   if (!session.ok()) return session.status();
-  if (request.confirm().empty()) {
+  if (call.confirm.empty()) {
     return Error(v1::MISSING_CONFIRMATION,
                  "execute needs confirm: the confirmation_token that a dry_run answers with");
   }
-  const std::string token_hash = store::Sha256Hex(request.confirm());
+  const std::string token_hash = store::Sha256Hex(call.confirm);
   auto token = store::GetToken(tx, token_hash);
   if (!token.ok()) return token.status();
-  auto plan = MakePlan(tx, observer_, op, *session, range, request, now);
+  auto plan = MakePlan(tx, observer_, call, *session, now);
   if (!plan.ok()) return plan.status();
-  auto checked = CheckToken(*token, caller, op, request.run_id(), range,
-                            RequestHash(op, request, range, *session), now);
+  auto checked = CheckToken(*token, caller, call, RequestHash(call, *session), now);
   if (!checked.ok()) return checked;
   if (!plan->existing_job.empty()) {
     *job_id = plan->existing_job;
@@ -218,17 +189,12 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Oper
   if (plan->blocked()) return RollBack();
   if (auto changed = PlanChanged(*plan, **token); !changed.ok()) return changed;
 
-  store::Job job = NewJob(caller, OperationName(op), request.run_id(), range, plan->owner_host);
-  job.request = request.SerializeAsString();
-  if (op == Operation::kActivate) {
-    store::Grant grant{range,
-                       plan->owner_host,
-                       plan->owner_instance,
-                       plan->owner_generation,
-                       request.run_id(),
-                       job.job_id,
-                       plan->overrides_json,
-                       now};
+  store::Job job =
+      NewJob(caller, OperationName(call.op), call.run_id, call.range, plan->owner_host);
+  job.request = call.request;
+  if (call.op == Operation::kActivate) {
+    store::Grant grant{call.range,  plan->owner_host, plan->owner_instance, plan->owner_generation,
+                       call.run_id, job.job_id,       plan->overrides_json, now};
     auto granted = store::GrantRange(tx, grant);
     if (!granted.ok()) return granted.status();
     if (granted->outcome != store::GrantOutcome::kGranted) {
@@ -240,7 +206,7 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Oper
       return RollBack();
     }
     job.epoch = granted->lock.epoch;
-  } else if (op == Operation::kRelease) {
+  } else if (call.op == Operation::kRelease) {
     auto released = store::BeginRelease(tx, plan->lock->epoch, job.job_id, now);
     if (!released.ok()) return released.status();
     if (!*released) return absl::AbortedError("the range changed between two statements");
@@ -250,11 +216,12 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, Oper
   if (!consumed.ok()) return consumed.status();
   if (!*consumed) return InvalidConfirmation("the confirmation token was used or has expired");
   if (auto s = store::InsertJob(tx, job); !s.ok()) return s;
-  if (op == Operation::kRelease) {
-    if (auto s = store::TouchSession(tx, request.run_id(), now); !s.ok()) return s;
+  if (call.op == Operation::kRelease) {
+    if (auto s = store::TouchSession(tx, call.run_id, now); !s.ok()) return s;
   } else {
-    const std::string& owner = op == Operation::kActivate ? plan->owner_host : session->owner_host;
-    auto bumped = store::BumpSession(tx, request.run_id(), session->sequence, owner, now);
+    const std::string& owner =
+        call.op == Operation::kActivate ? plan->owner_host : session->owner_host;
+    auto bumped = store::BumpSession(tx, call.run_id, session->sequence, owner, now);
     if (!bumped.ok()) return bumped.status();
     if (!*bumped) return absl::AbortedError("the run changed between two statements");
   }

@@ -11,6 +11,7 @@
 #include "controlplane/rollout/observer.h"
 #include "controlplane/rollout/options.h"
 #include "controlplane/rollout/plan.h"
+#include "controlplane/rollout/planned_call.h"
 #include "jetmon/v1/rollout.pb.h"
 
 namespace jetmon::rollout {
@@ -64,16 +65,18 @@ class Service {
                         const std::function<bool(const v1::OperationResponse&)>& write);
 
  private:
+  absl::Status PlanOrExecute(const Caller& caller, const PlannedCall& call,
+                             const std::function<bool()>& cancelled,
+                             v1::OperationResponse* response);
   absl::Status MakeToken(const Caller& caller, const Plan& plan, const std::string& request_hash,
                          v1::OperationResponse* response);
   // Right after a start no Monitor was heard of yet: waits a little for the one that is to own the
   // range, before anything is concluded from its silence.
-  void HearOfOwner(const v1::PlannedRequest& request);
+  void HearOfOwner(const PlannedCall& call);
   // `job_id`: of the job that does it, or that did it before; empty when blocked.
-  absl::Status Execute(const Caller& caller, Operation op, const v1::PlannedRequest& request,
-                       store::Range range, v1::OperationResponse* response, std::string* job_id);
-  absl::Status ExecuteIn(sql::Transaction& tx, const Caller& caller, Operation op,
-                         const v1::PlannedRequest& request, store::Range range,
+  absl::Status Execute(const Caller& caller, const PlannedCall& call,
+                       v1::OperationResponse* response, std::string* job_id);
+  absl::Status ExecuteIn(sql::Transaction& tx, const Caller& caller, const PlannedCall& call,
                          v1::OperationResponse* response, std::string* job_id);
   absl::Status AnswerWithJob(const std::string& job_id, std::chrono::milliseconds wait,
                              const std::function<bool()>& cancelled,

@@ -1,0 +1,52 @@
+#ifndef JETMON_CONTROLPLANE_ROLLOUT_PLANNED_CALL_H_
+#define JETMON_CONTROLPLANE_ROLLOUT_PLANNED_CALL_H_
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "jetmon/v1/rollout.pb.h"
+#include "store/range.h"
+#include "store/sessions.h"
+
+namespace jetmon::rollout {
+
+enum class Operation { kSeed, kFinalReconcile, kActivate, kRelease };
+// seed, final_reconcile, activate_buckets, release_buckets: as in answers, jobs and tokens.
+std::string OperationName(Operation op);
+
+// A planned operation as it was asked for, whichever message it came in. Its form is right; whether
+// its run exists and has that range is seen later.
+struct PlannedCall {
+  Operation op = Operation::kSeed;
+  std::string run_id;
+  store::Range range;
+  std::string owner_host;  // "" = the session's
+  bool execute = false;    // else a plan is wanted
+  std::string confirm;
+  std::chrono::milliseconds wait{0};
+  std::vector<v1::Override> overrides;  // of an activation
+  // What else is of this operation alone, as words: the request's hash covers it.
+  std::vector<std::string> parameters;
+  // Legal in a closed run too.
+  bool closed_too = false;
+  // The message, serialised: the job reads it.
+  std::string request;
+
+  // The host that the call is about: its own word, or the session's.
+  const std::string& OwnerIn(const store::Session& session) const {
+    return owner_host.empty() ? session.owner_host : owner_host;
+  }
+};
+
+// invalid_bucket_range, invalid_field.
+absl::StatusOr<PlannedCall> ReadCall(Operation op, const v1::PlannedRequest& request,
+                                     uint32_t bucket_total);
+
+// SHA-256 over the call with its defaults filled in, without dry_run, execute, confirm and wait.
+std::string RequestHash(const PlannedCall& call, const store::Session& session);
+
+}  // namespace jetmon::rollout
+
+#endif  // JETMON_CONTROLPLANE_ROLLOUT_PLANNED_CALL_H_
