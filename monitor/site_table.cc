@@ -22,6 +22,33 @@ BootTime InPhase(BootTime after, milliseconds interval, uint64_t phase) {
   return {last - over};
 }
 
+// Keeps the few that are late for longest: after an outage of our own all of a bucket may be.
+class LatestFew {
+ public:
+  void Add(std::chrono::nanoseconds over, store::LateSite site) {
+    if (few_.size() == store::kMostLateSites) {
+      if (over <= few_.front().first) return;
+      std::pop_heap(few_.begin(), few_.end(), ByOver);
+      few_.pop_back();
+    }
+    few_.emplace_back(over, site);
+    std::push_heap(few_.begin(), few_.end(), ByOver);
+  }
+  // The one that is late for longest first.
+  std::vector<store::LateSite> Sites() const {
+    std::vector<Late> sorted = few_;
+    std::sort(sorted.begin(), sorted.end(), ByOver);
+    std::vector<store::LateSite> sites;
+    for (const Late& late : sorted) sites.push_back(late.second);
+    return sites;
+  }
+
+ private:
+  using Late = std::pair<std::chrono::nanoseconds, store::LateSite>;
+  static bool ByOver(const Late& a, const Late& b) { return a.first > b.first; }
+  std::vector<Late> few_;  // a heap whose front is late for the shortest
+};
+
 // As a number: a table has millions.
 uint64_t HashOf(const store::Site& site) {
   return strtoull(store::ConfigHash(site).c_str(), nullptr, 16);
@@ -119,6 +146,7 @@ store::BucketActivity SiteTable::Summarise(uint32_t bucket, BootTime now, BootTi
   auto indices = buckets_.find(bucket);
   if (indices == buckets_.end()) return a;
   bool some_never = false;
+  LatestFew latest;
   for (size_t index : indices->second) {
     const WatchedSite& w = sites_[index];
     if (w.gone) continue;
@@ -132,7 +160,11 @@ store::BucketActivity SiteTable::Summarise(uint32_t bucket, BootTime now, BootTi
     const auto allowed = checked ? w.interval + LateAllowance(w.interval)
                                  : FirstCheckWithin(w.interval) + LateAllowance(w.interval);
     // A check that is running delays the next; its own deadline bounds it.
-    if (!w.running && now - (checked ? w.last_check : began) > allowed) ++a.late;
+    const auto over = now - (checked ? w.last_check : began) - allowed;
+    if (!w.running && over > std::chrono::nanoseconds(0)) {
+      ++a.late;
+      latest.Add(over, {w.site.site_id, checked ? w.last_check_wall_ms : 0});
+    }
     if (!checked) {
       some_never = true;
     } else {
@@ -142,6 +174,7 @@ store::BucketActivity SiteTable::Summarise(uint32_t bucket, BootTime now, BootTi
     }
   }
   if (some_never) a.oldest_check_ms = 0;
+  a.late_sites = latest.Sites();
   return a;
 }
 

@@ -107,6 +107,32 @@ TEST_F(SiteTableTest, SummarisesABucket) {
   EXPECT_EQ(a.late, 0u);
   EXPECT_EQ(a.checked, 50u);
   EXPECT_EQ(a.oldest_check_ms, 1000);
+  EXPECT_TRUE(a.late_sites.empty());
+}
+
+TEST_F(SiteTableTest, NamesTheSitesThatAreLateForLongest) {
+  const BootTime began = clock_.Boot();
+  const uint32_t bucket = table_.at(0).site.bucket;
+  const std::vector<size_t>& indices = table_.buckets().at(bucket);
+  ASSERT_GT(indices.size(), store::kMostLateSites + 10);
+  // One was never checked; the others one after the other, the last in the table first.
+  clock_.Advance(milliseconds(100'000));
+  for (size_t i = 1; i < indices.size(); ++i) {
+    WatchedSite& w = table_.at(indices[i]);
+    w.last_check = began + milliseconds(100 * (indices.size() - i));
+    w.last_check_wall_ms = static_cast<int64_t>(5000 + indices.size() - i);
+  }
+  table_.at(indices.back()).running = true;  // under way: not late
+  const store::BucketActivity a = table_.Summarise(bucket, clock_.Boot(), began);
+  EXPECT_EQ(a.late, indices.size() - 1);
+  ASSERT_EQ(a.late_sites.size(), store::kMostLateSites);
+  EXPECT_EQ(a.late_sites[0].site_id, table_.at(indices[0]).site.site_id);
+  EXPECT_EQ(a.late_sites[0].last_check_ms, 0);
+  for (size_t i = 1; i < a.late_sites.size(); ++i) {
+    const size_t index = indices[indices.size() - 1 - i];
+    EXPECT_EQ(a.late_sites[i].site_id, table_.at(index).site.site_id);
+    EXPECT_EQ(a.late_sites[i].last_check_ms, table_.at(index).last_check_wall_ms);
+  }
 }
 
 }  // namespace

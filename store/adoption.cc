@@ -264,37 +264,67 @@ absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range) {
   return open;
 }
 
-absl::StatusOr<DriftReport> FindDrift(sql::Transaction& tx, Range range, int limit) {
-  DriftReport report;
-  std::map<std::pair<uint32_t, std::string>, uint64_t> groups;
+namespace {
+
+// Why the column and the events differ; "" if they agree.
+std::string CauseOf(const Drift& d, uint32_t event_bucket) {
+  if (d.site_status == d.expected_status) return "";
+  if (d.site_status < 0 || d.site_status > 2) return "unexpected_status";
+  if (d.event_id == 0) return "missing_event";
+  return event_bucket == d.bucket ? "stale_projection" : "event_elsewhere";
+}
+
+// The differing sites of one bucket, by id. Of several open events the worst one counts: it is what
+// a projection would write.
+absl::StatusOr<std::vector<Drift>> FindDriftOfBucket(sql::Transaction& tx, uint32_t bucket) {
+  struct Candidate {
+    Drift drift;
+    int severity = -1;
+    uint32_t event_bucket = 0;
+  };
+  std::map<uint64_t, Candidate> candidates;
   auto s = tx.Query(
-      "SELECT s.jetpack_monitor_site_id, s.bucket_no, s.site_status, e.event_id, e.severity FROM "
+      "SELECT s.jetpack_monitor_site_id, s.site_status, e.event_id, e.severity, e.bucket_no FROM "
       "jetpack_monitor_sites s LEFT JOIN jetmon_events e ON e.site_id = s.jetpack_monitor_site_id "
-      "AND e.ended_at_ms IS NULL WHERE s.bucket_no BETWEEN ? AND ? AND s.monitor_active = 1 AND "
+      "AND e.ended_at_ms IS NULL WHERE s.bucket_no = ? AND s.monitor_active = 1 AND "
       "(s.site_status <> 1 OR e.event_id IS NOT NULL)",
-      {range.min, range.max}, [&](const sql::Row& row) {
-        Drift d;
-        d.site_id = row.Uint(0);
-        d.bucket = static_cast<uint32_t>(row.Int(1));
-        d.site_status = static_cast<int>(row.Int(2));
-        d.event_id = row.Uint(3);
-        d.expected_status = row.IsNull(4) ? static_cast<int>(SiteStatus::kUp)
-                                          : LegacyStatusOf(static_cast<Severity>(row.Int(4)));
-        if (d.site_status == d.expected_status) return absl::OkStatus();
-        if (d.site_status < 0 || d.site_status > 2) {
-          d.cause = "unexpected_status";
-        } else {
-          d.cause = d.event_id == 0 ? "missing_event" : "stale_projection";
-        }
-        ++report.count;
-        ++groups[{d.bucket, d.cause}];
-        if (static_cast<int>(report.rows.size()) < limit) report.rows.push_back(std::move(d));
+      {bucket}, [&](const sql::Row& row) {
+        Candidate& c = candidates[row.Uint(0)];
+        c.drift.site_id = row.Uint(0);
+        c.drift.bucket = bucket;
+        c.drift.site_status = static_cast<int>(row.Int(1));
+        if (row.IsNull(3) || row.Int(3) <= c.severity) return absl::OkStatus();
+        c.severity = static_cast<int>(row.Int(3));
+        c.drift.event_id = row.Uint(2);
+        c.drift.expected_status = LegacyStatusOf(static_cast<Severity>(c.severity));
+        c.event_bucket = static_cast<uint32_t>(row.Int(4));
         return absl::OkStatus();
       });
   if (!s.ok()) return s;
-  for (const auto& [key, count] : groups) {
-    if (report.groups.size() >= 1000) break;
-    report.groups.push_back({key.first, key.second, count});
+  std::vector<Drift> found;
+  for (auto& [id, c] : candidates) {
+    c.drift.cause = CauseOf(c.drift, c.event_bucket);
+    if (!c.drift.cause.empty()) found.push_back(std::move(c.drift));
+  }
+  return found;
+}
+
+}  // namespace
+
+absl::StatusOr<DriftReport> FindDrift(sql::Transaction& tx, Range range, int limit) {
+  DriftReport report;
+  for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
+    auto found = FindDriftOfBucket(tx, bucket);
+    if (!found.ok()) return found.status();
+    report.count += found->size();
+    std::map<std::string, uint64_t> causes;
+    for (Drift& d : *found) {
+      ++causes[d.cause];
+      if (static_cast<int>(report.rows.size()) < limit) report.rows.push_back(std::move(d));
+    }
+    for (const auto& [cause, count] : causes) {
+      if (report.groups.size() < kMostDriftGroups) report.groups.push_back({bucket, cause, count});
+    }
   }
   return report;
 }

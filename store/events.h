@@ -124,8 +124,11 @@ struct Drift {
   uint32_t bucket = 0;
   int site_status = 1, expected_status = 1;
   uint64_t event_id = 0;  // 0 = no open event
-  std::string cause;      // missing_event, stale_projection, unexpected_status
+  // missing_event, stale_projection, unexpected_status (none of 0, 1, 2), event_elsewhere (the open
+  // event is of a bucket that the site has left).
+  std::string cause;
 };
+inline constexpr size_t kMostDriftGroups = 2000;
 struct DriftReport {
   uint64_t count = 0;
   struct Group {
@@ -133,10 +136,11 @@ struct DriftReport {
     std::string cause;
     uint64_t count = 0;
   };
-  std::vector<Group> groups;  // at most 1,000
-  std::vector<Drift> rows;    // at most `limit`
+  std::vector<Group> groups;  // by bucket; at most kMostDriftGroups
+  std::vector<Drift> rows;    // by bucket; at most `limit`
 };
-// Active sites of the range whose site_status differs from what their open event says.
+// Active sites of the range whose site_status differs from what their open event says (Up without
+// one; the worst of several). A statement a bucket.
 absl::StatusOr<DriftReport> FindDrift(sql::Transaction& tx, Range range, int limit);
 
 struct CheckHistoryRow {

@@ -270,6 +270,75 @@ TEST_F(EventsTest, DriftHasACause) {
   });
 }
 
+TEST_F(EventsTest, DriftOfASiteThatWasMovedOrSwitchedOff) {
+  OpenIt();
+  const auto move = [&](uint32_t bucket, bool active) {
+    Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute(
+              "UPDATE jetpack_monitor_sites SET bucket_no = ?, monitor_active = ?, site_status = 1 "
+              "WHERE jetpack_monitor_site_id = 1",
+              {bucket, active})
+          .status();
+    });
+  };
+  move(4, true);
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    // Its event is found where the site is now, and says so.
+    EXPECT_EQ(FindDrift(tx, {3, 3}, 10)->count, 0u);
+    const auto report = FindDrift(tx, {4, 4}, 10);
+    EXPECT_EQ(report->count, 1u);
+    EXPECT_EQ(report->rows[0].cause, "event_elsewhere");
+    EXPECT_EQ(report->rows[0].expected_status, 0);
+    return absl::OkStatus();
+  });
+  move(3, false);
+  EXPECT_EQ(Drifting(), 0u);
+}
+
+TEST_F(EventsTest, DriftCountsAllAndNamesSome) {
+  Write([&](sql::Transaction& tx) {
+    std::vector<Site> sites;
+    for (uint64_t id = 100; id < 130; ++id) {
+      Site site = site_;
+      site.site_id = id;
+      site.blog_id = 1000 + id;
+      site.bucket = id % 3;
+      site.site_status = id < 115 ? 2 : 0;
+      sites.push_back(site);
+    }
+    return InsertSites(tx, sites);
+  });
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    const auto report = FindDrift(tx, {0, 1}, 12);
+    EXPECT_EQ(report->count, 20u);
+    EXPECT_EQ(report->rows.size(), 12u);
+    EXPECT_EQ(report->groups.size(), 2u);
+    uint64_t sum = 0;
+    for (const auto& group : report->groups) sum += group.count;
+    EXPECT_EQ(sum, 20u);
+    return absl::OkStatus();
+  });
+}
+
+TEST_F(EventsTest, DriftOfASiteWithSeveralOpenEventsIsCountedOnce) {
+  OpenIt();
+  ConfirmIt(*Open());
+  Write([&](sql::Transaction& tx) {
+    return tx
+        .Execute(
+            "INSERT INTO jetmon_events (blog_id, site_id, bucket_no, check_type, discriminator, "
+            "severity, source, started_at_ms, last_seq) VALUES (?, 1, 3, 'http', 'x', 3, "
+            "'monitor', 1, 1)",
+            {site_.blog_id})
+        .status();
+  });
+  // The worst of them says what the column must be.
+  EXPECT_EQ(Drifting(), 0u);
+  SetSite(1, "2023-11-01 00:00:00");
+  EXPECT_EQ(Drifting(), 1u);
+}
+
 TEST_F(EventsTest, OneOpenEventASiteIsTheSchemasWordToo) {
   OpenIt();
   const absl::Status s = db_->Write([](sql::Transaction& tx) {
