@@ -3,6 +3,8 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "store/lock_sql.h"
+#include "store/parts.h"
 
 namespace jetmon::store {
 namespace {
@@ -11,18 +13,13 @@ constexpr char kRangeColumns[] =
     "epoch, bucket_min, bucket_max, owner_host, owner_instance, state, revision, lease_seq, "
     "run_id, activate_job_id, release_job_id, gave_up, drained, notifications_left, overrides, "
     "granted_at_ms, activating_at_ms, acknowledged_at_ms, draining_at_ms, drained_at_ms, "
-    "revoked_at_ms, released_at_ms";
+    "revoked_at_ms, released_at_ms, part_job_id";
 
 // Every state but released, one by one: those that are held are few, and an index finds them among
 // all that ever were.
 constexpr char kIsHeld[] = "state IN ('preparing', 'activating', 'active', 'draining', 'revoked')";
 
-// What a range leaves in the outbox, where no Monitor was there to count it. A piece of an UPDATE
-// of the range row.
-constexpr char kCountQueued[] =
-    "(SELECT COUNT(*) FROM jetmon_notifications WHERE state = 'queued' AND bucket_no BETWEEN "
-    "bucket_min AND bucket_max)";
-
+// `part` holds the job id alone: its row is read next.
 RangeLock RangeLockOf(const sql::Row& row) {
   RangeLock l;
   l.epoch = row.Uint(0);
@@ -46,6 +43,7 @@ RangeLock RangeLockOf(const sql::Row& row) {
   l.drained_at_ms = row.Int(19);
   l.revoked_at_ms = row.Int(20);
   l.released_at_ms = row.Int(21);
+  if (!row.Text(22).empty()) l.part.emplace().job_id = row.Text(22);
   return l;
 }
 
@@ -59,6 +57,16 @@ absl::StatusOr<std::vector<RangeLock>> Ranges(sql::Transaction& tx, const std::s
                  return absl::OkStatus();
                });
   if (!s.ok()) return s;
+  for (RangeLock& lock : locks) {
+    if (!lock.part.has_value()) continue;
+    auto part = GetRangePart(tx, lock.part->job_id);
+    if (!part.ok()) return part.status();
+    if (!part->has_value()) {
+      return absl::InternalError(absl::StrCat("epoch ", lock.epoch, " names a part, ",
+                                              lock.part->job_id, ", that has no row"));
+    }
+    lock.part = std::move(*part);
+  }
   return locks;
 }
 
@@ -332,8 +340,8 @@ absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::str
       tx.ExecuteOne(
           "UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
           "THEN 1 ELSE 0 END, state = 'draining', release_job_id = ?, revision = revision "
-          "+ 1, draining_at_ms = ? WHERE epoch = ? AND state IN ('preparing', "
-          "'activating', 'active')",
+          "+ 1, draining_at_ms = ? WHERE epoch = ? AND part_job_id = '' AND state IN "
+          "('preparing', 'activating', 'active')",
           {job_id, now_ms, epoch}));
 }
 
@@ -420,6 +428,14 @@ absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
   if (!lock->has_value() || *rows != (*lock)->range.size()) {
     return absl::InternalError(absl::StrCat("epoch ", epoch, " holds ", *rows, " bucket rows"));
   }
+  if (!(*lock)->part.has_value()) return true;
+  // The successor never loads it. A part that is revoked, or drained already, is left alone.
+  auto drained = tx.ExecuteOne(
+      absl::StrCat("UPDATE jetmon_rollout_range_parts SET drained = 1, drained_at_ms = ?, "
+                   "notifications_left = ",
+                   kCountQueued, " WHERE job_id = ? AND state = 'draining' AND drained = 0"),
+      {now_ms, (*lock)->part->job_id});
+  if (!drained.ok()) return drained.status();
   return true;
 }
 

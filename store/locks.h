@@ -21,6 +21,8 @@
 //   (v1's) -Grant-> preparing -BeginActivating-> activating -Acknowledge-> active
 //   preparing|activating -GiveUp-> draining;  preparing|activating|active -BeginRelease-> draining
 //   draining -ReportDrained (drained=1)-> Free -> released;  draining -Revoke-> revoked -> Free...
+//
+// A part of an active range leaves it in its own row: parts.h.
 namespace jetmon::store {
 
 namespace range_state {
@@ -37,6 +39,17 @@ inline constexpr char kPoolV1[] = "v1";
 inline constexpr char kPoolApi[] = "api";
 inline constexpr char kBucketFree[] = "free";
 
+// A part that leaves a range lock, or has left it: see parts.h.
+struct RangePart {
+  std::string job_id;  // of its release
+  uint64_t epoch = 0;
+  Range range;
+  std::string state;                // draining, revoked, released
+  bool drained = false;             // the owner has reported that it is done with the part
+  uint64_t notifications_left = 0;  // counted when it drained
+  int64_t draining_at_ms = 0, drained_at_ms = 0, revoked_at_ms = 0, released_at_ms = 0;
+};
+
 struct RangeLock {
   uint64_t epoch = 0;
   Range range;
@@ -52,6 +65,7 @@ struct RangeLock {
   bool drained = false;             // the owner has reported that it is done with the range
   uint64_t notifications_left = 0;  // counted when it drained
   std::string overrides;            // JSON of the overrides that the activation used
+  std::optional<RangePart> part;    // the one that is on its way out; `range` has it until then
   int64_t granted_at_ms = 0, activating_at_ms = 0, acknowledged_at_ms = 0, draining_at_ms = 0,
           drained_at_ms = 0, revoked_at_ms = 0, released_at_ms = 0;
 };
@@ -128,8 +142,8 @@ absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& grant)
 absl::StatusOr<bool> BeginActivating(sql::Transaction& tx, uint64_t epoch, int64_t now_ms);
 // preparing|activating -> draining with gave_up = 1.
 absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch, int64_t now_ms);
-// preparing|activating|active -> draining, for `job_id`. A range that the Monitor never saw
-// (preparing) is marked drained at once.
+// preparing|activating|active -> draining, for `job_id`; not while a part of it is on its way. A
+// range that the Monitor never saw (preparing) is marked drained at once.
 absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::string_view job_id,
                                   int64_t now_ms);
 // draining, not drained -> revoked: its lease can't be renewed any more.
@@ -156,7 +170,8 @@ absl::StatusOr<bool> ReportDrained(sql::Transaction& tx, uint64_t epoch, std::st
 // Takes a range over from another instance of the same host, conditional on that instance and on
 // the lease_seq that was seen (unchanged for a grace, or its process said goodbye: the caller's
 // to know). Rewrites the instance on range and bucket rows, bumps revision and lease_seq. A range
-// that is draining is marked drained in the same transaction. Not for revoked ones.
+// that is draining is marked drained in the same transaction, as is a part that is. Not for revoked
+// ranges; a revoked part stays as it is.
 absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
                                    std::string_view old_instance, uint64_t lease_seq_seen,
                                    std::string_view new_instance, int64_t now_ms);

@@ -88,6 +88,9 @@ ROWS = {
         bucket_min=i % 64, bucket_max=i % 64, note="", key_id="key_1", consumer="tester",
         created_at_ms=i)),
     "jetmon_rollout_range_locks": (4000, range_lock),
+    "jetmon_rollout_range_parts": (4000, lambda i: dict(
+        job_id=f"rjob_{i:08}", epoch=i, bucket_min=i % 64, bucket_max=i % 64,
+        state="released" if i % 100 else "draining", draining_at_ms=i)),
     "jetmon_rollout_confirmation_tokens": (4000, lambda i: dict(
         token_hash=f"{i:064x}", key_id="key_1", operation="seed", run_id=f"rol_{i}", bucket_min=0,
         bucket_max=1, request_hash=f"{i:064x}", plan_digest=f"{i:064x}", plan_counts="{}",

@@ -57,7 +57,7 @@ WRITTEN_ONLY = {"jetmon_event_transitions", "jetmon_check_history", "jetmon_fals
 
 TESTS = [f"store/{name}_test" for name in (
     "activity", "events", "hosts", "jobs", "keys", "locks", "locks_states", "notifications",
-    "sessions", "sites", "slices", "tokens", "vantages")] + [
+    "parts", "sessions", "sites", "slices", "tokens", "vantages")] + [
     "controlplane/rollout/gates_test", "controlplane/rollout/seed_test",
     "controlplane/rollout/service_test", "monitor/ownership_test"]
 
