@@ -1,4 +1,5 @@
 // Taking v1's view of a site over, and where the legacy table and the events differ.
+#include <algorithm>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -27,6 +28,12 @@ std::string WordOf(const Site& site) {
       site.last_status_change.empty() ? std::string("NULL") : site.last_status_change);
 }
 
+// When v1 says that it changed; now if it gives no time, or one that is still to come.
+int64_t ChangedAt(const Site& site, const Actor& actor) {
+  const int64_t changed = ParseLegacyTime(site.last_status_change);
+  return changed != 0 ? std::min(changed, actor.now_ms) : actor.now_ms;
+}
+
 Event AdoptedEvent(const Site& site, const Actor& actor) {
   Event e;
   e.site_id = site.site_id;
@@ -34,8 +41,7 @@ Event AdoptedEvent(const Site& site, const Actor& actor) {
   e.bucket = site.bucket;
   e.severity = SeverityOf(site.site_status);
   e.source = actor.source;
-  const int64_t changed = ParseLegacyTime(site.last_status_change);
-  e.started_at_ms = changed != 0 ? changed : actor.now_ms;
+  e.started_at_ms = ChangedAt(site, actor);
   if (e.severity == Severity::kDown) {
     e.notified = kAdoptedDown;
     e.confirmed_at_ms = e.started_at_ms;
@@ -68,20 +74,27 @@ absl::Status EndSilently(sql::Transaction& tx, const Event& seen, const char* re
   return ChangeSilently(tx, seen, after, reason, site, actor);
 }
 
-// Has v1 begun an incident after this one? Its last change is none that we projected, and later
-// than the event's start (to the second, as the legacy table keeps it).
+// Have the site's columns changed since we wrote them, or took them over, for this event?
+bool V1HasSpoken(const Event& e, const Site& site) {
+  return e.projected_status != site.site_status || e.projected_change != site.last_status_change;
+}
+
+// Has v1 begun an incident after this one?
 bool V1BeganNewer(const Event& e, const Site& site) {
-  if (site.last_status_change.empty() || site.last_status_change == e.projected_change) {
-    return false;
+  if (!V1HasSpoken(e, site)) return false;
+  if (e.severity == Severity::kDown && SeverityOf(site.site_status) != Severity::kDown) {
+    return site.site_status == static_cast<int>(SiteStatus::kSeemsDown);
   }
-  return ParseLegacyTime(site.last_status_change) / 1000 > e.started_at_ms / 1000;
+  const int64_t changed = ParseLegacyTime(site.last_status_change);
+  if (changed == 0 || site.last_status_change == e.projected_change) return false;
+  // Two hosts' clocks are compared only where we do not know what was there.
+  return e.projected_status.has_value() || changed / 1000 > e.started_at_ms / 1000;
 }
 
 Event Promoted(const Event& seen, const Site& site, const Actor& actor) {
   Event after = seen;
   after.severity = Severity::kDown;
-  const int64_t changed = ParseLegacyTime(site.last_status_change);
-  after.confirmed_at_ms = changed != 0 ? changed : actor.now_ms;
+  after.confirmed_at_ms = ChangedAt(site, actor);
   after.notified = kAdoptedDown;
   after.projected_status = site.site_status;
   after.projected_change = site.last_status_change;
@@ -104,25 +117,28 @@ absl::StatusOr<Adoption> Adopt(sql::Transaction& tx, const Site& site, const Eve
     s = EndSilently(tx, open, transition::kSuperseded, site, actor);
     if (s.ok()) s = OpenAdopted(tx, site, actor);
     adoption = Adoption::kReopened;
+  } else if (V1HasSpoken(open, site)) {
+    s = StoreProjected(tx, open, site.site_status, site.last_status_change);
   }
   if (!s.ok()) return s;
   return adoption;
 }
 
-void Count(Adoption adoption, AdoptionCounts* counts) {
+// Counts what became of a site of the slice that had an event open in `bucket`.
+void Count(Adoption adoption, uint32_t bucket, const Slice& slice, AdoptionCounts* counts) {
+  const bool here = slice.buckets.Contains(bucket);
   switch (adoption) {
-    case Adoption::kOpened:
-      ++counts->opened;
-      break;
     case Adoption::kPromoted:
       ++counts->promoted;
       break;
     case Adoption::kClosed:
-      ++counts->closed;
+      ++(here ? counts->closed : counts->left[bucket]);
       break;
     case Adoption::kReopened:
-      ++counts->reopened;
+      ++(here ? counts->reopened : counts->opened);
+      if (!here) ++counts->left[bucket];
       break;
+    case Adoption::kOpened:
     case Adoption::kNothing:
       break;
   }
@@ -154,8 +170,10 @@ absl::StatusOr<std::vector<Site>> SitesWithOpenEvent(sql::Transaction& tx, const
 }
 
 // Ends, silently, the open events of the slice whose site is not active in their bucket any more.
-absl::Status EndGoneEvents(sql::Transaction& tx, const Slice& slice, Actor actor) {
+// How many.
+absl::StatusOr<uint64_t> EndGoneEvents(sql::Transaction& tx, const Slice& slice, Actor actor) {
   actor.project = false;
+  uint64_t ended = 0;
   const SliceCondition in = RowsIn(slice, "jetmon_events.");
   auto gone = SelectEvents(
       tx,
@@ -168,8 +186,9 @@ absl::Status EndGoneEvents(sql::Transaction& tx, const Slice& slice, Actor actor
   for (const Event& e : *gone) {
     auto closed = CloseEvent(tx, e, transition::kSiteRemoved, "", "[]", actor);
     if (!closed.ok()) return closed.status();
+    if (*closed == ChangeOutcome::kChanged) ++ended;
   }
-  return absl::OkStatus();
+  return ended;
 }
 
 // By site: whatever the events' bucket, which their site may have left. By bucket such an event is
@@ -213,9 +232,12 @@ absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& sli
   if (!sites.ok()) return sites.status();
   auto any = MayHaveOpenEvents(tx, slice);
   if (!any.ok()) return any.status();
+  AdoptionCounts counts;
   std::unordered_map<uint64_t, Event> open;
   if (*any) {
-    if (auto s = EndGoneEvents(tx, slice, actor); !s.ok()) return s;
+    auto gone = EndGoneEvents(tx, slice, actor);
+    if (!gone.ok()) return gone.status();
+    counts.gone = *gone;
     auto up = SitesWithOpenEvent(tx, slice);
     if (!up.ok()) return up.status();
     sites->insert(sites->end(), up->begin(), up->end());
@@ -230,7 +252,6 @@ absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& sli
       }
     }
   }
-  AdoptionCounts counts;
   std::vector<const Site*> begun;
   for (const Site& site : *sites) {
     if (SeverityOf(site.site_status) == Severity::kSeemsDown) ++counts.seems_down;
@@ -239,7 +260,7 @@ absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& sli
     if (at != open.end()) {
       auto adoption = Adopt(tx, site, at->second, actor);
       if (!adoption.ok()) return adoption.status();
-      Count(*adoption, &counts);
+      Count(*adoption, at->second.bucket, slice, &counts);
     } else if (SeverityOf(site.site_status) != Severity::kUp) {
       begun.push_back(&site);
     }

@@ -202,7 +202,7 @@ absl::Status StoreProjected(sql::Transaction& tx, const Event& e, int status,
   auto stored = tx.ExecuteOne(
       "UPDATE jetmon_events SET projected_status = ?, projected_change = ? WHERE event_id = ? AND "
       "last_seq = ?",
-      {status, changed, e.event_id, e.last_seq});
+      {status, OptionalText(changed), e.event_id, e.last_seq});
   if (!stored.ok()) return stored.status();
   return *stored ? absl::OkStatus() : absl::AbortedError("an event changed between two statements");
 }

@@ -2,6 +2,7 @@
 #define JETMON_STORE_EVENTS_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -96,20 +97,32 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
                                  int64_t now_ms);
 
 // Takes v1's view of a site over, silently (no notification in any case). What it did, for counts.
-// Rules: site_status <> 1 without an open event: opened (0 Seems Down, 2 Down; other values count
-// as Seems Down), started at last_status_change (now if NULL), an adopted Down has notified = 2;
-// worse than the open event: promoted; 1 with an open event: closed v1_recovered; an open event
-// older than a newer last_status_change by v1 (it differs from the value that v2 projected last
-// for that event, and is later than the event's start): closed as superseded and opened anew; so is
-// an event of a bucket that the site has left (nobody who owns the old one will end it).
+// v1 has spoken since we did if the columns differ from what was projected last for the open event.
+// Rules, the first that fits:
+//  * site_status 1 with an open event: closed v1_recovered;
+//  * not 1 without an open event: opened (0 Seems Down, 2 Down; other values count as Seems Down:
+//  it
+//    will be checked), started at last_status_change (now if it gives no time, or a later one), an
+//    adopted Down has notified = 2;
+//  * worse than the open event: promoted, with notified = 2;
+//  * an incident that v1 began after ours: closed as superseded and opened anew. v1 did if it has
+//    spoken since, and gave another time (where we never projected, a later one than the event's
+//    start), or says 0 of what is Down: it gets there by way of 1 only. A value that is no word of
+//    v1's does not end a Down that people know of;
+//  * an event of a bucket that the site has left (nobody who owns the old one will end it):
+//    superseded and opened anew;
+//  * else the event stays, and what the columns say counts as projected.
 // `actor.project` is ignored: adoption stores the site's columns as projected, and writes none.
 enum class Adoption { kNothing, kOpened, kPromoted, kClosed, kReopened };
 absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor);
 // The same for all sites of a slice; and ends, silently, its open events whose site is not active
 // in their bucket any more.
 struct AdoptionCounts {
+  // Events of the slice's buckets. One that is reopened was open there before.
   uint64_t opened = 0, promoted = 0, closed = 0, reopened = 0;
-  uint64_t seems_down = 0, down = 0;  // sites that v1 has so
+  uint64_t gone = 0;                  // ended: their site is not active in their bucket any more
+  std::map<uint32_t, uint64_t> left;  // ended, by bucket: of others, which sites of the slice left
+  uint64_t seems_down = 0, down = 0;  // sites that v1 has so; seems_down also for unknown values
 };
 absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& slice,
                                           const Actor& actor);

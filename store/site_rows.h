@@ -11,6 +11,8 @@ inline constexpr char kSiteColumns[] =
     "s.jetpack_monitor_site_id, s.blog_id, s.bucket_no, s.monitor_url, s.monitor_active, "
     "s.site_status, s.last_status_change, s.check_interval";
 
+inline constexpr int kSiteColumnCount = 8;
+
 Site SiteOf(const sql::Row& row);
 
 }  // namespace jetmon::store

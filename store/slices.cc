@@ -1,5 +1,7 @@
 #include "store/slices.h"
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "store/rows.h"
 #include "store/site_rows.h"
@@ -53,21 +55,31 @@ absl::StatusOr<uint64_t> InsertMissing(sql::Transaction& tx, const Slice& slice,
   return static_cast<uint64_t>(*inserted);
 }
 
-// Targets of sites that have none, or one that differs.
-absl::StatusOr<std::vector<Target>> MissingOrStale(sql::Transaction& tx, const Slice& slice) {
+// Targets of sites that have none, or one that differs; counts which.
+absl::StatusOr<std::vector<Target>> MissingOrStale(sql::Transaction& tx, const Slice& slice,
+                                                   SyncCounts* counts) {
   const SliceCondition in = SitesIn(slice);
   std::vector<Target> targets;
-  auto s = tx.Query(absl::StrCat("SELECT ", kSiteColumns,
-                                 " FROM jetpack_monitor_sites s LEFT JOIN jetmon_check_targets t "
-                                 "ON t.site_id = s.jetpack_monitor_site_id WHERE ",
-                                 in.sql,
-                                 " AND (t.site_id IS NULL OR t.bucket_no <> s.bucket_no OR "
-                                 "t.config_hash <> ",
-                                 tx.dialect().Hash16(kHashed), ")"),
-                    in.values, [&](const sql::Row& row) {
-                      targets.push_back(TargetOf(SiteOf(row)));
-                      return absl::OkStatus();
-                    });
+  auto s = tx.Query(
+      absl::StrCat("SELECT ", kSiteColumns,
+                   ", t.bucket_no FROM jetpack_monitor_sites s LEFT JOIN jetmon_check_targets t "
+                   "ON t.site_id = s.jetpack_monitor_site_id WHERE ",
+                   in.sql,
+                   " AND (t.site_id IS NULL OR t.bucket_no <> s.bucket_no OR "
+                   "t.config_hash <> ",
+                   tx.dialect().Hash16(kHashed), ")"),
+      in.values, [&](const sql::Row& row) {
+        targets.push_back(TargetOf(SiteOf(row)));
+        const std::optional<int64_t> bucket = row.OptInt(kSiteColumnCount);
+        if (!bucket.has_value()) {
+          ++counts->inserted;
+        } else if (slice.buckets.Contains(static_cast<uint32_t>(*bucket))) {
+          ++counts->changed;
+        } else {
+          ++counts->moved[static_cast<uint32_t>(*bucket)];
+        }
+        return absl::OkStatus();
+      });
   if (!s.ok()) return s;
   return targets;
 }
@@ -98,8 +110,20 @@ absl::StatusOr<uint64_t> RemoveGone(sql::Transaction& tx, const Slice& slice) {
                       return absl::OkStatus();
                     });
   if (!s.ok()) return s;
-  if (s = DeleteTargets(tx, gone); !s.ok()) return s;
-  return gone.size();
+  // By then a target may be another range's, whose seed found the site there.
+  uint64_t removed = 0;
+  s = InPieces(gone.size(), [&](size_t at, size_t n) -> absl::Status {
+    std::vector<sql::Value> values(gone.begin() + at, gone.begin() + at + n);
+    values.insert(values.end(), {slice.buckets.min, slice.buckets.max});
+    const std::string which =
+        absl::StrCat(" WHERE site_id IN ", Marks(n), " AND bucket_no + 0 BETWEEN ? AND ?");
+    auto deleted = tx.Execute(absl::StrCat("DELETE FROM jetmon_check_targets", which), values);
+    if (!deleted.ok()) return deleted.status();
+    removed += static_cast<uint64_t>(*deleted);
+    return tx.Execute(absl::StrCat("DELETE FROM jetmon_endpoint_runtime", which), values).status();
+  });
+  if (!s.ok()) return s;
+  return removed;
 }
 
 }  // namespace
@@ -213,16 +237,15 @@ absl::StatusOr<SyncCounts> SyncTargets(sql::Transaction& tx, const Slice& slice,
     auto inserted = InsertMissing(tx, slice, /*look=*/!slice.by_site, now_ms);
     const bool moved = slice.by_site && absl::IsAlreadyExists(inserted.status());
     if (!inserted.ok() && !moved) return inserted.status();
-    counts.written = counts.active = inserted.value_or(0);
+    counts.inserted = counts.active = inserted.value_or(0);
     if (slice.by_site && !moved) return counts;
   }
   auto sites = CountSlice(tx, slice);
   if (!sites.ok()) return sites.status();
   counts.active = sites->active;
-  auto targets = MissingOrStale(tx, slice);
+  auto targets = MissingOrStale(tx, slice, &counts);
   if (!targets.ok()) return targets.status();
   if (auto s = UpsertTargets(tx, *targets, now_ms); !s.ok()) return s;
-  counts.written += targets->size();
   // Each active site has its one target here now: no more than those, and none is gone.
   auto there = CountTargets(tx, slice);
   if (!there.ok()) return there.status();

@@ -2,6 +2,7 @@
 #define JETMON_STORE_SLICES_H_
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -44,7 +45,11 @@ absl::StatusOr<SiteCounts> CountSlice(sql::Transaction& tx, const Slice& slice);
 // Sites whose site_status is not 1.
 absl::StatusOr<std::vector<Site>> SitesNotUp(sql::Transaction& tx, const Slice& slice);
 struct SyncCounts {
-  uint64_t active = 0, written = 0, removed = 0;
+  uint64_t active = 0;
+  // Targets of the slice's buckets: new ones, rewritten ones, removed ones.
+  uint64_t inserted = 0, changed = 0, removed = 0;
+  // Rewritten, by the bucket that they had: targets that a site of the slice brought from another.
+  std::map<uint32_t, uint64_t> moved;
 };
 // Writes the check targets that are missing, are of another bucket, or differ from their site;
 // removes those whose site is not active in their bucket (any more).

@@ -75,13 +75,20 @@ class SlicesTest : public testing::TestWithParam<bool> {
       auto c = SyncTargets(tx, slice, kNow);
       if (!c.ok()) return c.status();
       sum.active += c->active;
-      sum.written += c->written;
+      sum.inserted += c->inserted;
+      sum.changed += c->changed;
+      for (const auto& [bucket, n] : c->moved) sum.moved[bucket] += n;
       sum.removed += c->removed;
       return absl::OkStatus();
     });
     return sum;
   }
-  uint64_t WriteAll() { return Sync().written; }
+  static uint64_t Written(const SyncCounts& counts) {
+    uint64_t written = counts.inserted + counts.changed;
+    for (const auto& [bucket, n] : counts.moved) written += n;
+    return written;
+  }
+  uint64_t WriteAll() { return Written(Sync()); }
 
   TestDatabase db_;
 };
@@ -153,7 +160,8 @@ TEST_P(SlicesTest, TargetsWhoseSiteLeftGo) {
   Change("monitor_active = 1", 1);
   const SyncCounts both = Sync();
   EXPECT_EQ(both.removed, 1u);
-  EXPECT_EQ(both.written, 1u);
+  EXPECT_EQ(both.inserted, 1u);
+  EXPECT_EQ(Written(both), 1u);
   EXPECT_EQ(both.active, 7u);
   EXPECT_EQ(Sync().removed, 0u);
   Write([&](sql::Transaction& tx) -> absl::Status {
@@ -239,13 +247,18 @@ TEST_P(SlicesTest, WhatASiteHasInABucketThatItLeftIsInNobodysWay) {
   AdoptionCounts sum;
   EachSlice(100, [&](sql::Transaction& tx, const Slice& slice) -> absl::Status {
     auto c = AdoptSlice(tx, slice, actor);
-    if (c.ok()) sum.reopened += c->reopened;
-    return c.status();
+    if (!c.ok()) return c.status();
+    sum.opened += c->opened;
+    sum.reopened += c->reopened;
+    for (const auto& [bucket, n] : c->left) sum.left[bucket] += n;
+    return absl::OkStatus();
   });
-  EXPECT_EQ(sum.reopened, 1u);
+  EXPECT_EQ(sum.reopened, 0u);
+  EXPECT_EQ(sum.left, (std::map<uint32_t, uint64_t>{{9, 1}}));
   const SyncCounts synced = Sync();
   EXPECT_EQ(synced.active, 10u);
-  EXPECT_EQ(synced.written, 10u);
+  EXPECT_EQ(synced.inserted, 9u);
+  EXPECT_EQ(synced.moved, (std::map<uint32_t, uint64_t>{{9, 1}}));
   Write([&](sql::Transaction& tx) -> absl::Status {
     EXPECT_EQ((*OpenEventOfSite(tx, 11))->bucket, 4u);
     EXPECT_EQ(*CountOpenEvents(tx, {9, 9}), 0u);

@@ -58,6 +58,7 @@ absl::Status Prepare(JobRun& run, const store::RangeLock& lock) {
   std::string conflict;
   if (auto s = SeedPass(run, lock.epoch, /*save=*/false, &counts, &conflict); !s.ok()) return s;
   // A conflict, or one lost race: the loop reads the lock again and sees what it is now.
+  if (!conflict.empty()) run.Pause(run.options.times.look);
   if (run.stopping() || !conflict.empty()) return absl::OkStatus();
   return run.Write(commits::kBeginActivating, [&](sql::Transaction& tx) {
     return store::BeginActivating(tx, lock.epoch, run.parts.clock->WallMs()).status();

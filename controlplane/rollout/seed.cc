@@ -1,6 +1,7 @@
 #include "controlplane/rollout/seed.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -71,25 +72,70 @@ Cursor Behind(const Cursor& cursor, const store::Slice& slice) {
                      : Cursor{cursor.by_site, cursor.bucket, slice.upto};
 }
 
-// Brings one slice up to date; adds what it did.
-absl::Status SeedSlice(sql::Transaction& tx, const store::Slice& slice, const store::Actor& actor,
-                       v1::SeedResult* r, uint64_t* sites) {
+// Of counts by bucket, those of the range's.
+uint64_t Within(store::Range range, const std::map<uint32_t, uint64_t>& by_bucket) {
+  uint64_t sum = 0;
+  for (const auto& [bucket, count] : by_bucket) sum += range.Contains(bucket) ? count : 0;
+  return sum;
+}
+
+uint64_t Sum(const std::map<uint32_t, uint64_t>& by_bucket) {
+  uint64_t sum = 0;
+  for (const auto& [bucket, count] : by_bucket) sum += count;
+  return sum;
+}
+
+// Brings one slice of the range up to date; adds what it did.
+absl::Status SeedSlice(sql::Transaction& tx, store::Range range, const store::Slice& slice,
+                       const store::Actor& actor, v1::SeedResult* r, uint64_t* sites) {
   auto synced = store::SyncTargets(tx, slice, actor.now_ms);
   if (!synced.ok()) return synced.status();
   auto adopted = store::AdoptSlice(tx, slice, actor);
   if (!adopted.ok()) return adopted.status();
-  r->set_active_sites(r->active_sites() + synced->active);
-  r->set_legacy_up(r->legacy_up() + synced->active - adopted->seems_down - adopted->down);
+  // On a server v1 may have written between two statements.
+  const uint64_t not_up = adopted->seems_down + adopted->down;
+  const uint64_t active = std::max(synced->active, not_up);
+  // What comes from another bucket of the range is not new in it.
+  const uint64_t within = Within(range, synced->moved);
+  const uint64_t inserted = synced->inserted + Sum(synced->moved) - within;
+  const uint64_t changed = synced->changed + within;
+  r->set_active_sites(r->active_sites() + active);
+  r->set_legacy_up(r->legacy_up() + active - not_up);
   r->set_legacy_seems_down(r->legacy_seems_down() + adopted->seems_down);
   r->set_legacy_down(r->legacy_down() + adopted->down);
-  r->set_targets_written(r->targets_written() + synced->written);
+  r->set_targets_written(r->targets_written() + inserted + changed);
+  r->set_targets_inserted(r->targets_inserted() + inserted);
+  r->set_targets_changed(r->targets_changed() + changed);
   r->set_targets_removed(r->targets_removed() + synced->removed);
   r->set_adopted(r->adopted() + adopted->opened);
   r->set_promoted(r->promoted() + adopted->promoted);
   r->set_closed(r->closed() + adopted->closed);
   r->set_reopened(r->reopened() + adopted->reopened);
-  *sites += synced->active;
+  r->set_gone(r->gone() + adopted->gone + Within(range, adopted->left));
+  *sites += active;
   return absl::OkStatus();
+}
+
+// Says so if the counts before, and what was done, do not make the counts after.
+void WarnUnlessItAddsUp(const v1::SeedResult& r, v1::OperationResponse* answer) {
+  std::string wrong;
+  if (r.targets_before() + r.targets_inserted() - r.targets_removed() != r.targets_after()) {
+    wrong = absl::StrCat("targets: ", r.targets_before(), " + ", r.targets_inserted(), " - ",
+                         r.targets_removed(), " is not ", r.targets_after());
+  }
+  if (r.open_events_before() + r.adopted() - r.closed() - r.gone() != r.open_events_after()) {
+    absl::StrAppend(&wrong, wrong.empty() ? "" : "; ", "open incidents: ", r.open_events_before(),
+                    " + ", r.adopted(), " - ", r.closed(), " - ", r.gone(), " is not ",
+                    r.open_events_after());
+  }
+  if (wrong.empty()) return;
+  *answer->add_warnings() =
+      MakeFinding("counts_do_not_add_up",
+                  absl::StrCat("something else changed targets or incidents of the range while "
+                               "this ran (",
+                               wrong, ")"),
+                  "sites that moved between ranges do that; if there are none, look who writes; "
+                  "run it again");
 }
 
 // One pass over a range.
@@ -203,7 +249,7 @@ class Pass {
       } else if (const uint64_t end = std::max(slice.after, ids_.first) + rows_; end < ids_.last) {
         slice.upto = end;
       }
-      auto s = SeedSlice(tx, slice, actor, &batch->result, &batch->sites);
+      auto s = SeedSlice(tx, range_, slice, actor, &batch->result, &batch->sites);
       if (!s.ok()) return s;
       batch->after = Behind(batch->after, slice);
     } while (!batch->after.by_site && !batch->after.AtEnd(range_) && batch->sites < rows_ / 2 &&
@@ -278,11 +324,13 @@ absl::Status ExecuteSeed(JobRun& run) {
   if (!s.ok()) return s;
   *answer.mutable_seed() = result;
   answer.set_status("ok");
-  answer.set_summary(absl::StrCat(result.active_sites(), " sites: ", result.targets_written(),
-                                  " targets written, ", result.targets_removed(), " removed; ",
-                                  result.adopted(), " incidents adopted, ", result.promoted(),
-                                  " promoted, ", result.closed(), " closed, ", result.reopened(),
-                                  " begun anew; nobody was notified"));
+  WarnUnlessItAddsUp(result, &answer);
+  answer.set_summary(absl::StrCat(result.active_sites(), " sites: ", result.targets_inserted(),
+                                  " targets added, ", result.targets_changed(), " changed, ",
+                                  result.targets_removed(), " removed; ", result.adopted(),
+                                  " incidents adopted, ", result.promoted(), " promoted, ",
+                                  result.closed(), " closed, ", result.reopened(), " begun anew, ",
+                                  result.gone(), " of sites that are gone; nobody was notified"));
   answer.set_next_action(final ? "plan activate-buckets"
                                : "stop v1 for the range, record v1_stopped, then final-reconcile");
   return run.Finish(

@@ -23,10 +23,28 @@ import mariadb  # noqa: E402  (its folder is known only now)
 # JETMON_TEST_DATABASE itself). coverage_test.py
 # holds this list to the sources.
 STORE_TESTS = [
-    "activity_test", "claims_race_test", "events_test", "hosts_test", "jobs_test", "keys_test",
-    "legacy_table_test", "locks_race_test", "locks_states_test", "locks_test", "notifications_test",
-    "parts_race_test", "parts_test", "records_race_test", "schema_test", "sessions_test",
-    "sites_test", "slices_test", "tokens_test", "vantages_test", "work_race_test",
+    "activity_test",
+    "adoption_test",
+    "claims_race_test",
+    "events_test",
+    "hosts_test",
+    "jobs_test",
+    "keys_test",
+    "legacy_table_test",
+    "locks_race_test",
+    "locks_states_test",
+    "locks_test",
+    "notifications_test",
+    "parts_race_test",
+    "parts_test",
+    "records_race_test",
+    "schema_test",
+    "sessions_test",
+    "sites_test",
+    "slices_test",
+    "tokens_test",
+    "vantages_test",
+    "work_race_test",
 ]
 # A program that takes longer has stopped.
 LIMIT_SECONDS = 240
