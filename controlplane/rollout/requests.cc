@@ -67,7 +67,8 @@ absl::StatusOr<int64_t> SinceOf(const std::string& since, int64_t now_ms) {
       return now_ms - absl::ToInt64Milliseconds(d);
     }
   } else if (absl::ParseTime(absl::RFC3339_full, since, &t, &ignored)) {
-    if (absl::ToUnixMillis(t) <= now_ms) return absl::ToUnixMillis(t);
+    const int64_t ms = absl::ToUnixMillis(t);
+    if (ms > 0 && ms <= now_ms) return ms;
   }
   return Error(v1::INVALID_SINCE,
                "since takes a duration such as 15m, or an RFC 3339 time in the past");

@@ -45,11 +45,12 @@ absl::Status Service::LookAtGate(Gate gate, const v1::GateRequest& request,
                                  v1::OperationResponse* response) {
   auto range = RangeOf(request, options_.bucket_total);
   if (!range.ok()) return range.status();
+  if (auto s = CheckHost(request.owner_host()); !s.ok()) return s;
   const int64_t now = parts_.clock->WallMs();
   auto since = SinceOf(request.since(), now);
   if (!since.ok()) return since.status();
   static constexpr const char* kNames[] = {"bucket_coverage", "activity_check", "projection_drift"};
-  return parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
+  const absl::Status s = parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
     std::string owner = request.owner_host();
     if (!request.run_id().empty()) {
       auto session = CheckRun(tx, request.run_id(), *range, /*closed_too=*/true);
@@ -61,12 +62,14 @@ absl::Status Service::LookAtGate(Gate gate, const v1::GateRequest& request,
       case Gate::kCoverage:
         return CoverageGate(tx, observer_, *range, owner, response);
       case Gate::kActivity:
-        return ActivityGate(tx, observer_, *range, *since, now, response);
+        return ActivityGate(tx, observer_, *range, {now - *since, !request.since().empty()}, now,
+                            options_.unit, response);
       case Gate::kDrift:
-        return DriftGate(tx, *range, response);
+        return WarnNotHeld(tx, *range, response);
     }
     return absl::InternalError("an unknown gate");
   });
+  return s.ok() && gate == Gate::kDrift ? DriftGate(*parts_.db, *range, response) : s;
 }
 
 }  // namespace jetmon::rollout
