@@ -17,6 +17,12 @@ namespace {
 // Ids that one statement counts at most, where a range is read by site.
 constexpr uint64_t kIdsAtOnce = 250'000;
 
+// In the order of the index that v1's table has for it, so that nothing is sorted.
+constexpr char kActiveOfBucket[] =
+    " FROM jetpack_monitor_sites s WHERE s.bucket_no = ? AND s.monitor_active = 1 AND "
+    "s.check_interval >= ? AND (s.check_interval > ? OR s.jetpack_monitor_site_id + 0 > ?) ORDER "
+    "BY s.check_interval, s.jetpack_monitor_site_id LIMIT ?";
+
 }  // namespace
 
 Site SiteOf(const sql::Row& row) {
@@ -70,20 +76,46 @@ int64_t ParseLegacyTime(std::string_view text) {
   return seconds < 0 ? 0 : int64_t{seconds} * 1000;
 }
 
-// In the order of the index that v1's table has for it, so that nothing is sorted.
 absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint32_t bucket,
                                                       const SiteCursor& after, int limit) {
   std::vector<Site> sites;
+  auto s = tx.Query(absl::StrCat("SELECT ", kSiteColumns, kActiveOfBucket),
+                    {bucket, after.interval, after.interval, after.site_id, limit},
+                    [&](const sql::Row& row) {
+                      sites.push_back(SiteOf(row));
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return sites;
+}
+
+absl::StatusOr<std::vector<SiteCursor>> ActivePlacesOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                             const SiteCursor& after, int limit) {
+  std::vector<SiteCursor> places;
   auto s = tx.Query(
-      absl::StrCat("SELECT ", kSiteColumns,
-                   " FROM jetpack_monitor_sites s WHERE s.bucket_no = ? AND "
-                   "s.monitor_active = 1 AND s.check_interval >= ? AND "
-                   "(s.check_interval > ? OR s.jetpack_monitor_site_id + 0 > ?) ORDER "
-                   "BY s.check_interval, s.jetpack_monitor_site_id LIMIT ?"),
+      absl::StrCat("SELECT s.check_interval, s.jetpack_monitor_site_id", kActiveOfBucket),
       {bucket, after.interval, after.interval, after.site_id, limit}, [&](const sql::Row& row) {
-        sites.push_back(SiteOf(row));
+        places.push_back({static_cast<int>(row.Int(0)), row.Uint(1)});
         return absl::OkStatus();
       });
+  if (!s.ok()) return s;
+  return places;
+}
+
+absl::StatusOr<std::vector<Site>> ActiveSitesById(sql::Transaction& tx,
+                                                  const std::vector<uint64_t>& site_ids) {
+  std::vector<Site> sites;
+  auto s = InPieces(site_ids.size(), [&](size_t at, size_t n) {
+    const std::vector<sql::Value> values(site_ids.begin() + at, site_ids.begin() + at + n);
+    return tx.Query(absl::StrCat("SELECT ", kSiteColumns,
+                                 " FROM jetpack_monitor_sites s WHERE s.monitor_active = 1 AND "
+                                 "s.jetpack_monitor_site_id IN ",
+                                 Marks(n)),
+                    values, [&](const sql::Row& row) {
+                      sites.push_back(SiteOf(row));
+                      return absl::OkStatus();
+                    });
+  });
   if (!s.ok()) return s;
   return sites;
 }

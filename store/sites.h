@@ -46,6 +46,12 @@ struct SiteCursor {
 // `limit`.
 absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint32_t bucket,
                                                       const SiteCursor& after, int limit);
+// The same of their places in that order only: an index has them, no row is read.
+absl::StatusOr<std::vector<SiteCursor>> ActivePlacesOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                             const SiteCursor& after, int limit);
+// Those of these sites that are active, in any order.
+absl::StatusOr<std::vector<Site>> ActiveSitesById(sql::Transaction& tx,
+                                                  const std::vector<uint64_t>& site_ids);
 absl::StatusOr<std::optional<Site>> GetSite(sql::Transaction& tx, uint64_t site_id);
 // Inserts rows of an embedded database (site_id 0 = assigned).
 absl::Status InsertSites(sql::Transaction& tx, const std::vector<Site>& sites);

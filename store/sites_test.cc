@@ -18,6 +18,39 @@ Site MakeSite(uint64_t id, uint32_t bucket, int status = 1, bool active = true) 
   return s;
 }
 
+TEST(Sites, AreFoundByPlaceAndById) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  Site rare = MakeSite(1, 3);
+                  rare.check_interval = 30;
+                  EXPECT_TRUE(InsertSites(tx, {rare, MakeSite(2, 3, 2), MakeSite(3, 4),
+                                               MakeSite(4, 3, 1, false), MakeSite(5, 3, 0)})
+                                  .ok());
+                  const auto all = ActiveSitesOfBucket(tx, 3, {}, 10);
+                  std::vector<SiteCursor> places;
+                  for (SiteCursor after;;) {
+                    auto page = ActivePlacesOfBucket(tx, 3, after, 2);
+                    places.insert(places.end(), page->begin(), page->end());
+                    if (page->size() < 2) break;
+                    after = page->back();
+                  }
+                  EXPECT_EQ(places.size(), 3u);
+                  for (size_t i = 0; i < places.size(); ++i) {
+                    EXPECT_EQ(places[i].site_id, (*all)[i].site_id);
+                    EXPECT_EQ(places[i].interval, (*all)[i].check_interval);
+                  }
+                  EXPECT_EQ(places.back().site_id, 1u);
+                  auto found = ActiveSitesById(tx, {5, 4, 3, 99});
+                  EXPECT_EQ(found->size(), 2u);
+                  for (const Site& s : *found) {
+                    EXPECT_EQ(s.url, "http://127.0.0.1/s/" + std::to_string(s.site_id));
+                    EXPECT_NE(s.site_id, 4u);
+                  }
+                  EXPECT_TRUE(ActiveSitesById(tx, {})->empty());
+                  return absl::OkStatus();
+                }).ok());
+}
+
 TEST(Sites, ArePagedByKey) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {

@@ -26,6 +26,7 @@ STORE_TESTS = [
     "activity_test",
     "adoption_test",
     "claims_race_test",
+    "comparison_results_test",
     "events_test",
     "hosts_test",
     "jobs_test",

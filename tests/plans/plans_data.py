@@ -95,6 +95,12 @@ ROWS = {
         token_hash=f"{i:064x}", key_id="key_1", operation="seed", run_id=f"rol_{i}", bucket_min=0,
         bucket_max=1, request_hash=f"{i:064x}", plan_digest=f"{i:064x}", plan_counts="{}",
         created_at_ms=i, expires_at_ms=1_700_000_000_000 + i)),
+    "jetmon_rollout_comparison_results": (20_000, lambda i: dict(
+        job_id=f"rjob_{i // 1000}", site_id=i, bucket_no=bucket(i), url="http://a.example/",
+        first_mode=("from", "to")[i % 2], **{"class": "same" if pick(i, "c", 40) else "get_worse"},
+        from_outcome="up", from_http_code=200, from_error_code=0, from_failure_class="success",
+        from_us=1000, to_outcome="up", to_http_code=200, to_error_code=0,
+        to_failure_class="success", to_us=1000, at_ms=i)),
     "jetmon_idempotency": (5000, lambda i: dict(
         key_id=f"key_{i % 20}", idempotency_key=f"key-{i}", operation="seed",
         request_hash=f"{i:064x}", state="done", attempt=1, created_at_ms=i, lease_at_ms=i)),

@@ -56,10 +56,27 @@ MAY_SCAN: dict[str, str] = {
 WRITTEN_ONLY = {"jetmon_event_transitions", "jetmon_check_history", "jetmon_false_positives"}
 
 TESTS = [f"store/{name}_test" for name in (
-    "activity", "events", "hosts", "jobs", "keys", "locks", "locks_states", "notifications",
-    "parts", "sessions", "sites", "slices", "tokens", "vantages")] + [
-    "controlplane/rollout/gates_test", "controlplane/rollout/seed_test",
-    "controlplane/rollout/service_test", "monitor/ownership_test"]
+    "activity",
+    "comparison_results",
+    "events",
+    "hosts",
+    "jobs",
+    "keys",
+    "locks",
+    "locks_states",
+    "notifications",
+    "parts",
+    "sessions",
+    "sites",
+    "slices",
+    "tokens",
+    "vantages",
+)] + [
+    "controlplane/rollout/gates_test",
+    "controlplane/rollout/seed_test",
+    "controlplane/rollout/service_test",
+    "monitor/ownership_test",
+]
 
 
 def excused(table: dict[str, str], sql: str) -> bool:
