@@ -5,7 +5,7 @@ import dataclasses
 import json
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import Any, Iterator
 
 from launcher.waiting import LabError
 
@@ -57,6 +57,15 @@ class Api:
                           {k.lower(): v for k, v in error.headers.items()})
         except OSError as error:
             return Answer(0, {"text": str(error)})
+
+    def stream(self, path: str, timeout: float = 75) -> Iterator[Json]:
+        """The lines of a stream, as they come. OSError if it is refused or breaks off."""
+        request = urllib.request.Request(self.url + path)
+        request.add_header("authorization", f"Bearer {self.token}")
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            for line in answer:
+                if line.strip():
+                    yield parse(line)
 
     def get(self, path: str) -> Json:
         return self._good("GET", path, None)

@@ -1,0 +1,132 @@
+"""The story of the page: two runs, told through REST, with the errors that a client will meet."""
+from __future__ import annotations
+
+from api_docs.exchange import Recorder
+from lab import Lab
+from launcher.rest import Json
+from launcher.waiting import wait_until
+
+LOW, HIGH = 0, 255
+OTHER_LOW, OTHER_HIGH = 256, 511
+
+
+class Script:
+    def __init__(self, lab: Lab):
+        self.lab, self.record = lab, Recorder(lab.api)
+        self.run_id = self.seed_job = ""
+        self.where: Json = {}
+
+    def tell(self) -> None:
+        self.begin()
+        self.look_before()
+        self.seed()
+        self.look_at_jobs()
+        self.reconcile()
+        self.activate()
+        self.look_after()
+        self.give_back()
+        self.take_long()
+
+    def begin(self) -> None:
+        record = self.record
+        record.get("capabilities", "capabilities")
+        session = record.post("create_session", "sessions", {
+            "bucket_min": LOW, "bucket_max": HIGH, "owner_host": "monitor-a",
+            "change_ref": "CHG-1024", "metadata": {"team": "uptime"}})
+        self.run_id = session["run_id"]
+        self.where = {"run_id": self.run_id, "bucket_min": LOW, "bucket_max": HIGH}
+        record.get("get_session", f"sessions/{self.run_id}")
+        record.get("list_sessions", "sessions", state="open", page_size=10)
+
+    def look_before(self) -> None:
+        record = self.record
+        record.blocked("preflight_blocked", "preflight", {**self.where, "owner_host": "monitor-x"},
+                       "owner_unavailable")
+        record.done("preflight", "preflight", self.where)
+        record.refused("run_range_mismatch", "preflight", {**self.where, "bucket_max": 300})
+        # All of them: which ones a smaller sample takes depends on the run's id.
+        sites = len(self.lab.sites_of(LOW, HIGH))
+        record.done("smoke", "smoke", {**self.where, "read_only": True, "sample_size": str(sites),
+                                       "wait": "60s"})
+        record.refused("invalid_size", "smoke", {**self.where, "read_only": True,
+                                                 "sample_size": "ten"})
+
+    def seed(self) -> None:
+        record = self.record
+        plan = record.done("seed_plan", "seed", {**self.where, "dry_run": True})
+        record.refused("missing_confirmation", "seed", {**self.where, "execute": True})
+        execute = {**self.where, "execute": True, "confirm": plan["confirmation_token"],
+                   "wait": "60s"}
+        self.seed_job = record.done("seed", "seed", execute)["job_id"]
+        record.refused("invalid_confirmation", "seed", execute)
+
+    def look_at_jobs(self) -> None:
+        self.record.get("get_job", f"jobs/{self.seed_job}")
+        self.record.get("list_jobs", "jobs", run_id=self.run_id, page_size=2)
+
+    def reconcile(self) -> None:
+        record = self.record
+        record.blocked("activate_blocked", "activate-buckets", {**self.where, "dry_run": True},
+                       "evidence_missing")
+        record.done("activate_override", "activate-buckets", {
+            **self.where, "dry_run": True, "override": [
+                {"code": "evidence_missing", "reason": "rehearsal on an empty range"}]})
+        self.lab.stop_v1(LOW, HIGH)
+        record.post("checkpoint", f"sessions/{self.run_id}/checkpoints",
+                    {"kind": "v1_stopped", "note": "host v1-07, by hand"})
+        plan = record.done("reconcile_plan", "final-reconcile", {**self.where, "dry_run": True})
+        record.done("reconcile", "final-reconcile", {
+            **self.where, "execute": True, "confirm": plan["confirmation_token"], "wait": "60s"})
+
+    def activate(self) -> None:
+        record = self.record
+        plan = record.done("activate_plan", "activate-buckets", {**self.where, "dry_run": True})
+        self.lab.api.post(f"/api/v1/rollout/sessions/{self.run_id}/checkpoints", {
+            "kind": "note", "note": "somebody else was here"})
+        execute = {**self.where, "execute": True, "wait": "60s"}
+        record.refused("plan_changed", "activate-buckets",
+                       {**execute, "confirm": plan["confirmation_token"]})
+        plan = self.lab.api.post("/api/v1/rollout/activate-buckets",
+                                 {**self.where, "dry_run": True})
+        record.done("activate", "activate-buckets",
+                    {**execute, "confirm": plan["confirmation_token"]})
+
+    def look_after(self) -> None:
+        record, where = self.record, {"bucket_min": LOW, "bucket_max": HIGH}
+        gate = f"/api/v1/rollout/activity-check?bucket_min={LOW}&bucket_max={HIGH}"
+        wait_until(lambda: self.lab.api.get(gate)["status"] == "ok", self.lab.patience,
+                   "every site to be checked")
+        sites = len(self.lab.sites_of(LOW, HIGH))
+        wait_until(lambda: [int(m["targets"]) for m in self.lab.status()["monitors"]] == [sites, 0],
+                   self.lab.patience, "the owner to report its sites")
+        record.get("status", "status")
+        record.gate("coverage", "bucket-coverage", **where)
+        record.gate("activity", "activity-check", **where, since="15m")
+        record.gate("drift", "projection-drift", **where)
+
+    def give_back(self) -> None:
+        record = self.record
+        plan = record.done("release_plan", "release-buckets", {**self.where, "dry_run": True})
+        record.done("release", "release-buckets", {
+            **self.where, "execute": True, "confirm": plan["confirmation_token"], "wait": "60s"})
+        self.lab.start_v1_range(self.run_id, LOW, HIGH)
+        record.get("timeline", f"sessions/{self.run_id}/timeline")
+        record.post("close_session", f"sessions/{self.run_id}:close", {"reason": "rehearsed"})
+
+    def take_long(self) -> None:
+        """A job that takes long enough to be watched and cancelled: its sites answer slowly."""
+        lab, record = self.lab, self.record
+        where = {"bucket_min": OTHER_LOW, "bucket_max": OTHER_HIGH}
+        run_id = lab.api.post("/api/v1/rollout/sessions", where)["run_id"]
+        slow = sorted(lab.sites_of(OTHER_LOW, OTHER_HIGH))
+        lab.set_sites(slow, "slow", delay_ms=8000)
+        ask = {"run_id": run_id, **where, "read_only": True, "wait": "0s"}
+        key = {"idempotency_key": "deploy-42-smoke"}
+        job_id = lab.api.call("POST", "/api/v1/rollout/smoke", ask, **key).body["job_id"]
+        wait_until(lambda: lab.database.one("SELECT state FROM jetmon_rollout_jobs WHERE job_id = "
+                                            "?", job_id) == "running", 60, "the smoke to run")
+        record.post("smoke_running", "smoke", ask, **key)
+        record.watch("watch_job", f"jobs/{job_id}:watch",
+                     lambda: record.post("cancel_job", f"jobs/{job_id}:cancel", {}))
+        record.refused("not_cancellable", f"jobs/{job_id}:cancel", {})
+        lab.set_sites(slow, "up")
