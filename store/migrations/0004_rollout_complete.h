@@ -64,14 +64,22 @@ inline constexpr const char* k0004RolloutComplete[] = {
       size VARCHAR(16) NOT NULL,
       state VARCHAR(16) NOT NULL,
       job_id VARCHAR(64) NOT NULL,
+      rollback_job_id VARCHAR(64) NOT NULL DEFAULT '',
       eligible BIGINT NOT NULL DEFAULT 0,
+      cohort BIGINT NOT NULL DEFAULT 0,
       changed BIGINT NOT NULL DEFAULT 0,
+      restored BIGINT NOT NULL DEFAULT 0,
+      conflicts BIGINT NOT NULL DEFAULT 0,
       created_at_ms BIGINT NOT NULL,
+      paused_at_ms BIGINT NOT NULL DEFAULT 0,
       rolled_back_at_ms BIGINT NOT NULL DEFAULT 0,
       UNIQUE (run_id, number)))sql",
+    "CREATE INDEX IF NOT EXISTS jetmon_rollout_policy_stages_job ON jetmon_rollout_policy_stages "
+    "(job_id)",
+    "CREATE INDEX IF NOT EXISTS jetmon_rollout_policy_stages_rollback ON "
+    "jetmon_rollout_policy_stages (rollback_job_id, number)",
     // What a stage wrote for a site, and what stood there before (NULL = the default; had_row 0 =
-    // no
-    // row). state: changed, restored, conflict.
+    // no row). state: changed, restored, conflict.
     R"sql(CREATE TABLE IF NOT EXISTS jetmon_rollout_policy_stage_rows (
       stage_id VARCHAR(64) NOT NULL,
       site_id BIGINT NOT NULL,
@@ -79,6 +87,7 @@ inline constexpr const char* k0004RolloutComplete[] = {
       had_row TINYINT NOT NULL,
       previous_method VARCHAR(8) NULL,
       previous_profile VARCHAR(16) NULL,
+      previous_revision BIGINT NOT NULL DEFAULT 0,
       revision BIGINT NOT NULL,
       state VARCHAR(16) NOT NULL,
       PRIMARY KEY (stage_id, site_id)))sql",

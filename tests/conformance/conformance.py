@@ -38,6 +38,7 @@ STORE_TESTS = [
     "notifications_test",
     "parts_race_test",
     "parts_test",
+    "policy_stages_test",
     "records_race_test",
     "schema_test",
     "sessions_test",

@@ -91,6 +91,14 @@ ROWS = {
     "jetmon_rollout_range_parts": (4000, lambda i: dict(
         job_id=f"rjob_{i:08}", epoch=i, bucket_min=i % 64, bucket_max=i % 64,
         state="released" if i % 100 else "draining", draining_at_ms=i)),
+    "jetmon_rollout_policy_stages": (3000, lambda i: dict(
+        stage_id=f"rstg_{i:08}", run_id=f"rol_{i // 3}", number=1 + i % 3, bucket_min=0,
+        bucket_max=63, method="GET", profile="legacy", size="10%",
+        state="rolled_back" if i % 20 else "applied", job_id=f"rjob_{i:08}",
+        rollback_job_id=f"rjob_r{i:08}", created_at_ms=i)),
+    "jetmon_rollout_policy_stage_rows": (20_000, lambda i: dict(
+        stage_id=f"rstg_{1 + i % 40:08}", site_id=1 + i // 40, bucket_no=bucket(1 + i // 40),
+        had_row=0, revision=i, state="restored" if i % 20 else "changed")),
     "jetmon_rollout_confirmation_tokens": (4000, lambda i: dict(
         token_hash=f"{i:064x}", key_id="key_1", operation="seed", run_id=f"rol_{i}", bucket_min=0,
         bucket_max=1, request_hash=f"{i:064x}", plan_digest=f"{i:064x}", plan_counts="{}",

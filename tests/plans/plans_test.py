@@ -66,6 +66,7 @@ TESTS = [f"store/{name}_test" for name in (
     "locks_states",
     "notifications",
     "parts",
+    "policy_stages",
     "sessions",
     "sites",
     "slices",
