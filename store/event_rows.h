@@ -6,7 +6,7 @@
 
 #include "store/events.h"
 
-// Rows of events and transitions; for events.cc and adoption.cc only.
+// Rows of events and transitions; for events.cc, adoption.cc and their tests only.
 namespace jetmon::store {
 
 inline constexpr size_t kMaxDetail = 255;

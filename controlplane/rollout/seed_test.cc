@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/test_rollout.h"
 #include "store/events.h"
 #include "store/notifications.h"
@@ -24,7 +27,21 @@ class SeedTest : public ::testing::TestWithParam<Way> {
   v1::OperationResponse Seed(const std::string& operation = "seed") {
     const std::string id = "rjob_" + std::to_string(++jobs_);
     rollout_.AddJob(id, operation, "rol_1", kRange);
-    return Answer(rollout_.RunJob(id, ExecuteSeed));
+    const auto answer = Answer(rollout_.RunJob(id, ExecuteSeed));
+    EXPECT_TRUE(AddsUp(answer)) << answer.DebugString();
+    return answer;
+  }
+  // As SeedResult says, and the answer says nothing else.
+  static bool AddsUp(const v1::OperationResponse& answer) {
+    const v1::SeedResult& r = answer.seed();
+    const bool targets =
+        r.targets_before() + r.targets_inserted() - r.targets_removed() == r.targets_after();
+    const bool events =
+        r.open_events_before() + r.adopted() - r.closed() - r.gone() == r.open_events_after();
+    EXPECT_EQ(r.targets_written(), r.targets_inserted() + r.targets_changed());
+    EXPECT_EQ(r.active_sites(), r.legacy_up() + r.legacy_seems_down() + r.legacy_down());
+    EXPECT_EQ(answer.warnings().empty(), targets && events);
+    return targets && events;
   }
   static v1::OperationResponse Answer(const store::Job& job) {
     v1::OperationResponse answer;
@@ -111,6 +128,8 @@ TEST_P(SeedTest, FollowsWhatHappenedUnderV1) {
   EXPECT_EQ(r.promoted(), 1u);
   EXPECT_EQ(r.reopened(), 1u);
   EXPECT_EQ(r.adopted(), 0u);
+  EXPECT_EQ(r.gone(), 1u);
+  EXPECT_EQ(r.targets_removed() - r.targets_inserted(), 2u);  // 4 and 7
   EXPECT_FALSE(OpenEvent(1).has_value());
   EXPECT_EQ(OpenEvent(2)->severity, store::Severity::kDown);
   EXPECT_EQ(OpenEvent(3)->started_at_ms, store::ParseLegacyTime("2023-11-14 02:00:00"));
@@ -122,6 +141,129 @@ TEST_P(SeedTest, FollowsWhatHappenedUnderV1) {
   ASSERT_EQ(Targets(4).size(), 1u);
   EXPECT_EQ(Targets(4)[0].site_id, 6u);
   EXPECT_EQ(r.targets_after(), 5u);
+}
+
+TEST_P(SeedTest, TakesWhatOtherBucketsHaveOfASite) {
+  for (uint64_t id = 1; id <= 6; ++id) rollout_.AddSite(id, id <= 4 ? 9 : 3, id % 2 == 0 ? 2 : 1);
+  rollout_.AddSession("rol_9", {9, 9}, "monitor-b");
+  rollout_.AddJob("rjob_9", "seed", "rol_9", {9, 9});
+  rollout_.RunJob("rjob_9", ExecuteSeed);
+  Seed();
+  Change(1, "bucket_no = 5");                   // up, with a target
+  Change(2, "bucket_no = 5");                   // down, with an event
+  Change(4, "bucket_no = 2, site_status = 1");  // has recovered since
+  Change(6, "bucket_no = 5");                   // within the range
+  const auto answer = Seed();
+  const v1::SeedResult& r = answer.seed();
+  EXPECT_EQ(r.targets_after(), 5u);
+  EXPECT_EQ(r.open_events_after(), 2u);
+  EXPECT_EQ(r.closed(), 0u) << "it was no open event of the range";
+  for (const uint64_t id : {2, 6}) {
+    EXPECT_EQ(OpenEvent(id)->bucket, 5u);
+    EXPECT_EQ(OpenEvent(id)->notified, 2);
+  }
+  EXPECT_FALSE(OpenEvent(4).has_value());
+  rollout_.AddJob("rjob_10", "seed", "rol_9", {9, 9});
+  EXPECT_TRUE(AddsUp(Answer(rollout_.RunJob("rjob_10", ExecuteSeed))));
+  EXPECT_EQ(Targets(5).size(), 3u) << "what went to another range is not gone";
+}
+
+TEST_P(SeedTest, ABlogHasManySitesAndATimeMayBeMissing) {
+  const std::vector<std::string> times = {"NULL", "'0000-00-00 00:00:00'", "'2023-11-14 00:00:00'",
+                                          "'2037-01-01 00:00:00'"};
+  const std::vector<int> statuses = {0, 1, 2, 3, -1, 100};
+  uint64_t id = 0;
+  for (const std::string& time : times) {
+    for (const int status : statuses) {
+      rollout_.AddSite(++id, 3, status, "http://192.0.2.1/the-same");
+      Change(id, "blog_id = 7, last_status_change = " + time);
+    }
+  }
+  const auto answer = Seed();
+  EXPECT_EQ(answer.seed().active_sites(), id);
+  EXPECT_EQ(answer.seed().targets_inserted(), id);
+  EXPECT_EQ(answer.seed().adopted(), id / 6 * 5);
+  EXPECT_EQ(answer.seed().legacy_down(), id / 6);
+  EXPECT_EQ(answer.seed().legacy_seems_down(), id / 6 * 4);
+  for (uint64_t site_id = 1; site_id <= id; ++site_id) {
+    const int status = statuses[(site_id - 1) % 6];
+    const auto open = OpenEvent(site_id);
+    ASSERT_EQ(open.has_value(), status != 1) << site_id;
+    if (status == 1) continue;
+    EXPECT_EQ(open->severity, status == 2 ? store::Severity::kDown : store::Severity::kSeemsDown);
+    EXPECT_EQ(open->notified, status == 2 ? 2 : 0);
+    EXPECT_LE(open->started_at_ms, rollout_.clock().WallMs());
+  }
+  const auto again = Seed();
+  EXPECT_EQ(again.seed().targets_written() + again.seed().adopted() + again.seed().promoted() +
+                again.seed().closed() + again.seed().reopened() + again.seed().gone(),
+            0u);
+}
+
+// v2 held the range, with open incidents; v1 has had it since.
+TEST_P(SeedTest, GoesOnFromAnEarlierTimeUnderV2) {
+  constexpr int kSites = 6;
+  for (uint64_t id = 1; id <= kSites; ++id) rollout_.AddSite(id, 4);
+  const auto incident = [&](uint64_t id, bool down) {
+    rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+      store::Actor monitor;
+      monitor.source = "monitor";
+      monitor.epoch = 1;
+      monitor.instance = "a-1";
+      monitor.notify_sends = true;
+      monitor.now_ms = TestRollout::kNow;
+      auto site = store::GetSite(tx, id);
+      if (!site.ok()) return site.status();
+      store::Event e;
+      auto opened = store::OpenEvent(tx, **site, {1, 0, "timeout", ""}, monitor, &e);
+      if (!opened.ok() || !down) return opened.status();
+      return store::ConfirmDown(tx, e, store::transition::kVerifierConfirmed, "", "[]", monitor)
+          .status();
+    });
+  };
+  for (uint64_t id = 1; id <= kSites; ++id) incident(id, id != 3 && id != 6);
+  const auto queued = [&] {
+    return rollout_.Get([](sql::Transaction& tx) {
+      return store::CountQueued(tx, {0, TestRollout::kBuckets - 1});
+    });
+  };
+  ASSERT_EQ(queued(), 4u);
+  const auto ours = [&](uint64_t id) { return OpenEvent(id)->event_id; };
+  const std::vector<uint64_t> before = {0, ours(1), ours(2), ours(3), ours(4), ours(5), ours(6)};
+  Change(1, "site_status = 1, last_status_change = '2023-11-15 01:00:00'");  // ended
+  Change(2, "last_status_change = '2023-11-15 02:00:00'");                   // another, told by v1
+  Change(3, "site_status = 2, last_status_change = '2023-11-15 03:00:00'");  // worse, told by v1
+  Change(4, "site_status = 0, last_status_change = '2023-11-15 04:00:00'");  // another, not told
+  const auto answer = Seed();
+  const v1::SeedResult& r = answer.seed();
+  EXPECT_EQ(r.open_events_before(), 6u);
+  EXPECT_EQ(r.closed(), 1u);
+  EXPECT_EQ(r.reopened(), 2u);
+  EXPECT_EQ(r.promoted(), 1u);
+  EXPECT_EQ(r.open_events_after(), 5u);
+  EXPECT_EQ(queued(), 4u) << "seed tells nobody";
+  EXPECT_NE(ours(2), before[2]);
+  EXPECT_NE(ours(4), before[4]);
+  for (const uint64_t id : {3, 5, 6}) EXPECT_EQ(ours(id), before[id]) << id;
+  const std::vector<int> notified = {0, 0, 2, 2, 0, 1, 0};
+  for (uint64_t id = 2; id <= kSites; ++id) EXPECT_EQ(OpenEvent(id)->notified, notified[id]) << id;
+  const auto again = Seed("final_reconcile");
+  EXPECT_EQ(again.seed().closed() + again.seed().reopened() + again.seed().promoted(), 0u);
+}
+
+TEST_P(SeedTest, SaysSoWhenSomebodyElseWrote) {
+  rollout_.AddSite(1, 3, 2);
+  bool once = true;
+  rollout_.parts().at_commit = [&](std::string_view name, bool committed) {
+    if (name != commits::kSeedBatch || !committed || !std::exchange(once, false)) return;
+    rollout_.Write([](sql::Transaction& tx) { return store::DeleteTargets(tx, {1}); });
+  };
+  rollout_.AddJob("rjob_x", "seed", "rol_1", kRange);
+  const auto answer = Answer(rollout_.RunJob("rjob_x", ExecuteSeed));
+  EXPECT_EQ(answer.status(), "ok");
+  EXPECT_FALSE(AddsUp(answer));
+  ASSERT_EQ(answer.warnings_size(), 1);
+  EXPECT_EQ(answer.warnings(0).code(), "counts_do_not_add_up");
 }
 
 TEST_P(SeedTest, IsRefusedWhereTheRangeIsNotV1s) {

@@ -9,12 +9,12 @@ ON_MARIADB = {
     "controlplane/discovery": ["registrar_test"],
     "controlplane/rollout": ["evidence_test", "gates_test", "job_runner_test", "observer_test",
                              "planned_test", "preflight_test", "race_test", "range_jobs_test",
-                             "seed_test", "service_test", "smoke_test"],
+                             "seed_changes_test", "seed_test", "service_test", "smoke_test"],
     "monitor": ["notifier_test", "ownership_test"],
 }
 ON_GALERA = {
     "controlplane/access": ["idempotency_test"],
-    "controlplane/rollout": ["race_test", "seed_test"],
+    "controlplane/rollout": ["race_test", "seed_changes_test", "seed_test"],
 }
 _servers: dict[str, conformance.Server] = {}
 
