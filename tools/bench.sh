@@ -5,13 +5,20 @@
 #   tools/bench.sh store                    a million sites in SQLite and MariaDB, about 7 minutes
 #   tools/bench.sh store --json FILE        and the figures as one flat object
 #   tools/bench.sh store --rows 100000 --rounds 1 --engines sqlite    quicker
+#   tools/bench.sh handoff                  10,000 sites given to a Monitor and back, with real
+#                                           processes, on SQLite and MariaDB, about 12 minutes
+#   tools/bench.sh handoff --rounds 1 --calls 20 --smokes 1 --engines sqlite   quicker
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 
 case ${1:-} in
-  store) ;;
+  store) targets=(//tests/bench:store_bench //tests/bench:store_peer) ;;
+  handoff)
+    targets=(//tests/bench:handoff_peer //tests/lab:fixture //cli:jetmon2
+      //controlplane:jetmon-controlplane //monitor:jetmon-monitor)
+    ;;
   -h | --help) usage; exit 0 ;;
   *) echo "tools/bench.sh: say which bench; see --help" >&2; exit 2 ;;
 esac
@@ -19,5 +26,5 @@ bench=$1
 shift
 tools/setup.sh
 bazel build -c opt --disk_cache="${XDG_CACHE_HOME:-$HOME/.cache}/jetmon-bazel" --noshow_progress \
-  --color=no "//tests/bench:${bench}_bench" "//tests/bench:${bench}_peer"
+  --color=no "${targets[@]}"
 exec /usr/bin/python3 "tests/bench/${bench}_bench.py" bazel-bin/tests/bench "$@"

@@ -1,0 +1,48 @@
+// The peer of a smoke: the probe engine alone, over the same list of sites, as many at a time.
+//
+//   handoff_peer --concurrency=50 < sites        a line each: site id, URL
+#include <gflags/gflags.h>
+
+#include <string>
+#include <vector>
+
+#include "probe/engine.h"
+#include "tests/bench/bench_io.h"
+
+DEFINE_int32(concurrency, 50, "Checks at a time.");
+DEFINE_string(source_address, "127.0.1.9", "Address that the checks come from.");
+
+namespace jetmon {
+namespace {
+
+void Run() {
+  std::vector<probe::CheckRequest> requests;
+  probe::CheckRequest request;
+  request.mode = bench::Get(probe::ParseMode("head-legacy"));
+  request.timeout = std::chrono::seconds(10);
+  while (std::cin >> request.site_id >> request.url) requests.push_back(request);
+  probe::Engine::Options options;
+  options.max_concurrent = options.max_queued = FLAGS_concurrency;
+  options.source_address = FLAGS_source_address;
+  options.safety = bench::Get(probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8"));
+  const size_t wanted = requests.size();
+  size_t up = 0;
+  const bench::Stopwatch watch;
+  auto engine = bench::Get(probe::Engine::Create(options));
+  bench::Check(probe::CheckAll(
+      *engine, std::move(requests),
+      [&](const probe::CheckResult& r) { up += r.outcome == probe::Outcome::kUp ? 1 : 0; },
+      {.concurrency = FLAGS_concurrency}));
+  bench::Say("seconds", watch.seconds());
+  bench::Say("sites", wanted);
+  bench::Say("up", up);
+}
+
+}  // namespace
+}  // namespace jetmon
+
+int main(int argc, char** argv) {
+  gflags::ParseCommandLineFlags(&argc, &argv, /*remove_flags=*/true);
+  jetmon::Run();
+  return 0;
+}
