@@ -97,6 +97,18 @@ class JudgeTest(unittest.TestCase):
         self.story.requests.append(s.request(50, s.CONTROL, 3))
         self.assert_fails(1, "outside of a smoke")
 
+    def test_comparison_before_its_job(self) -> None:
+        self.story.requests.append(s.request(9.5, s.CONTROL, 4))
+        self.assert_fails(1, "outside of a smoke")
+
+    def test_comparison_after_its_job_while_v2_is_active(self) -> None:
+        self.story.requests.append(s.request(66.5, s.CONTROL, 41))
+        self.assert_fails(1, "outside of a smoke")
+
+    def test_comparison_of_another_range(self) -> None:
+        self.story.requests.append(s.request(65.5, s.CONTROL, 4))
+        self.assert_fails(1, "outside of a smoke")
+
     def test_unknown_sender(self) -> None:
         self.story.requests.append(s.request(50, "127.0.1.99", 3))
         self.assert_fails(1, "127.0.1.99")
@@ -155,6 +167,10 @@ class JudgeTest(unittest.TestCase):
         self.story.history.append({"site_id": 3, "bucket_no": 0, "at_ms": s.ms(15),
                                    "source": "controlplane"})
         self.assert_fails(3, "during smoke job_smoke_1")
+
+    def test_comparison_writes_freshness(self) -> None:
+        self.story.runtime.append({"site_id": 4, "bucket_no": 0, "last_checked_at_ms": s.ms(10.6)})
+        self.assert_fails(3, "during compare_methods job_compare_1")
 
     def test_freshness_without_a_check(self) -> None:
         self.story.sites[65] = dataclasses.replace(self.story.sites[33], site_id=65, active=False)

@@ -2,7 +2,7 @@
 
 Buckets 0-3 go from v1 to monitor-a and back, 4-7 to monitor-b, eight sites each, every 5 s. Site 1
 was Down under v1 and recovers under v2, site 2 goes down under v2 and is confirmed, site 40 stays
-Seems Down.
+Seems Down. Buckets 0-3 are compared while v1 has them, 4-7 while monitor-b has them.
 """
 from __future__ import annotations
 
@@ -115,7 +115,9 @@ def clean_story() -> Story:
                       + checks(V1, first, 61, END_S) + checks(V1, second, 0, 30)
                       + checks(B, second, 31.6, END_S)
                       + [request(15, CONTROL, 3), request(25, CONTROL, 40),
-                         request(45.5, VERIFLIER, 2)])
+                         request(45.5, VERIFLIER, 2)]
+                      + [request(start + n * 0.1, CONTROL, site) for start, site in
+                         ((10.5, 4), (65.5, 41)) for n in range(2)])
     story.v1_switches = [V1Switch(ms(-1), "v1_started", 0, 7), V1Switch(ms(20.1), "v1_stopped", 0, 3),
                          V1Switch(ms(30.1), "v1_stopped", 4, 7),
                          V1Switch(ms(60.5), "v1_started", 0, 3)]
@@ -126,8 +128,11 @@ def clean_story() -> Story:
     story.buckets += [{"bucket_no": b, "pool": "api", "owner_host": "monitor-b",
                        "owner_instance": "i-monitor-b", "epoch": 2, "state": "active"}
                       for b in range(4, 8)]
-    story.jobs = (jobs_of(1, 0, 3, RUN_A, 21, 60) + jobs_of(2, 4, 7, RUN_B, 31, None))
-    story.tokens = [token_for(j) for j in story.jobs if j["operation"] not in ("preflight", "smoke")]
+    story.jobs = (jobs_of(1, 0, 3, RUN_A, 21, 60) + jobs_of(2, 4, 7, RUN_B, 31, None)
+                  + [job("job_compare_1", "compare_methods", RUN_A, 0, 3, 10, 11),
+                     job("job_compare_2", "compare_methods", RUN_B, 4, 7, 65, 66)])
+    story.tokens = [token_for(j) for j in story.jobs
+                    if j["operation"] not in ("preflight", "smoke", "compare_methods")]
     story.audit = [{"run_id": run, "key_id": KEY} for run in (RUN_A, RUN_B)]
     add_incidents(story)
     story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "updated_at_ms": ms(28)}
