@@ -95,6 +95,7 @@ std::vector<std::string> OneEach(const std::string& url) {
 TestDatabase::TestDatabase() {
   const char* server = getenv(kEnvironment);
   if (server != nullptr) {
+    embedded_ = false;
     urls_ = OneEach(server);
   } else {
     const char* base = getenv("TEST_TMPDIR");
@@ -102,6 +103,15 @@ TestDatabase::TestDatabase() {
     dir_ = mkdtemp(pattern.data());
     urls_ = {absl::StrCat("sqlite://", dir_, "/test.db")};
   }
+  Open();
+  if (!embedded()) Empty();
+}
+
+TestDatabase::TestDatabase(const std::string& file) : urls_({absl::StrCat("sqlite://", file)}) {
+  Open();
+}
+
+void TestDatabase::Open() {
   for (const std::string& url : urls_) {
     DatabaseSettings settings;
     settings.url = url;
@@ -110,13 +120,12 @@ TestDatabase::TestDatabase() {
     EXPECT_TRUE(db.ok()) << db.status() << " " << sql::EngineText(db.status());
     nodes_.push_back(std::move(*db));
   }
-  if (!embedded()) Empty();
 }
 
 TestDatabase::~TestDatabase() {
   nodes_.clear();
   std::error_code ignored;
-  if (embedded()) std::filesystem::remove_all(dir_, ignored);
+  if (!dir_.empty()) std::filesystem::remove_all(dir_, ignored);
 }
 
 sql::Database* TestDatabase::Next() { return nodes_[next_++ % nodes_.size()].get(); }

@@ -23,6 +23,8 @@ namespace jetmon::store {
 class TestDatabase {
  public:
   TestDatabase();
+  // The embedded database in this file, made if it is missing; it outlives the object.
+  explicit TestDatabase(const std::string& file);
   ~TestDatabase();
   TestDatabase(const TestDatabase&) = delete;
   sql::Database& operator*() { return *Next(); }
@@ -30,13 +32,15 @@ class TestDatabase {
   // Another Database over the same, as another process has it; for a cluster, of another node.
   std::unique_ptr<sql::Database> OpenAnother(sql::Options options = {});
   const std::string& url() const { return urls_[0]; }
-  bool embedded() const { return !dir_.empty(); }
+  bool embedded() const { return embedded_; }
 
  private:
   sql::Database* Next();
+  void Open();
   void Empty();
 
-  std::string dir_;
+  std::string dir_;  // "" if there is nothing to remove
+  bool embedded_ = true;
   std::vector<std::string> urls_;  // one a node
   std::vector<std::unique_ptr<sql::Database>> nodes_;
   std::atomic<size_t> next_{0};

@@ -269,7 +269,7 @@ void JobRunner::SweepLoop() {
   for (;;) {
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; });
+      wake_.wait_for(lock, options_.times.sweep, [this] { return stopping_; });
       if (stopping_) return;
     }
     if (const absl::Status s = Sweep(); !s.ok()) {

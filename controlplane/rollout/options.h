@@ -27,6 +27,8 @@ struct Times {
   std::chrono::milliseconds look{200};
   // How often the observer reads.
   std::chrono::milliseconds observe{1'000};
+  // How often the sweep looks for ranges that are on their way and have no job.
+  std::chrono::milliseconds sweep{1'000};
   // How long a plan waits for a Monitor to be heard of after this control plane's start.
   std::chrono::milliseconds hear_within{6'000};
 };

@@ -131,21 +131,11 @@ class TestRollout {
   static constexpr int64_t kNow = 1'700'000'000'000;
 
   TestRollout() {
-    options_.bucket_total = kBuckets;
-    options_.instance = "controlplane-1";
-    options_.server_host = "bastion";
-    options_.peer_offline_limit = 1;
-    options_.times.grace = std::chrono::milliseconds(400);
-    options_.times.acknowledge_within = std::chrono::milliseconds(600);
-    options_.times.drain_within = std::chrono::milliseconds(600);
-    options_.times.look = std::chrono::milliseconds(5);
-    options_.times.observe = std::chrono::milliseconds(10);
-    options_.times.hear_within = std::chrono::milliseconds(1000);
-    options_.engine.safety = *probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8");
-    parts_.clock = &clock_;
-    parts_.db = &*db_;
+    Shorten();
     Write([](sql::Transaction& tx) { return store::EnsureBuckets(tx, kBuckets, kNow); });
   }
+  // Over the embedded database in that file, as it is.
+  explicit TestRollout(const std::string& file) : db_(file) { Shorten(); }
 
   void Write(const sql::Body& body) {
     const absl::Status s = db_->Write(body);
@@ -309,6 +299,22 @@ class TestRollout {
   }
 
  private:
+  void Shorten() {
+    options_.bucket_total = kBuckets;
+    options_.instance = "controlplane-1";
+    options_.server_host = "bastion";
+    options_.peer_offline_limit = 1;
+    options_.times.grace = std::chrono::milliseconds(400);
+    options_.times.acknowledge_within = std::chrono::milliseconds(600);
+    options_.times.drain_within = std::chrono::milliseconds(600);
+    options_.times.look = std::chrono::milliseconds(5);
+    options_.times.observe = std::chrono::milliseconds(10);
+    options_.times.hear_within = std::chrono::milliseconds(1000);
+    options_.engine.safety = *probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8");
+    parts_.clock = &clock_;
+    parts_.db = &*db_;
+  }
+
   PushedClock clock_;
   store::TestDatabase db_;
   Options options_;

@@ -1,0 +1,264 @@
+#include "controlplane/rollout/test_fault_scenarios.h"
+
+#include <deque>
+
+#include "controlplane/rollout/commits.h"
+#include "store/vantages.h"
+
+namespace jetmon::rollout {
+namespace {
+
+namespace js = store::job_state;
+
+// Six sites that answer; v1 has one of them as down.
+void AddSites(FaultWorld& w, const std::string& path = "/up") {
+  for (uint64_t id = 1; id <= 6; ++id) {
+    w.rollout().AddSite(id, 2 + id % 4, id == 3 ? 2 : 1, w.SiteUrl(path));
+  }
+}
+
+// v1's site_status changes, as seed and final reconcile find it.
+void ChangeSites(FaultWorld& w) {
+  w.rollout().Write([](sql::Transaction& tx) {
+    return tx
+        .Execute(
+            "UPDATE jetpack_monitor_sites SET site_status = CASE WHEN "
+            "jetpack_monitor_site_id = 3 THEN 1 WHEN jetpack_monitor_site_id = 5 THEN 2 ELSE "
+            "1 END, last_status_change = '2023-11-14 01:00:00'")
+        .status();
+  });
+}
+
+void OpenSession(FaultWorld& w) { w.OpenSession(); }
+
+void Activate(FaultWorld& w) {
+  AddSites(w);
+  w.monitor().Run();
+  const absl::Status s = w.Carry(Operation::kActivate, w.Overridden());
+  EXPECT_TRUE(s.ok()) << s;
+}
+
+// A granted range that no job drives: as if its activation's execution had left none.
+void GrantWithoutJob(FaultWorld& w) {
+  AddSites(w);
+  const std::string run_id = w.OpenSession();
+  w.monitor().Poll();
+  w.Stop();
+  w.rollout().AddGrant(FaultWorld::kRange, FaultWorld::kOwner, "a-1", run_id, "rjob_none");
+}
+
+absl::Status Smoke(FaultWorld& w, std::string* job_id) {
+  return w.Once(
+      "smoke",
+      [&](const Caller& caller) {
+        v1::SmokeRequest request;
+        request.set_run_id(w.OpenSession());
+        request.set_bucket_min(FaultWorld::kRange.min);
+        request.set_bucket_max(FaultWorld::kRange.max);
+        request.set_read_only(true);
+        request.set_wait("0s");
+        v1::OperationResponse answer;
+        return w.service().Smoke(caller, request, {}, &answer);
+      },
+      job_id);
+}
+
+absl::Status SmokeToItsEnd(FaultWorld& w) {
+  std::string job_id;
+  if (auto s = Smoke(w, &job_id); !s.ok()) return s;
+  return w.Follow(job_id);
+}
+
+absl::Status CancelSmoke(FaultWorld& w) {
+  std::string job_id;
+  if (auto s = Smoke(w, &job_id); !s.ok()) return s;
+  if (auto s = w.AwaitState(job_id, js::kRunning); !s.ok()) return s;
+  auto s = w.Once("cancel", [&](const Caller& caller) {
+    v1::OperationResponse answer;
+    return w.service().CancelJob(caller, job_id, &answer);
+  });
+  return s.ok() ? w.Follow(job_id) : s;
+}
+
+absl::Status Preflight(FaultWorld& w) {
+  return w.Once("preflight", [&](const Caller& caller) {
+    v1::PreflightRequest request;
+    request.set_run_id(w.OpenSession());
+    request.set_bucket_min(FaultWorld::kRange.min);
+    request.set_bucket_max(FaultWorld::kRange.max);
+    v1::OperationResponse answer;
+    return w.service().Preflight(caller, request, &answer);
+  });
+}
+
+absl::Status Close(FaultWorld& w) {
+  return w.Once("close", [&](const Caller& caller) {
+    v1::CloseSessionRequest request;
+    request.set_run_id(w.OpenSession());
+    request.set_reason("done");
+    v1::Session session;
+    return w.service().CloseSession(caller, request, &session);
+  });
+}
+
+// A job whose control plane stops in the middle: another goes on with it.
+absl::Status CancelSmokeAfterAStop(FaultWorld& w) {
+  std::string job_id;
+  if (auto s = Smoke(w, &job_id); !s.ok()) return s;
+  if (auto s = w.AwaitState(job_id, js::kRunning); !s.ok()) return s;
+  w.Stop();
+  w.Start();
+  return CancelSmoke(w);
+}
+
+std::function<absl::Status(FaultWorld&)> Carrying(Operation op) {
+  return [op](FaultWorld& w) {
+    return w.Carry(op, op == Operation::kActivate ? w.Overridden() : w.Request());
+  };
+}
+
+// Jobs that probe show that they live every second, and send nothing after half a grace without.
+void WithTimeToProbe(FaultWorld& w) {
+  w.rollout().options().times.grace = std::chrono::milliseconds(2500);
+  w.monitor().Run();
+}
+
+std::vector<FaultScenario> Make() {
+  using namespace commits;        // NOLINT: names of one list
+  std::deque<FaultScenario> all;  // what `add` answers stays where it is
+  const auto add = [&all](std::string name, std::vector<std::string_view> commits,
+                          std::function<absl::Status(FaultWorld&)> request) -> FaultScenario& {
+    FaultScenario s;
+    s.name = std::move(name);
+    s.commits = std::move(commits);
+    s.request = std::move(request);
+    return all.emplace_back(std::move(s));
+  };
+  add("start", {kEnsureBuckets}, [](FaultWorld& w) {
+    w.Start();
+    return absl::OkStatus();
+  }).starts = true;
+  add("create_session", {kCreateSession}, [](FaultWorld& w) {
+    w.OpenSession();
+    return absl::OkStatus();
+  });
+  add("close_session", {kCloseSession}, Close).before = OpenSession;
+  add("checkpoint", {kRecordCheckpoint}, [](FaultWorld& w) {
+    return w.Checkpoint("v1_stopped");
+  }).before = OpenSession;
+  add("preflight", {kRecordPreflight}, Preflight).before = [](FaultWorld& w) {
+    AddSites(w);
+    w.OpenSession();
+    w.rollout().Write([](sql::Transaction& tx) {
+      store::Vantage v;
+      v.vantage_id = "v-1";
+      v.trust = "trusted";
+      v.endpoint = "127.0.0.1:1";
+      v.revision = 1;
+      return store::InsertVantage(tx, v).status();
+    });
+  };
+  // Its sites take so long that it shows in between that it lives.
+  auto& smoke = add("smoke", {kQueueJob, kClaimJob, kShowLife, kFinishJob}, SmokeToItsEnd);
+  smoke.around = WithTimeToProbe;
+  smoke.before = [](FaultWorld& w) {
+    AddSites(w, "/slow");
+    w.OpenSession();
+  };
+  auto& cancel =
+      add("cancel", {kQueueJob, kClaimJob, kRequestCancel, kShowLife, kFinishJob}, CancelSmoke);
+  cancel.around = WithTimeToProbe;
+  cancel.before = [](FaultWorld& w) {
+    AddSites(w, "/silent");
+    w.OpenSession();
+  };
+  auto& stop =
+      add("stop",
+          {kQueueJob, kClaimJob, kYieldJob, kEnsureBuckets, kRequestCancel, kShowLife, kFinishJob},
+          CancelSmokeAfterAStop);
+  stop.around = WithTimeToProbe;
+  stop.before = cancel.before;
+  add("seed", {kMakeToken, kExecute, kClaimJob, kSeedBatch, kFinishJob}, Carrying(Operation::kSeed))
+      .before = [](FaultWorld& w) {
+    AddSites(w);
+    w.OpenSession();
+  };
+  add("final_reconcile", {kMakeToken, kExecute, kClaimJob, kSeedBatch, kFinishJob},
+      Carrying(Operation::kFinalReconcile))
+      .before = [](FaultWorld& w) {
+    AddSites(w);
+    EXPECT_TRUE(w.Carry(Operation::kSeed, w.Request()).ok());
+    EXPECT_TRUE(w.Checkpoint("v1_stopped").ok());
+    ChangeSites(w);
+  };
+  add("activate",
+      {kMakeToken, kExecute, kClaimJob, kActivateLook, kSeedBatch, kBeginActivating, kFinishJob},
+      Carrying(Operation::kActivate))
+      .before = [](FaultWorld& w) {
+    AddSites(w);
+    w.OpenSession();
+  };
+  // The Monitor lives and does not acknowledge: the range goes back by the release job that the
+  // giving up has queued.
+  auto& given_up = add("activate_given_up",
+                       {kMakeToken, kExecute, kClaimJob, kActivateLook, kSeedBatch,
+                        kBeginActivating, kGiveUp, kFinishJob, kReleaseLook, kProject, kFree},
+                       Carrying(Operation::kActivate));
+  given_up.before = [](FaultWorld& w) {
+    AddSites(w);
+    w.OpenSession();
+  };
+  given_up.around = [](FaultWorld& w) {
+    w.monitor().acknowledges = false;
+    w.monitor().Run();
+  };
+  add("release_drained",
+      {kMakeToken, kExecute, kClaimJob, kReleaseLook, kProject, kFree, kFinishJob},
+      Carrying(Operation::kRelease))
+      .before = Activate;
+  auto& dead = add("release_dead_owner",
+                   {kMakeToken, kExecute, kClaimJob, kReleaseLook, kProject, kFree, kFinishJob},
+                   Carrying(Operation::kRelease));
+  dead.before = Activate;
+  dead.around = [](FaultWorld& w) {
+    w.rollout().options().times.drain_within = std::chrono::minutes(1);
+  };
+  auto& revoked =
+      add("release_revoked",
+          {kMakeToken, kExecute, kClaimJob, kReleaseLook, kRevoke, kProject, kFree, kFinishJob},
+          Carrying(Operation::kRelease));
+  revoked.before = Activate;
+  revoked.around = [](FaultWorld& w) {
+    w.monitor().drains = false;
+    w.monitor().Run();
+  };
+  // Nobody drives the range any more but the sweep.
+  auto& sweep = add(
+      "sweep",
+      {kEnsureBuckets, kSweep, kClaimJob, kActivateLook, kSeedBatch, kBeginActivating, kFinishJob},
+      [](FaultWorld& w) {
+        w.Start();
+        return w.Settle();
+      });
+  sweep.before = GrantWithoutJob;
+  sweep.starts = true;
+  auto& preparing =
+      add("release_preparing",
+          {kMakeToken, kExecute, kClaimJob, kReleaseLook, kProject, kFree, kFinishJob},
+          Carrying(Operation::kRelease));
+  preparing.before = GrantWithoutJob;
+  preparing.around = [](FaultWorld& w) {
+    w.rollout().options().times.sweep = std::chrono::hours(1);
+    w.monitor().Run();
+  };
+  return {all.begin(), all.end()};
+}
+
+}  // namespace
+
+const std::vector<FaultScenario>& FaultScenarios() {
+  static const auto* const all = new std::vector<FaultScenario>(Make());
+  return *all;
+}
+
+}  // namespace jetmon::rollout
