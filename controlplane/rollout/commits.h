@@ -32,6 +32,8 @@ inline constexpr std::string_view kReleaseLook = "release_look";
 inline constexpr std::string_view kProject = "project";
 inline constexpr std::string_view kRevoke = "revoke";
 inline constexpr std::string_view kFree = "free";
+inline constexpr std::string_view kRevokePart = "revoke_part";
+inline constexpr std::string_view kFreePart = "free_part";
 
 inline constexpr std::string_view kAll[] = {
     kEnsureBuckets,   kCreateSession, kCloseSession,  kRecordCheckpoint,
@@ -39,7 +41,7 @@ inline constexpr std::string_view kAll[] = {
     kExecute,         kClaimJob,      kYieldJob,      kFinishJob,
     kSweep,           kShowLife,      kSeedBatch,     kActivateLook,
     kBeginActivating, kGiveUp,        kReleaseLook,   kProject,
-    kRevoke,          kFree,
+    kRevoke,          kFree,          kRevokePart,    kFreePart,
 };
 
 }  // namespace jetmon::rollout::commits

@@ -82,13 +82,13 @@ bool JobRun::Pause(std::chrono::milliseconds d) {
 }
 
 store::Job JobForRange(const store::RangeLock& lock, const std::string& consumer, int64_t now_ms) {
-  const bool drains =
-      lock.state == store::range_state::kDraining || lock.state == store::range_state::kRevoked;
+  const bool drains = lock.part.has_value() || lock.state == store::range_state::kDraining ||
+                      lock.state == store::range_state::kRevoked;
   store::Job job;
   job.job_id = "rjob_" + store::NewUlid(now_ms);
   job.operation = OperationName(drains ? Operation::kRelease : Operation::kActivate);
   job.run_id = lock.run_id;
-  job.range = lock.range;
+  job.range = lock.part.has_value() ? lock.part->range : lock.range;
   job.owner_host = lock.owner_host;
   job.epoch = lock.epoch;
   job.state = store::job_state::kQueued;
@@ -280,7 +280,9 @@ void JobRunner::SweepLoop() {
 
 absl::Status JobRunner::Sweep() {
   namespace rs = store::range_state;
-  const auto on_its_way = [](const store::RangeLock& l) { return l.state != rs::kActive; };
+  const auto on_its_way = [](const store::RangeLock& l) {
+    return l.state != rs::kActive || l.part.has_value();
+  };
   bool any = false;
   absl::Status s = parts_.db->Read([&](sql::Transaction& tx) {
     auto locks = store::ListHeldRanges(tx);
@@ -300,11 +302,12 @@ absl::Status JobRunner::Sweep() {
       if (!on_its_way(l)) continue;
       const store::Job job = JobForRange(l, "sweep", parts_.clock->WallMs());
       const bool has_job = std::any_of(jobs->begin(), jobs->end(), [&](const store::Job& j) {
-        return j.epoch == l.epoch && j.operation == job.operation;
+        return j.epoch == l.epoch && j.operation == job.operation && j.range == job.range;
       });
       if (has_job) continue;
       if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) return inserted;
-      LogInfo(absl::StrCat(job.job_id, ": the sweep goes on with epoch ", l.epoch, ", ", l.state));
+      LogInfo(absl::StrCat(job.job_id, ": the sweep goes on with epoch ", l.epoch, ", ",
+                           l.part.has_value() ? "of which a part leaves" : l.state));
       queued = true;
     }
     return absl::OkStatus();

@@ -56,7 +56,8 @@ class JobRun {
   const std::function<bool()>& stopping_;
 };
 
-// A queued job that goes on with a held range: a release if it drains, else an activation.
+// A queued job that goes on with a held range: a release if it, or a part of it, drains, else an
+// activation.
 store::Job JobForRange(const store::RangeLock& lock, const std::string& consumer, int64_t now_ms);
 
 // What an operation does. OK: the job was finished, or left to others. An error fails the job,
@@ -65,8 +66,8 @@ using Executor = std::function<absl::Status(JobRun&)>;
 
 // Takes up queued jobs, and those whose worker is dead, and runs each on a thread of its own: a few
 // at a time that work, and more of those that mostly wait for a Monitor (activate, release), which
-// so never keep each other waiting. Also sweeps: every held range that is on its way has a live
-// job. Thread-safe.
+// so never keep each other waiting. Also sweeps: every held range, or part of one, that is on its
+// way has a live job. Thread-safe.
 class JobRunner {
  public:
   JobRunner(const Parts& parts, const Options& options, const Observer& observer,

@@ -148,14 +148,16 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const 
   return PrintOverrides(call, &plan->overrides_json);
 }
 
-// The job that brings a draining range to v1: an operator's, or that of an activation that was
-// given up.
-absl::Status FindReleaseJob(sql::Transaction& tx, const store::RangeLock& lock, Plan* plan) {
-  plan->existing_job = lock.release_job_id;
+// The job that brings these buckets of a held range to v1: an operator's, that of an activation
+// that was given up, or one of the sweep.
+absl::Status FindReleaseJob(sql::Transaction& tx, const store::RangeLock& lock,
+                            const std::string& first, Plan* plan) {
+  plan->existing_job = first;
   auto jobs = store::ListUnfinishedJobs(tx);
   if (!jobs.ok()) return jobs.status();
   for (const store::Job& job : *jobs) {
-    if (job.epoch == lock.epoch && job.operation == OperationName(Operation::kRelease)) {
+    if (job.epoch == lock.epoch && job.operation == OperationName(Operation::kRelease) &&
+        job.range == plan->range) {
       plan->existing_job = job.job_id;
     }
   }
@@ -166,55 +168,118 @@ absl::Status FindReleaseJob(sql::Transaction& tx, const store::RangeLock& lock, 
   return absl::OkStatus();
 }
 
-absl::Status PlanRelease(sql::Transaction& tx, Plan* plan) {
-  auto locks = store::ListHeldRanges(tx);
-  if (!locks.ok()) return locks.status();
-  for (const store::RangeLock& l : *locks) {
-    if (!l.range.Overlaps(plan->range)) continue;
-    if (l.range != plan->range) {
-      Block(plan, "owner_range_conflict",
-            absl::StrCat("the range that is held is ", l.range.ToString(), " of ", l.owner_host),
-            absl::StrCat("release all of it: buckets ", l.range.ToString()));
-      return absl::OkStatus();
-    }
-    if (l.run_id != plan->session.run_id) {
-      Block(plan, "owner_range_conflict",
-            absl::StrCat("the range was given by another run, ", l.run_id),
-            absl::StrCat("release it with run_id ", l.run_id));
-      return absl::OkStatus();
-    }
-    if (!plan->owner_host.empty() && l.owner_host != plan->owner_host) {
-      Block(plan, "owner_range_conflict",
-            absl::StrCat("the range is ", l.owner_host, "'s, not ", plan->owner_host, "'s"),
-            absl::StrCat("release it with owner_host ", l.owner_host));
-      return absl::OkStatus();
-    }
-    plan->lock = l;
-    plan->owner_host = l.owner_host;
-    plan->response.set_owner_host(l.owner_host);
-    if (l.state == store::range_state::kDraining || l.state == store::range_state::kRevoked) {
-      return FindReleaseJob(tx, l, plan);
-    }
-    v1::ReleaseResult* result = plan->response.mutable_release();
-    result->set_epoch(l.epoch);
-    result->set_range_state(l.state);
-    plan->response.set_summary(absl::StrCat(l.owner_host, " gives buckets ", l.range.ToString(),
-                                            " back to v1 (now ", l.state, ", epoch ", l.epoch,
-                                            "); it drains first"));
+// Some buckets of a range from one end of it, not all.
+bool IsEndOf(store::Range range, store::Range held) {
+  return held.Covers(range) && range != held && (range.min == held.min || range.max == held.max);
+}
+
+// Why these buckets can't be released though they are held; says what can be.
+void BlockShape(const std::vector<store::RangeLock>& held, Plan* plan) {
+  std::vector<std::string> holders, releasable;
+  for (const store::RangeLock& l : held) {
+    holders.push_back(
+        absl::StrCat(l.owner_host, " holds ", l.range.ToString(), " (run ", l.run_id, ")"));
+    releasable.push_back(absl::StrCat(l.range.ToString(), ", or a part from either end of it"));
+  }
+  const bool middle = held.size() == 1 && held[0].range.Covers(plan->range);
+  Block(plan, "owner_range_conflict",
+        absl::StrCat("buckets ", plan->range.ToString(),
+                     middle ? " lie in the middle of what is held: "
+                            : " are not within one range that is held: ",
+                     absl::StrJoin(holders, ", ")),
+        absl::StrCat("release ", absl::StrJoin(releasable, "; ")));
+}
+
+// What the range is in the middle of, if that keeps these buckets from being released, or does so
+// already.
+absl::Status LookAtOngoing(sql::Transaction& tx, const store::RangeLock& l, Plan* plan) {
+  const bool whole = l.range == plan->range;
+  if (l.part.has_value()) {
+    if (l.part->range == plan->range) return FindReleaseJob(tx, l, l.part->job_id, plan);
+    Block(
+        plan, "owner_range_conflict",
+        absl::StrCat("a part of ", l.range.ToString(), ", buckets ", l.part->range.ToString(),
+                     ", is on its way back to v1 (", l.part->state, ", job ", l.part->job_id, ")"),
+        absl::StrCat("wait for job ", l.part->job_id, ", then plan again"));
     return absl::OkStatus();
   }
-  Block(plan, "nothing_to_roll_back",
-        absl::StrCat("buckets ", plan->range.ToString(), " are v1's already"),
-        "nothing has to be released; v1 may run");
+  if (l.state == store::range_state::kDraining || l.state == store::range_state::kRevoked) {
+    if (whole) return FindReleaseJob(tx, l, l.release_job_id, plan);
+    Block(plan, "owner_range_conflict",
+          absl::StrCat("all of ", l.range.ToString(), " is on its way back to v1 (", l.state, ")"),
+          absl::StrCat("wait for its release job ", l.release_job_id));
+    return absl::OkStatus();
+  }
+  if (whole || l.state == store::range_state::kActive) return absl::OkStatus();
+  Block(plan, "owner_range_conflict",
+        absl::StrCat("the range ", l.range.ToString(), " is ", l.state,
+                     "; a part of it can be released once it is active"),
+        absl::StrCat("wait for its activation ", l.activate_job_id, ", or release all of it"));
   return absl::OkStatus();
 }
 
-// Epochs and states of the locks that touch the range, in order.
+void DescribeRelease(const store::RangeLock& l, Plan* plan) {
+  v1::ReleaseResult* result = plan->response.mutable_release();
+  result->set_epoch(l.epoch);
+  result->set_range_state(l.state);
+  std::string kept;
+  if (l.range != plan->range) {
+    const store::Range rest = plan->range.min == l.range.min
+                                  ? store::Range{plan->range.max + 1, l.range.max}
+                                  : store::Range{l.range.min, plan->range.min - 1};
+    result->set_part(true);
+    result->set_kept_bucket_min(rest.min);
+    result->set_kept_bucket_max(rest.max);
+    kept = absl::StrCat(" and keeps ", rest.ToString());
+  }
+  plan->response.set_summary(absl::StrCat(
+      l.owner_host, " gives buckets ", plan->range.ToString(), " back to v1", kept, " (now ",
+      l.state, ", epoch ", l.epoch, "); ", kept.empty() ? "it drains first" : "they drain first"));
+}
+
+absl::Status PlanRelease(sql::Transaction& tx, Plan* plan) {
+  auto locks = store::ListHeldRanges(tx);
+  if (!locks.ok()) return locks.status();
+  std::erase_if(*locks, [&](const auto& l) { return !l.range.Overlaps(plan->range); });
+  if (locks->empty()) {
+    Block(plan, "nothing_to_roll_back",
+          absl::StrCat("buckets ", plan->range.ToString(), " are v1's already"),
+          "nothing has to be released; v1 may run");
+    return absl::OkStatus();
+  }
+  const store::RangeLock& l = locks->front();
+  if (locks->size() > 1 || (l.range != plan->range && !IsEndOf(plan->range, l.range))) {
+    BlockShape(*locks, plan);
+    return absl::OkStatus();
+  }
+  if (l.run_id != plan->session.run_id) {
+    Block(plan, "owner_range_conflict",
+          absl::StrCat("the range was given by another run, ", l.run_id),
+          absl::StrCat("release it with run_id ", l.run_id));
+    return absl::OkStatus();
+  }
+  if (!plan->owner_host.empty() && l.owner_host != plan->owner_host) {
+    Block(plan, "owner_range_conflict",
+          absl::StrCat("the range is ", l.owner_host, "'s, not ", plan->owner_host, "'s"),
+          absl::StrCat("release it with owner_host ", l.owner_host));
+    return absl::OkStatus();
+  }
+  plan->lock = l;
+  plan->owner_host = l.owner_host;
+  plan->response.set_owner_host(l.owner_host);
+  if (auto s = LookAtOngoing(tx, l, plan); !s.ok()) return s;
+  if (plan->existing_job.empty() && !plan->blocked()) DescribeRelease(l, plan);
+  return absl::OkStatus();
+}
+
+// Epochs, buckets and states of the locks that touch the range, in order.
 absl::Status AddLocks(sql::Transaction& tx, store::Range range, std::vector<std::string>* digest) {
   auto locks = store::ListHeldRanges(tx);
   if (!locks.ok()) return locks.status();
   for (const store::RangeLock& l : *locks) {
-    if (l.range.Overlaps(range)) digest->push_back(absl::StrCat("lock:", l.epoch, ":", l.state));
+    if (!l.range.Overlaps(range)) continue;
+    digest->push_back(absl::StrCat("lock:", l.epoch, ":", l.state, ":", l.range.ToString(), ":",
+                                   l.part.has_value() ? l.part->job_id : ""));
   }
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 #include "controlplane/rollout/service.h"
 #include "store/ids.h"
 #include "store/locks.h"
+#include "store/parts.h"
 #include "store/tokens.h"
 
 namespace jetmon::rollout {
@@ -207,7 +208,10 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, cons
     }
     job.epoch = granted->lock.epoch;
   } else if (call.op == Operation::kRelease) {
-    auto released = store::BeginRelease(tx, plan->lock->epoch, job.job_id, now);
+    const store::RangeLock& held = *plan->lock;
+    auto released = call.range == held.range
+                        ? store::BeginRelease(tx, held.epoch, job.job_id, now)
+                        : store::BeginPartRelease(tx, held.epoch, call.range, job.job_id, now);
     if (!released.ok()) return released.status();
     if (!*released) return absl::AbortedError("the range changed between two statements");
     job.epoch = plan->lock->epoch;

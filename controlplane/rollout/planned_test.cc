@@ -315,12 +315,10 @@ TEST_F(PlannedTest, AGivenUpActivationIsReleasedByItsOwnJob) {
   EXPECT_TRUE(answer.release().v1_may_start());
 }
 
-TEST_F(PlannedTest, OnlyTheWholeRangeIsReleasedAndByItsRun) {
+TEST_F(PlannedTest, ARangeIsReleasedByItsRunAlone) {
   EXPECT_EQ(Codes(Plan(Operation::kRelease, Mine())), CodeSet{"nothing_to_roll_back"});
   monitor_.Run();
   const std::string holder = Activate();
-  EXPECT_EQ(Codes(Plan(Operation::kRelease, On<v1::PlannedRequest>(holder, {2, 3}))),
-            CodeSet{"owner_range_conflict"});
   EXPECT_EQ(Codes(Plan(Operation::kRelease, Mine())), CodeSet{"owner_range_conflict"});
   auto wrong_owner = On<v1::PlannedRequest>(holder);
   wrong_owner.set_owner_host("monitor-b");

@@ -9,8 +9,9 @@ namespace jetmon::rollout {
 // acknowledgement; gives up after Times::acknowledge_within. Idempotent from any state of the lock.
 absl::Status ExecuteActivate(JobRun& run);
 
-// Drives a draining range to v1: waits for the Monitor's word, or for its death, or revokes it;
-// writes the projection of open incidents; frees the buckets. Ends only when v1 may be started.
+// Drives a draining range, or a part of one, to v1: waits for the Monitor's word, or for its death,
+// or revokes it; writes the projection of open incidents; frees the buckets. Ends only when v1 may
+// be started.
 absl::Status ExecuteRelease(JobRun& run);
 
 }  // namespace jetmon::rollout

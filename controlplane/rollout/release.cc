@@ -6,6 +6,7 @@
 #include "store/events.h"
 #include "store/hosts.h"
 #include "store/locks.h"
+#include "store/parts.h"
 #include "store/sessions.h"
 
 namespace jetmon::rollout {
@@ -15,27 +16,59 @@ namespace rs = store::range_state;
 
 constexpr uint32_t kBucketsATransaction = 32;
 
+// What leaves: a range, or a part of one that stays active.
 struct View {
   store::RangeLock lock;
+  bool part = false;
+  store::RangePart leaving;  // of a whole range: as its lock says
   bool owner_said_goodbye = false;
 };
 
+store::RangePart WholeOf(const store::RangeLock& lock) {
+  store::RangePart whole;
+  whole.epoch = lock.epoch;
+  whole.range = lock.range;
+  whole.state = lock.state;
+  whole.drained = lock.drained;
+  whole.notifications_left = lock.notifications_left;
+  whole.draining_at_ms = lock.draining_at_ms;
+  whole.drained_at_ms = lock.drained_at_ms;
+  whole.revoked_at_ms = lock.revoked_at_ms;
+  whole.released_at_ms = lock.released_at_ms;
+  return whole;
+}
+
+absl::Status LookIn(sql::Transaction& tx, const store::Job& job, View* view) {
+  auto lock = store::GetRangeLock(tx, job.epoch);
+  if (!lock.ok()) return lock.status();
+  if (!lock->has_value()) return absl::InternalError("the job's range lock is gone");
+  view->lock = **lock;
+  // A range that is released whole keeps its buckets in its row; a part was, or will be, cut off.
+  view->part = view->lock.range != job.range;
+  if (!view->part) {
+    view->leaving = WholeOf(view->lock);
+  } else {
+    auto part = store::FindRangePart(tx, job.epoch, job.range);
+    if (!part.ok()) return part.status();
+    if (!part->has_value()) {
+      return absl::InternalError(absl::StrCat("epoch ", job.epoch, " has no part ",
+                                              job.range.ToString(), " that leaves it"));
+    }
+    view->leaving = **part;
+  }
+  auto said = store::SaidGoodbye(tx, view->lock.owner_instance);
+  if (said.ok()) view->owner_said_goodbye = *said;
+  return said.status();
+}
+
 absl::StatusOr<View> Look(JobRun& run) {
-  std::optional<store::RangeLock> lock;
-  bool goodbye = false;
-  const absl::Status s =
-      run.Write(commits::kReleaseLook, [&](sql::Transaction& tx) -> absl::Status {
-        auto row = store::GetRangeLock(tx, run.job.epoch);
-        if (!row.ok()) return row.status();
-        lock = *row;
-        if (!lock.has_value()) return absl::OkStatus();
-        auto said = store::SaidGoodbye(tx, lock->owner_instance);
-        if (said.ok()) goodbye = *said;
-        return said.status();
-      });
+  View view;
+  const absl::Status s = run.Write(commits::kReleaseLook, [&](sql::Transaction& tx) {
+    view = View();
+    return LookIn(tx, run.job, &view);
+  });
   if (!s.ok()) return s;
-  if (!lock.has_value()) return absl::InternalError("the job's range lock is gone");
-  return View{*lock, goodbye};
+  return view;
 }
 
 // The legacy columns say what the open incidents say, whoever wrote them: v1 goes on from there.
@@ -58,32 +91,46 @@ absl::Status ProjectAll(JobRun& run, uint64_t* written) {
   return absl::OkStatus();
 }
 
-// Told from the row, so that it holds whichever worker finds the range released.
-std::string HowItEnded(const store::RangeLock& lock) {
-  if (lock.drained) return "drained";
-  return lock.revoked_at_ms != 0 ? "revoked" : "owner_dead";
+// Told from the row, so that it holds whichever worker finds the buckets released.
+std::string HowItEnded(const store::RangePart& leaving) {
+  if (leaving.drained) return "drained";
+  return leaving.revoked_at_ms != 0 ? "revoked" : "owner_dead";
 }
 
-absl::Status Complete(JobRun& run, const store::RangeLock& lock, uint64_t projected) {
-  const std::string how = HowItEnded(lock);
+absl::Status Complete(JobRun& run, const View& view, uint64_t projected) {
+  const store::RangeLock& lock = view.lock;
+  const store::RangePart& left = view.leaving;
+  const std::string how = HowItEnded(left);
   v1::OperationResponse answer =
       Head(run.job.operation, run.job.run_id, run.job.range, lock.owner_host);
   v1::ReleaseResult* result = answer.mutable_release();
   result->set_epoch(lock.epoch);
-  result->set_range_state(lock.state);
-  result->set_drained(lock.drained);
+  result->set_range_state(left.state);
+  result->set_drained(left.drained);
   result->set_v1_may_start(true);
-  result->set_notifications_left(lock.notifications_left);
+  result->set_notifications_left(left.notifications_left);
   result->set_projected(projected);
   result->set_how(how);
-  SetTime(result->mutable_draining_at(), lock.draining_at_ms);
-  if (lock.drained_at_ms != 0) SetTime(result->mutable_drained_at(), lock.drained_at_ms);
-  SetTime(result->mutable_released_at(), lock.released_at_ms);
+  SetTime(result->mutable_draining_at(), left.draining_at_ms);
+  if (left.drained_at_ms != 0) SetTime(result->mutable_drained_at(), left.drained_at_ms);
+  SetTime(result->mutable_released_at(), left.released_at_ms);
+  std::string kept;
+  if (view.part) {
+    result->set_part(true);
+    if (lock.state != rs::kReleased) {
+      result->set_kept_bucket_min(lock.range.min);
+      result->set_kept_bucket_max(lock.range.max);
+      kept = absl::StrCat("; ", lock.owner_host, " keeps ", lock.range.ToString());
+    }
+  }
   answer.set_status("ok");
-  answer.set_summary(absl::StrCat("buckets ", lock.range.ToString(), " are v1's again (", how, ", ",
-                                  lock.released_at_ms - lock.draining_at_ms,
-                                  " ms after the release began); v1 may be started"));
-  answer.set_next_action("record the checkpoint v1_started, then start v1 for the range");
+  answer.set_summary(absl::StrCat("buckets ", left.range.ToString(), " are v1's again (", how, ", ",
+                                  left.released_at_ms - left.draining_at_ms,
+                                  " ms after the release began); v1 may be started", kept));
+  answer.set_next_action(view.part
+                             ? absl::StrCat("record the checkpoint v1_started for buckets ",
+                                            left.range.ToString(), ", then start v1 for them")
+                             : "record the checkpoint v1_started, then start v1 for the range");
   return run.Finish(store::job_state::kCompleted, answer.SerializeAsString(), "",
                     [&](sql::Transaction& tx) {
                       return run.Record(tx, store::checkpoint::kReleased, lock.owner_host);
@@ -91,64 +138,99 @@ absl::Status Complete(JobRun& run, const store::RangeLock& lock, uint64_t projec
 }
 
 // The Monitor said that it is done; or it is dead: its lease was seen unrenewed for a grace, or it
-// said goodbye, and who says that had stopped sending before.
-bool MayFree(const JobRun& run, const View& view) {
-  if (view.lock.drained || view.owner_said_goodbye) return true;
+// said goodbye, and who says that had stopped sending before. Of a revoked part, whose owner goes
+// on renewing for the rest: it did so only after it had read of it, and a grace is over for whoever
+// had not.
+bool MayFree(const JobRun& run, const View& view, const std::optional<BootTime>& revoked_since) {
+  if (view.leaving.drained || view.owner_said_goodbye) return true;
+  if (view.part && revoked_since.has_value() &&
+      run.parts.clock->Boot() - *revoked_since >= run.options.times.grace) {
+    return true;
+  }
   const auto sight = run.observer.Lease(view.lock.epoch);
   return run.observer.Dead(sight) && sight->seq == view.lock.lease_seq;
+}
+
+absl::StatusOr<bool> FreePart(sql::Transaction& tx, const JobRun& run, const View& seen,
+                              const std::optional<BootTime>& revoked_since, int64_t now_ms) {
+  const std::string& job_id = seen.leaving.job_id;
+  if (seen.leaving.drained && seen.leaving.state == rs::kDraining) {
+    return store::FreePartDrained(tx, job_id, now_ms);
+  }
+  if (revoked_since.has_value() &&
+      run.parts.clock->Boot() - *revoked_since >= run.options.times.grace) {
+    return store::FreePartRevoked(tx, job_id, now_ms);
+  }
+  return store::FreePartDead(tx, job_id, seen.lock.lease_seq, now_ms);
+}
+
+absl::StatusOr<bool> FreeWhole(sql::Transaction& tx, const store::RangeLock& seen, int64_t now_ms) {
+  if (seen.drained && seen.state == rs::kDraining) {
+    return store::FreeDrained(tx, seen.epoch, now_ms);
+  }
+  return store::FreeDead(tx, seen.epoch, seen.lease_seq, now_ms);
 }
 
 // Conditional on what was seen; if that does not hold any more, the lock is read again. Who is dead
 // may have written until just now: its incidents are projected in the transaction that shuts it
 // out.
-absl::Status Free(JobRun& run, const store::RangeLock& seen, uint64_t* projected) {
+absl::Status Free(JobRun& run, const View& seen, const std::optional<BootTime>& revoked_since,
+                  uint64_t* projected) {
   uint64_t last = 0;
-  const absl::Status s = run.Write(commits::kFree, [&](sql::Transaction& tx) -> absl::Status {
+  const auto body = [&](sql::Transaction& tx) -> absl::Status {
     last = 0;
     const int64_t now = run.parts.clock->WallMs();
-    if (seen.drained && seen.state == rs::kDraining) {
-      return store::FreeDrained(tx, seen.epoch, now).status();
-    }
-    auto freed = store::FreeDead(tx, seen.epoch, seen.lease_seq, now);
+    auto freed =
+        seen.part ? FreePart(tx, run, seen, revoked_since, now) : FreeWhole(tx, seen.lock, now);
     if (!freed.ok() || !*freed) return freed.status();
-    for (uint32_t bucket = seen.range.min; bucket <= seen.range.max; ++bucket) {
+    if (seen.leaving.drained) return absl::OkStatus();
+    const store::Range range = seen.leaving.range;
+    for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
       auto written = store::ProjectBucket(tx, bucket, now);
       if (!written.ok()) return written.status();
       last += *written;
     }
     return absl::OkStatus();
-  });
+  };
+  const absl::Status s = run.Write(seen.part ? commits::kFreePart : commits::kFree, body);
   if (s.ok()) *projected += last;
   return s;
+}
+
+absl::Status Revoke(JobRun& run, const View& view) {
+  LogWarning(absl::StrCat(run.job.job_id, ": ", view.lock.owner_host,
+                          " renews but does not drain; ",
+                          view.part ? "the part is revoked" : "the range is revoked"));
+  return run.Write(view.part ? commits::kRevokePart : commits::kRevoke, [&](sql::Transaction& tx) {
+    const int64_t now = run.parts.clock->WallMs();
+    return view.part ? store::RevokePart(tx, view.leaving.job_id, now).status()
+                     : store::RevokeRange(tx, view.lock.epoch, now).status();
+  });
 }
 
 }  // namespace
 
 absl::Status ExecuteRelease(JobRun& run) {
-  std::optional<BootTime> draining_since;
+  std::optional<BootTime> draining_since, revoked_since;
   uint64_t projected = 0;
   while (!run.stopping()) {
     auto view = Look(run);
     if (!view.ok()) return view.status();
-    const store::RangeLock& lock = view->lock;
-    if (lock.state == rs::kReleased) return Complete(run, lock, projected);
-    if (lock.state != rs::kDraining && lock.state != rs::kRevoked) {
-      return absl::InternalError(absl::StrCat("the range is ", lock.state, ", not draining"));
-    }
-    if (MayFree(run, *view)) {
-      if (auto s = ProjectAll(run, &projected); !s.ok()) return s;
-      if (auto s = Free(run, lock, &projected); !s.ok()) return s;
-      continue;
+    const std::string& state = view->leaving.state;
+    if (state == rs::kReleased) return Complete(run, *view, projected);
+    if (state != rs::kDraining && state != rs::kRevoked) {
+      return absl::InternalError(absl::StrCat("the range is ", state, ", not draining"));
     }
     const BootTime now = run.parts.clock->Boot();
     if (!draining_since.has_value()) draining_since = now;
-    if (lock.state == rs::kDraining && now - *draining_since >= run.options.times.drain_within) {
-      LogWarning(absl::StrCat(run.job.job_id, ": ", lock.owner_host,
-                              " renews but does not drain; the range is revoked"));
-      auto s = run.Write(commits::kRevoke, [&](sql::Transaction& tx) {
-        return store::RevokeRange(tx, lock.epoch, run.parts.clock->WallMs()).status();
-      });
-      if (!s.ok()) return s;
+    if (state == rs::kRevoked && !revoked_since.has_value()) revoked_since = now;
+    if (MayFree(run, *view, revoked_since)) {
+      if (auto s = ProjectAll(run, &projected); !s.ok()) return s;
+      if (auto s = Free(run, *view, revoked_since, &projected); !s.ok()) return s;
+      continue;
+    }
+    if (state == rs::kDraining && now - *draining_since >= run.options.times.drain_within) {
+      if (auto s = Revoke(run, *view); !s.ok()) return s;
       continue;
     }
     run.Pause(run.options.times.look);

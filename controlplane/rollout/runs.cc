@@ -124,24 +124,32 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
   if (request.note().size() > kMaxNote) {
     return InvalidField("note", "takes up to 1,000 characters");
   }
+  std::optional<store::Range> part;
+  if (request.has_bucket_min() || request.has_bucket_max()) {
+    auto range = RangeOf(request, options_.bucket_total);
+    if (!range.ok()) return range.status();
+    part = *range;
+  }
   return parts_.Commit(commits::kRecordCheckpoint, [&](sql::Transaction& tx) -> absl::Status {
     if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
-    auto session = CheckRun(tx, request.run_id(), std::nullopt, /*closed_too=*/false);
+    auto session = CheckRun(tx, request.run_id(), part, /*closed_too=*/false);
     if (!session.ok()) return session.status();
+    const store::Range range = part.value_or(session->range);
     if (kind == store::checkpoint::kV1Started) {
       auto locks = store::ListHeldRanges(tx);
       if (!locks.ok()) return locks.status();
       for (const auto& l : *locks) {
-        if (!l.range.Overlaps(session->range)) continue;
+        if (!l.range.Overlaps(range)) continue;
         return Error(v1::INVALID_CHECKPOINT,
                      absl::StrCat("v2 holds buckets ", l.range.ToString(), " (", l.state,
-                                  "): v1 must not run there; wait for the release job"));
+                                  "): v1 must not run there; wait for the release job, or name the "
+                                  "buckets that were released"));
       }
     }
     store::Checkpoint c;
     c.run_id = request.run_id();
     c.kind = kind;
-    c.range = session->range;
+    c.range = range;
     c.owner_host = session->owner_host;
     c.note = request.note();
     c.key_id = caller.key_id;

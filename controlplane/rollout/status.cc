@@ -50,6 +50,15 @@ v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer
   r.set_owner_dead(observer.Dead(sight));
   if (sight.has_value()) r.set_lease_silent_s(Seconds(sight->unchanged));
   for (v1::Override& o : OverridesOf(l.overrides)) *r.add_overrides() = std::move(o);
+  if (l.part.has_value()) {
+    v1::RangePart* part = r.mutable_part();
+    part->set_bucket_min(l.part->range.min);
+    part->set_bucket_max(l.part->range.max);
+    part->set_state(l.part->state);
+    part->set_drained(l.part->drained);
+    part->set_job_id(l.part->job_id);
+    SetTime(part->mutable_draining_at(), l.part->draining_at_ms);
+  }
   return r;
 }
 

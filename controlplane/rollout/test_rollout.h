@@ -20,6 +20,7 @@
 #include "store/hosts.h"
 #include "store/jobs.h"
 #include "store/locks.h"
+#include "store/parts.h"
 #include "store/sessions.h"
 #include "store/sites.h"
 #include "store/test_database.h"
@@ -112,6 +113,10 @@ class FakeMonitor {
     }
     if (l.state == store::range_state::kDraining && drains && !l.drained) {
       return store::ReportDrained(tx, l.epoch, instance_, 0, 1'700'000'000'000).status();
+    }
+    if (l.part.has_value() && l.part->state == store::range_state::kDraining && drains &&
+        !l.part->drained) {
+      return store::ReportPartDrained(tx, l.part->job_id, instance_, 0, 1'700'000'000'000).status();
     }
     return store::RenewLease(tx, l.epoch, instance_, l.revision).status();
   }

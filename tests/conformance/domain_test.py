@@ -8,8 +8,15 @@ ON_MARIADB = {
     "controlplane/access": ["audit_test", "authenticator_test", "idempotency_test"],
     "controlplane/discovery": ["registrar_test"],
     "controlplane/rollout": ["evidence_test", "gates_test", "job_runner_test", "observer_test",
-                             "planned_test", "preflight_test", "race_test", "range_jobs_test",
-                             "seed_changes_test", "seed_test", "service_test", "smoke_test"],
+                             "parts_test",
+                             "planned_test",
+                             "preflight_test",
+                             "race_test",
+                             "range_jobs_test",
+                             "seed_changes_test",
+                             "seed_test",
+                             "service_test",
+                             "smoke_test"],
     "monitor": ["notifier_test", "ownership_test"],
 }
 ON_GALERA = {
