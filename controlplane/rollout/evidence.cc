@@ -34,6 +34,13 @@ constexpr Wanted kWanted[] = {
 
 }  // namespace
 
+bool IsOverrideCode(std::string_view code) {
+  if (code == kEvidenceMissing) return true;
+  return std::any_of(std::begin(kWanted), std::end(kWanted), [&](const Wanted& w) {
+    return code == absl::StrCat(kEvidenceMissing, ".", w.what);
+  });
+}
+
 absl::StatusOr<Evidence> GatherEvidence(sql::Transaction& tx, store::Range range,
                                         const std::string& owner_host, int64_t now_ms) {
   Evidence evidence;

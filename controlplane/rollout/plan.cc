@@ -72,36 +72,52 @@ absl::Status PlanSeed(sql::Transaction& tx, Plan* plan) {
   return absl::OkStatus();
 }
 
+// The override that lets this evidence be missing, its own before the one for all; nullptr if none.
+const v1::Override* OverrideOf(const PlannedCall& call, const std::string& what) {
+  const v1::Override* found = nullptr;
+  for (const v1::Override& o : call.overrides) {
+    if (o.code() == absl::StrCat(kEvidenceMissing, ".", what)) return &o;
+    if (o.code() == kEvidenceMissing) found = &o;
+  }
+  return found;
+}
+
+// A JSON array of the overrides that are used, as the range lock keeps them.
+absl::Status PrintOverrides(const std::vector<const v1::Override*>& used, std::string* json) {
+  std::vector<std::string> items;
+  for (const v1::Override* o : used) {
+    const auto s = google::protobuf::util::MessageToJsonString(*o, &items.emplace_back());
+    if (!s.ok()) return absl::InternalError("an override can't be printed");
+  }
+  *json = absl::StrCat("[", absl::StrJoin(items, ","), "]");
+  return absl::OkStatus();
+}
+
 // Blockers of a kind that a named override lets pass.
 absl::Status BlockMissingEvidence(sql::Transaction& tx, const PlannedCall& call, int64_t now_ms,
                                   Plan* plan, Evidence* evidence) {
   auto gathered = GatherEvidence(tx, plan->range, plan->owner_host, now_ms);
   if (!gathered.ok()) return gathered.status();
   *evidence = std::move(*gathered);
+  std::vector<const v1::Override*> used;
   for (const Evidence::Missing& m : evidence->missing) {
-    const std::string named = absl::StrCat("evidence_missing.", m.what);
-    const bool overridden = std::any_of(
-        call.overrides.begin(), call.overrides.end(),
-        [&](const auto& o) { return o.code() == "evidence_missing" || o.code() == named; });
-    if (overridden) {
-      *plan->response.add_warnings() =
-          MakeFinding(named, absl::StrCat(m.text, "; overridden"), "recorded with the activation");
-    } else {
-      Block(plan, "evidence_missing", m.text, m.action);
+    const v1::Override* o = OverrideOf(call, m.what);
+    if (o == nullptr) {
+      Block(plan, kEvidenceMissing, m.text, m.action);
+      continue;
     }
+    *plan->response.add_warnings() = MakeFinding(
+        absl::StrCat("evidence_missing.", m.what),
+        absl::StrCat(m.text, "; overridden: ", o->reason()), "recorded with the activation");
+    if (std::find(used.begin(), used.end(), o) == used.end()) used.push_back(o);
   }
-  return absl::OkStatus();
-}
-
-// A JSON array of the overrides, as the range lock keeps them.
-absl::Status PrintOverrides(const PlannedCall& call, std::string* json) {
-  std::vector<std::string> items;
   for (const v1::Override& o : call.overrides) {
-    const auto s = google::protobuf::util::MessageToJsonString(o, &items.emplace_back());
-    if (!s.ok()) return absl::InternalError("an override can't be printed");
+    if (std::find(used.begin(), used.end(), &o) != used.end()) continue;
+    *plan->response.add_warnings() =
+        MakeFinding("override_not_needed", absl::StrCat(o.code(), " lets nothing pass"),
+                    "it is audited, and not recorded with the activation; leave it out");
   }
-  *json = absl::StrCat("[", absl::StrJoin(items, ","), "]");
-  return absl::OkStatus();
+  return PrintOverrides(used, &plan->overrides_json);
 }
 
 absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const PlannedCall& call,
@@ -145,7 +161,7 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const 
   for (const v1::Override& o : call.overrides) {
     digest->push_back(absl::StrCat("override:", o.code()));
   }
-  return PrintOverrides(call, &plan->overrides_json);
+  return absl::OkStatus();
 }
 
 // The job that brings these buckets of a held range to v1: an operator's, that of an activation

@@ -1,7 +1,11 @@
 #include "controlplane/rollout/planned_call.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
+#include "controlplane/rollout/evidence.h"
 #include "controlplane/rollout/requests.h"
+#include "store/bounded.h"
 #include "store/ids.h"
 
 namespace jetmon::rollout {
@@ -9,22 +13,28 @@ namespace {
 
 constexpr int kMostOverrides = 10;
 
+// At most 10, each of a code that lets something pass, none twice, each with a reason.
 absl::Status CheckOverrides(Operation op, const v1::PlannedRequest& r) {
   if (!r.override().empty() && op != Operation::kActivate) {
     return InvalidField("override", "only an activation takes overrides");
   }
   if (r.override_size() > kMostOverrides) {
-    return InvalidField("override", "at most 10 overrides");
+    return InvalidField("override", absl::StrCat("at most ", kMostOverrides, " overrides"));
   }
+  std::set<std::string> codes;
   for (const v1::Override& o : r.override()) {
-    const bool evidence =
-        o.code() == "evidence_missing" || o.code().rfind("evidence_missing.", 0) == 0;
-    if (!evidence) {
-      return InvalidField("override", absl::StrCat("'", o.code().substr(0, 64),
-                                                   "' can't be overridden; only "
-                                                   "evidence_missing and its parts can"));
+    const std::string code = store::Bounded(o.code(), 64);
+    if (!IsOverrideCode(o.code())) {
+      return InvalidField("override",
+                          absl::StrCat("'", code,
+                                       "' can't be overridden; only evidence_missing and its parts "
+                                       "can: evidence_missing.preflight, .smoke, .seed, "
+                                       ".v1_stopped, .final_reconcile"));
     }
-    if (o.reason().empty() || o.reason().size() > 255) {
+    if (!codes.insert(code).second) {
+      return InvalidField("override", absl::StrCat("'", code, "' stands there twice"));
+    }
+    if (o.reason().find_first_not_of(" \t\r\n") == std::string::npos || o.reason().size() > 255) {
       return InvalidField("override", "a reason of 1 to 255 characters is required");
     }
   }

@@ -8,6 +8,7 @@ ON_MARIADB = {
     "controlplane/access": ["audit_test", "authenticator_test", "idempotency_test"],
     "controlplane/discovery": ["registrar_test"],
     "controlplane/rollout": ["evidence_test", "gates_test", "job_runner_test", "observer_test",
+                             "overrides_test",
                              "parts_test",
                              "planned_test",
                              "preflight_test",
