@@ -1,12 +1,14 @@
 #include "store/events.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "store/bounded.h"
 #include "store/event_rows.h"
 #include "store/notifications.h"
 #include "store/rows.h"
+#include "store/slices.h"
 
 namespace jetmon::store {
 namespace {
@@ -58,6 +60,24 @@ absl::StatusOr<ChangeOutcome> Apply(sql::Transaction& tx, const Event& seen, Cha
     return s;
   }
   return ChangeOutcome::kChanged;
+}
+
+// Has the last incident of a site, which has none open, been ended by a check of ours since v1
+// wrote its columns? When it ended, then.
+absl::StatusOr<std::optional<int64_t>> EndedSinceV1Wrote(sql::Transaction& tx, const Site& site) {
+  auto events =
+      SelectEvents(tx, "WHERE site_id = ? ORDER BY event_id DESC LIMIT 1", {site.site_id});
+  if (!events.ok()) return events.status();
+  if (events->empty()) return std::nullopt;
+  const Event& e = (*events)[0];
+  const bool ours = e.end_reason == transition::kRecovered ||
+                    e.end_reason == transition::kProbeCleared ||
+                    e.end_reason == transition::kFalseAlarm;
+  if (!e.ended_at_ms.has_value() || !ours || e.bucket != site.bucket ||
+      ParseLegacyTime(site.last_status_change) > *e.ended_at_ms) {
+    return std::nullopt;
+  }
+  return *e.ended_at_ms;
 }
 
 absl::Status Notify(sql::Transaction& tx, const Event& e, const char* kind, int status_id,
@@ -181,7 +201,9 @@ absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, in
   auto events = OpenEventsOfBucket(tx, bucket);
   if (!events.ok()) return events.status();
   uint64_t written = 0;
+  std::set<uint64_t> open;
   for (const Event& e : *events) {
+    open.insert(e.site_id);
     auto site = GetSite(tx, e.site_id);
     if (!site.ok()) return site.status();
     const int expected = LegacyStatusOf(e.severity);
@@ -196,6 +218,18 @@ absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, in
     if (*projected == Projected::kSiteGone) continue;
     if (auto s = StoreProjected(tx, e, expected, changed); !s.ok()) return s;
     ++written;
+  }
+  auto not_up = SitesNotUp(tx, {.buckets = {bucket, bucket}});
+  if (!not_up.ok()) return not_up.status();
+  for (const Site& site : *not_up) {
+    if (open.contains(site.site_id)) continue;
+    auto ended = EndedSinceV1Wrote(tx, site);
+    if (!ended.ok()) return ended.status();
+    if (!ended->has_value()) continue;
+    auto projected =
+        Project(tx, site.site_id, bucket, static_cast<int>(SiteStatus::kUp), LegacyTime(**ended));
+    if (!projected.ok()) return projected.status();
+    if (*projected == Projected::kWritten) ++written;
   }
   return written;
 }

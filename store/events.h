@@ -128,8 +128,9 @@ absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& sli
                                           const Actor& actor);
 absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range);
 
-// Writes the legacy columns of every open event of a bucket that differ (release does this also
-// where the projection is off). How many were written.
+// Writes the legacy columns of every open event of a bucket that differ, and those that still tell
+// of an incident which a check of ours has ended (release does this also where the projection is
+// off: v1 would tell of it again). How many were written.
 absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, int64_t now_ms);
 
 struct Drift {

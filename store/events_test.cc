@@ -339,6 +339,38 @@ TEST_F(EventsTest, DriftOfASiteWithSeveralOpenEventsIsCountedOnce) {
   EXPECT_EQ(Drifting(), 1u);
 }
 
+TEST_F(EventsTest, WhatEndedUnseenByV1IsProjectedToo) {
+  actor_.project = false;
+  const auto project = [&] {
+    uint64_t written = 0;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      written = *ProjectBucket(tx, 3, actor_.now_ms);
+      return absl::OkStatus();
+    });
+    return written;
+  };
+  // v1's word alone, and what v1 saw last, stay.
+  SetSite(2, "2023-11-01 00:00:00");
+  EXPECT_EQ(project(), 0u);
+  EXPECT_EQ(Adopt(), Adoption::kOpened);
+  EXPECT_EQ(project(), 0u);
+  EXPECT_EQ(CloseIt(*Open(), transition::kRecovered), ChangeOutcome::kChanged);
+  EXPECT_EQ(ReadSite().site_status, 2);
+  SetSite(2, LegacyTime(actor_.now_ms + 1000));
+  EXPECT_EQ(project(), 0u);
+  // What v1 wrote before the incident ended does not.
+  SetSite(2, "2023-11-01 00:00:00");
+  EXPECT_EQ(project(), 1u);
+  EXPECT_EQ(ReadSite().site_status, 1);
+  EXPECT_EQ(ReadSite().last_status_change, LegacyTime(actor_.now_ms));
+  EXPECT_EQ(project(), 0u);
+  // A site's removal ends an event, not the outage.
+  SetSite(2, "2023-11-01 00:00:00");
+  EXPECT_EQ(Adopt(), Adoption::kOpened);
+  EXPECT_EQ(CloseIt(*Open(), transition::kSiteRemoved), ChangeOutcome::kChanged);
+  EXPECT_EQ(project(), 0u);
+}
+
 TEST_F(EventsTest, OneOpenEventASiteIsTheSchemasWordToo) {
   OpenIt();
   const absl::Status s = db_->Write([](sql::Transaction& tx) {
