@@ -17,6 +17,8 @@ constexpr milliseconds kPollPeriod{2000};
 constexpr milliseconds kBusyPollPeriod{250};
 // Notifications are delivered for this long before what is left is handed over.
 constexpr std::chrono::seconds kDeliverWithin{10};
+// A Veriflier that was asked may send for so long, whether or not a cancellation reaches it.
+constexpr std::chrono::seconds kLongestConfirmation{10};
 constexpr std::chrono::seconds kPollLimit{5};
 // Of each statement on the poll's connection. A server that says nothing is given up 2 s later,
 // which leaves time to renew at another one before the lease ends; a cluster that loses a node
@@ -154,6 +156,7 @@ bool Ownership::EnsureWatch(const store::RangeLock& lock) {
   LogInfo(absl::StrCat("epoch ", lock.epoch, ": loaded ", watch->figures().targets,
                        " sites of buckets ", lock.range.ToString()));
   watch_ = std::move(watch);
+  adopts_ = lock.state == rs::kActivating;
   return true;
 }
 
@@ -189,7 +192,7 @@ void Ownership::FollowActivating(const store::RangeLock& lock) {
   LogInfo(absl::StrCat("epoch ", lock.epoch, ": acknowledged buckets ", lock.range.ToString()));
   watch_->lease().Renewed(read);
   watch_->lease().Open();
-  watch_->Start(/*adopt=*/true);
+  watch_->Start(adopts_);
   state_ = "active";
 }
 
@@ -200,10 +203,10 @@ void Ownership::FollowActive(const store::RangeLock& lock, BootTime read) {
   if (!Renew(lock, counted)) return;
   state_ = "active";
   if (watch_->started()) return;
-  // Loaded for an acknowledgement whose answer was lost: the epoch's first load. Loaded just now:
-  // taken over from another instance, which adopted.
+  // Loaded for an acknowledgement whose answer was lost: the epoch's first load. Loaded when it was
+  // active: taken over from another instance, and what v1's columns say is older than its events.
   watch_->lease().Open();
-  watch_->Start(/*adopt=*/loaded_before);
+  watch_->Start(adopts_);
 }
 
 void Ownership::FollowDraining(const store::RangeLock& lock, BootTime read) {
@@ -214,6 +217,8 @@ void Ownership::FollowDraining(const store::RangeLock& lock, BootTime read) {
     Renew(lock, read);
     watch_->BeginDrain();
     if (!watch_->drained()) return;
+  } else if (parts_.clock->Boot() < silent_from_) {
+    return;
   }
   uint64_t queued = 0;
   bool reported = false;
@@ -263,8 +268,10 @@ void Ownership::FollowOther(const store::RangeLock& lock, bool goodbye) {
 
 void Ownership::DropWatch(const std::string& why) {
   LogInfo(absl::StrCat("epoch ", watch_->epoch(), ": watching ends: ", why));
+  const bool asks = watch_->started() && !watch_->drained();
   watch_->Abandon();
   watch_.reset();
+  if (asks) silent_from_ = parts_.clock->Boot() + kLongestConfirmation;
   state_ = "standby";
 }
 
@@ -333,8 +340,8 @@ void Ownership::Stop(std::chrono::seconds limit) {
     }
     if (watch_ != nullptr) DropWatch("the process stops");
   }
-  // From here on nothing is sent: a successor may take the range over at once.
-  ReportHealth(/*final=*/true);
+  // With a goodbye a successor takes the range over at once: not while a Veriflier may still send.
+  ReportHealth(/*final=*/parts_.clock->Boot() >= silent_from_);
 }
 
 }  // namespace jetmon::monitor

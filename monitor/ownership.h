@@ -64,6 +64,8 @@ class Ownership {
   const WatchParts parts_;
   std::unique_ptr<sql::Session> session_;
   std::unique_ptr<Watch> watch_;
+  bool adopts_ = false;   // the watch was loaded to be acknowledged: the epoch's first load
+  BootTime silent_from_;  // from here on no Veriflier sends for a watch that was dropped
   LeaseObserver observer_;
   std::string state_ = "standby";
   std::string warning_;

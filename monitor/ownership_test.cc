@@ -93,6 +93,15 @@ class OwnershipTest : public testing::Test {
     });
     return epoch;
   }
+  // ins_old, another instance of this host, says goodbye.
+  absl::Status Leave(sql::Transaction& tx) {
+    store::ProcessHealth old;
+    old.instance = "ins_old";
+    old.kind = "monitor";
+    old.host = "monitor-a";
+    if (auto s = store::ReportHealth(tx, old); !s.ok()) return s;
+    return store::SayGoodbye(tx, old.instance, 7);
+  }
   store::RangeLock Lock(uint64_t epoch) {
     store::RangeLock lock;
     Write([&](sql::Transaction& tx) -> absl::Status {
@@ -103,11 +112,11 @@ class OwnershipTest : public testing::Test {
   }
   // Lets virtual time pass, polling every 2 s of it, until the condition holds; at most a virtual
   // minute.
-  bool Until(const std::function<bool()>& condition) {
+  bool Until(const std::function<bool()>& condition, bool poll = true) {
     for (int i = 0; i < 1200; ++i) {
       if (condition()) return true;
       clock_.Advance(milliseconds(50));
-      if (i % 40 == 39) ownership_->Poll();
+      if (poll && i % 40 == 39) ownership_->Poll();
       std::this_thread::sleep_for(milliseconds(3));
     }
     return condition();
@@ -120,13 +129,33 @@ class OwnershipTest : public testing::Test {
     });
     return event;
   }
-  bool FencePasses(uint64_t epoch) {
-    bool passed = false;
+  bool Told(const std::function<absl::StatusOr<bool>(sql::Transaction&)>& ask) {
+    bool told = false;
     Write([&](sql::Transaction& tx) -> absl::Status {
-      passed = *store::FenceBucket(tx, 1, epoch, "ins_1");
+      told = *ask(tx);
       return absl::OkStatus();
     });
-    return passed;
+    return told;
+  }
+  bool FencePasses(uint64_t epoch) {
+    return Told([&](sql::Transaction& tx) { return store::FenceBucket(tx, 1, epoch, "ins_1"); });
+  }
+  bool SaidGoodbye() {
+    return Told([](sql::Transaction& tx) { return store::SaidGoodbye(tx, "ins_1"); });
+  }
+  // Lets one write of the watch find its buckets another's.
+  void FenceOutOnce() {
+    const auto name = [&](const char* instance) {
+      Write([&](sql::Transaction& tx) {
+        return tx
+            .Execute("UPDATE jetmon_rollout_bucket_locks SET owner_instance = ? WHERE epoch <> 0",
+                     {instance})
+            .status();
+      });
+    };
+    name("ins_other");
+    EXPECT_TRUE(Until([&] { return ownership_->watch()->fenced_out(); }, /*poll=*/false));
+    name("ins_1");
   }
 
   static constexpr uint64_t kSites = 12;
@@ -258,6 +287,32 @@ TEST_F(OwnershipTest, ADrainOfWhatWasNeverLoadedIsReportedAtOnce) {
   EXPECT_EQ(server_.connections(), 0);
 }
 
+TEST_F(OwnershipTest, AWatchThatWasDroppedDrainsWhenItsVerifliersHaveEnded) {
+  const uint64_t epoch = Give();
+  ownership_->Poll();
+  FenceOutOnce();
+  Write([&](sql::Transaction& tx) { return store::BeginRelease(tx, epoch, "rjob_2", 9).status(); });
+  ownership_->Poll();
+  ASSERT_EQ(ownership_->watch(), nullptr);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_FALSE(Lock(epoch).drained) << i;
+    clock_.Advance(milliseconds(999));
+    ownership_->Poll();
+  }
+  EXPECT_FALSE(Lock(epoch).drained);
+  clock_.Advance(milliseconds(10));
+  ownership_->Poll();
+  EXPECT_TRUE(Lock(epoch).drained);
+}
+
+TEST_F(OwnershipTest, NoGoodbyeWhileAVeriflierMayStillSend) {
+  Give();
+  ownership_->Poll();
+  FenceOutOnce();
+  ownership_->Stop(seconds(30));
+  EXPECT_FALSE(SaidGoodbye());
+}
+
 TEST_F(OwnershipTest, TakesOverOnlyFromTheDead) {
   const uint64_t epoch = Give("ins_old");
   Write([&](sql::Transaction& tx) {
@@ -289,15 +344,50 @@ TEST_F(OwnershipTest, TakesOverAtOnceFromWhoSaidGoodbye) {
   const uint64_t epoch = Give("ins_old");
   Write([&](sql::Transaction& tx) -> absl::Status {
     EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5));
-    store::ProcessHealth old;
-    old.instance = "ins_old";
-    old.kind = "monitor";
-    old.host = "monitor-a";
-    EXPECT_TRUE(store::ReportHealth(tx, old).ok());
-    return store::SayGoodbye(tx, "ins_old", 6);
+    return Leave(tx);
   });
   ownership_->Poll();
   EXPECT_EQ(Lock(epoch).owner_instance, "ins_1");
+}
+
+TEST_F(OwnershipTest, WhatIsTakenOverIsNotAdoptedThoughTheFirstRenewalMatchesNothing) {
+  config_.legacy_projection = false;  // v1's columns do not say what is open
+  down_ = true;
+  const uint64_t epoch = Give("ins_old");
+  store::Event open;
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5));
+    store::Actor actor;
+    actor.source = "monitor";
+    actor.project = false;
+    actor.now_ms = 6;
+    auto site = store::GetSite(tx, 5);
+    EXPECT_EQ(*store::OpenEvent(tx, **site, {}, actor, &open), store::ChangeOutcome::kChanged);
+    return Leave(tx);
+  });
+  // The range changes, in its revision alone, while it is loaded.
+  std::atomic<int> loads{0};
+  sql::Options options;
+  options.observer = [&](std::string_view sql, sql::Params) {
+    if (sql.find(" jetmon_endpoint_check_config ") == sql.npos || loads++ > 0) return;
+    Write([&](sql::Transaction& tx) {
+      return tx.Execute("UPDATE jetmon_rollout_range_locks SET revision = revision + 1", {})
+          .status();
+    });
+  };
+  auto db = db_.OpenAnother(std::move(options));
+  ownership_ = std::make_unique<Ownership>(
+      WatchParts{&config_, &clock_, db.get(), engine_.get(), &confirmer_});
+  ASSERT_TRUE(ownership_->Open().ok());
+  ownership_->Poll();  // takes it over
+  ownership_->Poll();
+  ASSERT_NE(ownership_->watch(), nullptr);
+  ASSERT_FALSE(ownership_->watch()->started());
+  ownership_->Poll();
+  ASSERT_TRUE(ownership_->watch()->started());
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  EXPECT_EQ(OpenEventOf(5).value_or(store::Event{}).event_id, open.event_id);
+  ownership_.reset();
 }
 
 TEST_F(OwnershipTest, ADrainingRangeIsTakenOverAsDrainedAndNotLoaded) {
@@ -305,12 +395,7 @@ TEST_F(OwnershipTest, ADrainingRangeIsTakenOverAsDrainedAndNotLoaded) {
   Write([&](sql::Transaction& tx) -> absl::Status {
     EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5));
     EXPECT_TRUE(*store::BeginRelease(tx, epoch, "rjob_2", 9));
-    store::ProcessHealth old;
-    old.instance = "ins_old";
-    old.kind = "monitor";
-    old.host = "monitor-a";
-    EXPECT_TRUE(store::ReportHealth(tx, old).ok());
-    return store::SayGoodbye(tx, "ins_old", 6);
+    return Leave(tx);
   });
   ownership_->Poll();
   EXPECT_TRUE(Lock(epoch).drained);
@@ -408,12 +493,7 @@ TEST_F(OwnershipTest, StopSaysGoodbyeAndKeepsTheLock) {
   EXPECT_TRUE(Until([&] { return server_.requests().size() >= 1; }));
   ownership_->Stop(seconds(30));
   EXPECT_EQ(Lock(epoch).state, store::range_state::kActive);
-  bool goodbye = false;
-  Write([&](sql::Transaction& tx) -> absl::Status {
-    goodbye = *store::SaidGoodbye(tx, "ins_1");
-    return absl::OkStatus();
-  });
-  EXPECT_TRUE(goodbye);
+  EXPECT_TRUE(SaidGoodbye());
 }
 
 }  // namespace
