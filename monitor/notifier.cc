@@ -18,6 +18,10 @@ constexpr int kBreakAfter = 5;
 constexpr std::chrono::seconds kBreak{60};
 constexpr int64_t kFirstBackoffMs = 1'000, kLongestBackoffMs = 300'000;
 constexpr int kDoublings = 10;
+constexpr std::chrono::seconds kLookPeriod{5};
+// Longer than one attempt takes: nobody else makes one meanwhile.
+constexpr int64_t kClaimMs = 30'000;
+constexpr uint32_t kLastBucket = 65'535;
 
 std::string JsonText(const std::string& text) {
   std::string out = "\"";
@@ -75,30 +79,68 @@ void Notifier::Run() {
 
 int Notifier::Turn() {
   if (clock_.Boot() < closed_until_) return 0;
-  std::vector<store::Notification> due;
-  const absl::Status s = db_.Read([&](sql::Transaction& tx) -> absl::Status {
-    due.clear();
-    auto locks = store::ListHeldRangesOfHost(tx, config_.host);
-    if (!locks.ok()) return locks.status();
-    for (const store::RangeLock& lock : *locks) {
-      if (lock.owner_instance != config_.instance) continue;
-      auto rows = store::DueNotifications(tx, lock.range, clock_.WallMs(), kAtOnce);
+  const bool look = clock_.Boot() >= next_look_;
+  std::vector<store::Notification> own, left;
+  if (!Read(look, &own, &left).ok()) return 0;  // at the next turn
+  if (look) next_look_ = clock_.Boot() + kLookPeriod;
+  const int delivered = DeliverAll(std::move(own), /*claim=*/false);
+  return delivered + DeliverAll(std::move(left), /*claim=*/true);
+}
+
+absl::Status Notifier::Read(bool look_for_left, std::vector<store::Notification>* own,
+                            std::vector<store::Notification>* left) {
+  return db_.Read([&](sql::Transaction& tx) -> absl::Status {
+    own->clear();
+    left->clear();
+    const auto add = [&](store::Range range, std::vector<store::Notification>* to) -> absl::Status {
+      auto rows = store::DueNotifications(tx, range, clock_.WallMs(), kAtOnce);
       if (!rows.ok()) return rows.status();
-      due.insert(due.end(), rows->begin(), rows->end());
+      to->insert(to->end(), rows->begin(), rows->end());
+      return absl::OkStatus();
+    };
+    auto locks =
+        look_for_left ? store::ListHeldRanges(tx) : store::ListHeldRangesOfHost(tx, config_.host);
+    if (!locks.ok()) return locks.status();
+    uint32_t next = 0;  // the first bucket behind the ranges so far
+    for (const store::RangeLock& lock : *locks) {
+      if (lock.owner_host == config_.host && lock.owner_instance == config_.instance) {
+        if (auto s = add(lock.range, own); !s.ok()) return s;
+      }
+      if (look_for_left && lock.range.min > next) {
+        if (auto s = add({next, lock.range.min - 1}, left); !s.ok()) return s;
+      }
+      next = lock.range.max + 1;
     }
-    return absl::OkStatus();
+    return look_for_left ? add({next, kLastBucket}, left) : absl::OkStatus();
   });
-  if (!s.ok()) return 0;  // at the next turn
+}
+
+int Notifier::DeliverAll(std::vector<store::Notification> due, bool claim) {
   int delivered = 0;
-  for (const store::Notification& n : due) {
+  for (store::Notification& n : due) {
     {
       std::lock_guard lock(mutex_);
       if (stopping_) break;
     }
     if (clock_.Boot() < closed_until_) break;
+    if (claim && !Claim(&n)) continue;
     if (Deliver(n)) ++delivered;
   }
   return delivered;
+}
+
+bool Notifier::Claim(store::Notification* n) {
+  bool ours = false;
+  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+    auto marked =
+        store::MarkFailedAttempt(tx, n->notification_id, n->attempts, clock_.WallMs() + kClaimMs);
+    if (!marked.ok()) return marked.status();
+    ours = *marked;
+    return absl::OkStatus();
+  });
+  if (!s.ok() || !ours) return false;
+  ++n->attempts;
+  return true;
 }
 
 bool Notifier::Deliver(const store::Notification& n) {

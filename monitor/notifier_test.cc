@@ -26,13 +26,13 @@ class NotifierTest : public testing::Test {
            })
             .ok());
   }
-  void Queue(uint64_t event, const std::string& kind, uint64_t site) {
+  void Queue(uint64_t event, const std::string& kind, uint64_t site, uint32_t bucket = 3) {
     store::Notification n;
     n.notification_id = "ntf_" + std::to_string(event) + "_" + kind;
     n.event_id = event;
     n.kind = kind;
     n.site_id = site;
-    n.bucket = 3;
+    n.bucket = bucket;
     n.url = "http://x/\"q\"";
     n.checks_json = "[]";
     n.state = "queued";
@@ -96,6 +96,95 @@ TEST_F(NotifierTest, AnotherInstanceDeliversNothing) {
   Notifier notifier(config_, clock_, *db_, Receiver());
   Queue(1, "down", 10);
   EXPECT_EQ(notifier.Turn(), 0);
+}
+
+constexpr uint32_t kNobodys = 8;
+
+class LeftBehindTest : public NotifierTest {
+ protected:
+  LeftBehindTest() {
+    config_.host = "monitor-b";
+    config_.instance = "ins_2";
+    other_.host = "monitor-c";
+    other_.instance = "ins_3";
+  }
+  Config other_;
+};
+
+TEST_F(LeftBehindTest, OneWithoutARangeDeliversWhatNobodyHolds) {
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  Queue(1, "down", 10);
+  Queue(2, "down", 11, kNobodys);
+  Queue(3, "down", 12, 65'535);
+  EXPECT_EQ(notifier.Turn(), 2);
+  EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_2_down", "ntf_3_down"}));
+}
+
+TEST_F(LeftBehindTest, AnOwnerDeliversItsOwnAndWhatNobodyHolds) {
+  config_.host = "monitor-a";
+  config_.instance = "ins_1";
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  Queue(1, "down", 11, kNobodys);
+  Queue(2, "down", 10);
+  EXPECT_EQ(notifier.Turn(), 2);
+  EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_2_down", "ntf_1_down"}));
+}
+
+TEST_F(LeftBehindTest, OneOfThemDelivers) {
+  Notifier other(other_, clock_, *db_, Receiver());
+  int delivered = 0;
+  // The other one looks while this one has it under way.
+  Notifier notifier(config_, clock_, *db_, [&](const std::string& id, const std::string&) {
+    posted_.push_back(id);
+    delivered += other.Turn();
+    return true;
+  });
+  Queue(1, "down", 11, kNobodys);
+  delivered += notifier.Turn();
+  EXPECT_EQ(delivered, 1);
+  EXPECT_EQ(posted_.size(), 1u);
+}
+
+TEST_F(LeftBehindTest, OneOfTwoThatReadTheSameDelivers) {
+  Notifier other(other_, clock_, *db_, Receiver());
+  int turns = 0;
+  Notifier notifier(config_, clock_, *db_, [&](const std::string& id, const std::string&) {
+    posted_.push_back(id);
+    if (++turns == 1) other.Turn();  // takes the second one, which this one has read too
+    return true;
+  });
+  Queue(1, "down", 11, kNobodys);
+  Queue(2, "down", 12, kNobodys);
+  EXPECT_EQ(notifier.Turn(), 1);
+  EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_1_down", "ntf_2_down"}));
+}
+
+TEST_F(LeftBehindTest, LooksEveryFiveSecondsAndTriesAgain) {
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  EXPECT_EQ(notifier.Turn(), 0);
+  Queue(1, "down", 11, kNobodys);
+  EXPECT_EQ(notifier.Turn(), 0);
+  up_ = false;
+  clock_.Advance(std::chrono::seconds(5));
+  EXPECT_EQ(notifier.Turn(), 0);
+  EXPECT_EQ(posted_.size(), 1u);
+  up_ = true;
+  clock_.Advance(std::chrono::seconds(5));
+  EXPECT_EQ(notifier.Turn(), 1);
+}
+
+TEST_F(LeftBehindTest, WhatItsTakerDidNotMarkIsTriedAgain) {
+  Queue(1, "down", 11, kNobodys);
+  ASSERT_TRUE(
+      db_->Write([&](sql::Transaction& tx) {
+           // As one that was killed while it delivered leaves it.
+           return store::MarkFailedAttempt(tx, "ntf_1_down", 0, clock_.WallMs() + 30'000).status();
+         })
+          .ok());
+  Notifier notifier(config_, clock_, *db_, Receiver());
+  EXPECT_EQ(notifier.Turn(), 0);
+  clock_.Advance(std::chrono::seconds(31));
+  EXPECT_EQ(notifier.Turn(), 1);
 }
 
 TEST(NotificationBody, EscapesText) {
