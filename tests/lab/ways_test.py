@@ -1,5 +1,5 @@
 """The same rollout, driven over REST by curl and over gRPC by a Python client; test story_test drives
-it by the CLI."""
+it by the CLI. A range goes to one owner and back, to another owner, and back when that one is dead."""
 from __future__ import annotations
 
 import json
@@ -12,6 +12,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 
 from lab_case import LabCase
 from launcher.rest import Json
+from launcher.waiting import wait_until
 
 
 class Curl:
@@ -42,6 +43,9 @@ class Curl:
 
     def gate(self, name: str, low: int, high: int) -> Json:
         return self.ask("GET", f"{name}?bucket_min={low}&bucket_max={high}")
+
+    def job(self, job_id: str) -> Json:
+        return self.ask("GET", f"jobs/{job_id}")
 
 
 class Grpc:
@@ -91,47 +95,78 @@ class Grpc:
     def gate(self, name: str, low: int, high: int) -> Json:
         return self.ask(self.CALLS[name], {"bucket_min": low, "bucket_max": high})
 
+    def job(self, job_id: str) -> Json:
+        return self.ask("GetJob", {"job_id": job_id})
+
+
+LOW, HIGH = 0, 255
+
 
 class WaysTest(LabCase):
-    def test_curl_and_grpc(self) -> None:
+    def test_there_and_back_by_two_owners(self) -> None:
         lab = self.lab
-        lab.start_all()
+        lab.start_all(down=[5])
         lab.wait_checked("v1", 0, 511, since=0)
-        with self.subTest("curl"):
-            self.there_and_back(Curl(lab.api.url, lab.api.token), 0, 255, "monitor-a")
-        with self.subTest("gRPC"):
-            client = Grpc(f"127.0.0.1:{lab.port['grpc']}", lab.api.token,
-                          lab.programs.path("proto/jetmon_gen.protoset"))
-            self.addCleanup(client.close)
-            self.there_and_back(client, 256, 511, "monitor-b")
+        curl = Curl(lab.api.url, lab.api.token)
+        grpc_client = Grpc(f"127.0.0.1:{lab.port['grpc']}", lab.api.token,
+                           lab.programs.path("proto/jetmon_gen.protoset"))
+        self.addCleanup(grpc_client.close)
+        body = self.there(curl, "monitor-a")
+        self.assertTrue(self.back(curl, body)["drained"])
+        body = self.there(grpc_client, "monitor-b")
+        self.fail_site(min(lab.sites_of(LOW, HIGH)))
+        lab.processes["monitor-b"].kill()
+        released = self.back(grpc_client, body)
+        self.assertEqual((released["drained"], released["how"]), (False, "owner_dead"))
         lab.wait_at_rest()
-        self.assert_judged_ok()
+        story = self.assert_judged_ok(killed=("monitor-b",))
+        self.assertEqual([(lock["owner_host"], lock["state"]) for lock in story.locks],
+                         [("monitor-a", "released"), ("monitor-b", "released")])
 
-    def there_and_back(self, client: Curl | Grpc, low: int, high: int, owner: str) -> None:
-        where = {"bucket_min": low, "bucket_max": high, "owner_host": owner}
+    def there(self, client: Curl | Grpc, owner: str) -> Json:
+        """From v1 to that owner; what the run's requests begin with."""
+        where = {"bucket_min": LOW, "bucket_max": HIGH, "owner_host": owner}
         run_id = client.session(where)["run_id"]
         body = {**where, "run_id": run_id}
         self.good(client.operation("preflight", body))
-        self.good(client.operation("smoke", {**body, "read_only": True, "wait": "60s"}))
+        self.finished(client, client.operation("smoke", {**body, "read_only": True, "wait": "60s"}))
         self.planned(client, "seed", body)
-        self.lab.stop_v1(low, high)
+        self.lab.stop_v1(LOW, HIGH)
         client.checkpoint(run_id, "v1_stopped")
         self.planned(client, "final-reconcile", body)
         done = self.planned(client, "activate-buckets", body)
         self.assertEqual(done["activate"]["range_state"], "active")
-        self.good(client.gate("bucket-coverage", low, high))
-        self.lab.wait_checked(owner, low, high)
-        self.good(client.gate("projection-drift", low, high))
-        done = self.planned(client, "release-buckets", body)
-        self.assertTrue(done["release"]["v1_may_start"])
-        self.assertTrue(done["release"]["drained"])
-        self.lab.start_v1_range(run_id, low, high)
-        self.lab.wait_checked("v1", low, high)
+        self.good(client.gate("bucket-coverage", LOW, HIGH))
+        self.lab.wait_checked(owner, LOW, HIGH)
+        self.good(client.gate("projection-drift", LOW, HIGH))
+        return body
+
+    def back(self, client: Curl | Grpc, body: Json) -> Json:
+        """To v1 again; the release's result."""
+        released = self.planned(client, "release-buckets", body)["release"]
+        self.assertTrue(released["v1_may_start"])
+        self.lab.start_v1_range(body["run_id"], LOW, HIGH)
+        self.lab.wait_checked("v1", LOW, HIGH)
+        return released
+
+    def fail_site(self, site_id: int) -> None:
+        """An incident of v2's own, confirmed and sent, is open from now on."""
+        lab = self.lab
+        lab.set_sites([site_id], "down")
+        wait_until(lambda: lab.database.event_state(site_id) == "down", lab.patience,
+                   f"site {site_id} to be confirmed")
 
     def planned(self, client: Curl | Grpc, name: str, body: Json) -> Json:
         plan = self.good(client.operation(name, {**body, "dry_run": True}))
-        return self.good(client.operation(name, {
+        return self.finished(client, client.operation(name, {
             **body, "execute": True, "confirm": plan["confirmation_token"], "wait": "60s"}))
+
+    def finished(self, client: Curl | Grpc, answer: Json) -> Json:
+        """The job's good end, however long it takes."""
+        def is_finished() -> Json | None:
+            now = client.job(answer["job_id"])
+            return None if now["status"] == "running" else now
+        return self.good(wait_until(is_finished, 120, f"{answer['operation']} to end"))
 
     def good(self, answer: Json) -> Json:
         self.assertEqual(answer["status"], "ok", answer)
