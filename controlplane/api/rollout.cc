@@ -49,7 +49,7 @@ void AddPlanned(rpc::Registry& registry, rollout::Service& service, const char* 
 
 void AddReplays(rpc::Registry& registry, rollout::Service& service) {
   for (const char* method : {"Preflight", "Smoke", "Seed", "FinalReconcile", "ActivateBuckets",
-                             "ReleaseBuckets", "CancelJob"}) {
+                             "ReleaseBuckets", "CompareMethods", "CancelJob"}) {
     registry.AddReplay<v1::OperationResponse>(
         Name(method), [&service](CallContext&, std::string_view, std::string_view id,
                                  v1::OperationResponse* response) {
@@ -132,6 +132,37 @@ void AddJobs(rpc::Registry& registry, rollout::Service& service) {
       });
 }
 
+void AddProbing(rpc::Registry& registry, rollout::Service& service) {
+  registry.AddUnary<v1::PreflightRequest, v1::OperationResponse>(
+      Name("Preflight"), [&service](CallContext& call, const v1::PreflightRequest& request,
+                                    v1::OperationResponse* response) {
+        return Audited(call, service.Preflight(CallerOf(call), request, response), *response);
+      });
+  registry.AddUnary<v1::SmokeRequest, v1::OperationResponse>(
+      Name("Smoke"), [&service](CallContext& call, const v1::SmokeRequest& request,
+                                v1::OperationResponse* response) {
+        return Audited(call,
+                       service.Smoke(
+                           CallerOf(call), request, [&call] { return call.Cancelled(); }, response),
+                       *response);
+      });
+  registry.AddUnary<v1::CompareMethodsRequest, v1::OperationResponse>(
+      Name("CompareMethods"),
+      [&service](CallContext& call, const v1::CompareMethodsRequest& request,
+                 v1::OperationResponse* response) {
+        return Audited(call,
+                       service.CompareMethods(
+                           CallerOf(call), request, [&call] { return call.Cancelled(); }, response),
+                       *response);
+      });
+  registry.AddUnary<v1::ListComparisonResultsRequest, v1::ListComparisonResultsResponse>(
+      Name("ListComparisonResults"),
+      [&service](CallContext&, const v1::ListComparisonResultsRequest& request,
+                 v1::ListComparisonResultsResponse* response) {
+        return service.ListComparisonResults(request, response);
+      });
+}
+
 void AddGates(rpc::Registry& registry, rollout::Service& service) {
   using Gate = rollout::Service::Gate;
   for (const auto& [method, gate] : {std::pair{"GetBucketCoverage", Gate::kCoverage},
@@ -187,19 +218,7 @@ void AddCapabilities(rpc::Registry& registry, rollout::Service& service) {
 void AddRolloutService(rpc::Registry& registry, rollout::Service& service) {
   AddCapabilities(registry, service);
   AddSessions(registry, service);
-  registry.AddUnary<v1::PreflightRequest, v1::OperationResponse>(
-      Name("Preflight"), [&service](CallContext& call, const v1::PreflightRequest& request,
-                                    v1::OperationResponse* response) {
-        return Audited(call, service.Preflight(CallerOf(call), request, response), *response);
-      });
-  registry.AddUnary<v1::SmokeRequest, v1::OperationResponse>(
-      Name("Smoke"), [&service](CallContext& call, const v1::SmokeRequest& request,
-                                v1::OperationResponse* response) {
-        return Audited(call,
-                       service.Smoke(
-                           CallerOf(call), request, [&call] { return call.Cancelled(); }, response),
-                       *response);
-      });
+  AddProbing(registry, service);
   AddPlanned<v1::PlannedRequest>(registry, service, "Seed", rollout::Operation::kSeed);
   AddPlanned<v1::PlannedRequest>(registry, service, "FinalReconcile",
                                  rollout::Operation::kFinalReconcile);

@@ -12,6 +12,7 @@ inline constexpr std::string_view kEnsureBuckets = "ensure_buckets";
 inline constexpr std::string_view kCreateSession = "create_session";
 inline constexpr std::string_view kCloseSession = "close_session";
 inline constexpr std::string_view kRecordCheckpoint = "record_checkpoint";
+inline constexpr std::string_view kBeginPreflight = "begin_preflight";
 inline constexpr std::string_view kRecordPreflight = "record_preflight";
 inline constexpr std::string_view kQueueJob = "queue_job";
 inline constexpr std::string_view kRequestCancel = "request_cancel";
@@ -24,6 +25,7 @@ inline constexpr std::string_view kFinishJob = "finish_job";
 inline constexpr std::string_view kSweep = "sweep";
 // Of the jobs.
 inline constexpr std::string_view kShowLife = "show_life";
+inline constexpr std::string_view kCompareBatch = "compare_batch";
 inline constexpr std::string_view kSeedBatch = "seed_batch";
 inline constexpr std::string_view kActivateLook = "activate_look";
 inline constexpr std::string_view kBeginActivating = "begin_activating";
@@ -36,12 +38,13 @@ inline constexpr std::string_view kRevokePart = "revoke_part";
 inline constexpr std::string_view kFreePart = "free_part";
 
 inline constexpr std::string_view kAll[] = {
-    kEnsureBuckets,   kCreateSession, kCloseSession,  kRecordCheckpoint,
-    kRecordPreflight, kQueueJob,      kRequestCancel, kMakeToken,
-    kExecute,         kClaimJob,      kYieldJob,      kFinishJob,
-    kSweep,           kShowLife,      kSeedBatch,     kActivateLook,
-    kBeginActivating, kGiveUp,        kReleaseLook,   kProject,
-    kRevoke,          kFree,          kRevokePart,    kFreePart,
+    kEnsureBuckets,  kCreateSession,   kCloseSession,    kRecordCheckpoint,
+    kBeginPreflight, kRecordPreflight, kQueueJob,        kRequestCancel,
+    kMakeToken,      kExecute,         kClaimJob,        kYieldJob,
+    kFinishJob,      kSweep,           kShowLife,        kCompareBatch,
+    kSeedBatch,      kActivateLook,    kBeginActivating, kGiveUp,
+    kReleaseLook,    kProject,         kRevoke,          kFree,
+    kRevokePart,     kFreePart,
 };
 
 }  // namespace jetmon::rollout::commits

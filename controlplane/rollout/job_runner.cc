@@ -41,7 +41,7 @@ absl::Status JobRun::Write(std::string_view commit, const sql::Body& body) {
 }
 
 absl::Status JobRun::Finish(std::string_view state, const std::string& result,
-                            const std::string& error, const sql::Body& also) {
+                            const std::string& error, const sql::Body& also, bool touches_run) {
   return parts.Commit(commits::kFinishJob, parts.clock->Boot() + kWriteLimit,
                       [&](sql::Transaction& tx) -> absl::Status {
                         const int64_t now = parts.clock->WallMs();
@@ -51,6 +51,7 @@ absl::Status JobRun::Finish(std::string_view state, const std::string& result,
                         if (also) {
                           if (auto s = also(tx); !s.ok()) return s;
                         }
+                        if (!touches_run) return absl::OkStatus();
                         return store::TouchSession(tx, job.run_id, now);
                       });
 }

@@ -44,9 +44,10 @@ class JobRun {
   // Runs one transaction, named as in commits.h, that begins by bumping the job: Aborted-free;
   // Cancelled when the job is not this worker's any more (nothing was written, stop at once).
   absl::Status Write(std::string_view commit, const sql::Body& body);
-  // Ends the job with an answer, in one transaction with `also` (may be empty). Bumps the run.
+  // Ends the job with an answer, in one transaction with `also` (may be empty). Bumps the run,
+  // unless the job has shown or changed nothing that a plan of the run goes by.
   absl::Status Finish(std::string_view state, const std::string& result, const std::string& error,
-                      const sql::Body& also = {});
+                      const sql::Body& also = {}, bool touches_run = true);
   // Records what the job has shown, within Finish's transaction.
   absl::Status Record(sql::Transaction& tx, std::string_view kind, const std::string& owner_host);
   // Waits for `d` or until this process stops (false), and shows that the worker lives.

@@ -310,7 +310,8 @@ void SayOwner(const OwnerFacts& owner, const std::string& host, Items* items) {
 
 absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& observer,
                           const store::Session& session, store::Range range,
-                          const std::string& owner_host, v1::OperationResponse* answer) {
+                          const std::string& owner_host, CanaryRun* canaries,
+                          v1::OperationResponse* answer) {
   std::vector<confirm::Vantage> vantages;
   absl::Status s = parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
     vantages.clear();
@@ -339,6 +340,11 @@ absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& 
   SayUrls(&items);
   LookAtNotifications(session, seen.owner, &items);
   LookAtVantages(options, &asking, &items);
+  if (canaries != nullptr) {
+    auto results = canaries->Results();
+    if (!results.ok()) return results.status();
+    AddCanariesToPreflight(*results, answer);
+  }
   SetStatusByBlockers(answer);
   answer->set_summary(absl::StrCat(items.result()->items_size(), " items looked at, ",
                                    answer->blockers_size(), " blockers, ", answer->warnings_size(),
@@ -346,6 +352,11 @@ absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& 
   answer->set_next_action(answer->blockers().empty() ? "run smoke"
                                                      : "settle the blockers, run preflight again");
   return absl::OkStatus();
+}
+
+absl::Status EndAbandonedPreflight(JobRun& run) {
+  return run.Finish(store::job_state::kFailed, "",
+                    "the control plane that ran it ended before it did; run preflight again");
 }
 
 }  // namespace jetmon::rollout

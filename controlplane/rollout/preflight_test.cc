@@ -55,7 +55,7 @@ TEST_F(PreflightTest, WithoutAHostNothingCanBeSaid) {
   auto request = On<v1::PreflightRequest>(OpenSession(kRange, ""));
   EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), v1::INVALID_FIELD);
   request.add_canaries();
-  EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), v1::NOT_AVAILABLE);
+  EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), v1::INVALID_CANARY);
 }
 
 TEST_F(PreflightTest, ModeAndProtocolOfTheMonitor) {

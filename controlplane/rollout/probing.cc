@@ -1,6 +1,8 @@
-// What probes: preflight and smoke.
+// What probes: preflight, smoke, comparison.
 #include "absl/strings/str_cat.h"
+#include "controlplane/rollout/canaries.h"
 #include "controlplane/rollout/commits.h"
+#include "controlplane/rollout/compare.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/preflight.h"
 #include "controlplane/rollout/requests.h"
@@ -10,9 +12,53 @@
 namespace jetmon::rollout {
 namespace {
 
-absl::Status CanariesLater(int n) {
-  if (n == 0) return absl::OkStatus();
-  return Error(v1::NOT_AVAILABLE, "canaries are not available in this build; leave them out");
+constexpr char kPreflight[] = "preflight";
+constexpr char kSmoke[] = "smoke";
+constexpr char kCompare[] = "compare_methods";
+
+absl::Status CheckMode(const std::string& field, const std::string& mode) {
+  auto parsed = probe::ParseMode(mode);
+  if (!parsed.ok()) {
+    const std::string what = "takes head-legacy, head-simple, get-legacy, get-simple or get-full";
+    return WithField(Error(v1::INVALID_MODE, absl::StrCat(field, " ", what)), field, what);
+  }
+  if (parsed->profile == probe::Profile::kFull) {
+    return Error(v1::NOT_AVAILABLE,
+                 absl::StrCat(field, ": get-full is not available in this build; use get-simple"));
+  }
+  return absl::OkStatus();
+}
+
+// Ends a preflight's job, which has a row already or gets it now, and records that it passed.
+absl::Status Record(sql::Transaction& tx, const Caller& caller, const store::Job& job,
+                    bool has_row) {
+  if (has_row) {
+    auto ours = store::FinishJob(tx, {job.job_id, job.lease_owner, job.attempt}, job.state,
+                                 job.result, job.error, job.finished_at_ms);
+    if (!ours.ok()) return ours.status();
+    if (!*ours) {
+      return Error(v1::DATABASE_UNAVAILABLE,
+                   "this control plane was held up during the preflight; run it again");
+    }
+  } else if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) {
+    return inserted;
+  }
+  if (job.state == store::job_state::kCompleted) {
+    store::Checkpoint c;
+    c.run_id = job.run_id;
+    c.kind = store::checkpoint::kPreflight;
+    c.range = job.range;
+    c.owner_host = job.owner_host;
+    c.job_id = job.job_id;
+    c.key_id = caller.key_id;
+    c.consumer = caller.consumer;
+    c.created_at_ms = job.finished_at_ms;
+    auto recorded = store::InsertCheckpoint(tx, std::move(c));
+    if (!recorded.ok()) return recorded.status();
+    auto touched = store::TouchSession(tx, job.run_id, job.finished_at_ms);
+    if (!touched.ok()) return touched;
+  }
+  return caller.on_commit ? caller.on_commit(tx, "job", job.job_id) : absl::OkStatus();
 }
 
 }  // namespace
@@ -22,7 +68,8 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
   auto range = RangeOf(request, options_.bucket_total);
   if (!range.ok()) return range.status();
   if (auto s = CheckHost(request.owner_host()); !s.ok()) return s;
-  if (auto s = CanariesLater(request.canaries_size()); !s.ok()) return s;
+  auto canaries = CheckCanaries(request.canaries(), options_.engine.safety);
+  if (!canaries.ok()) return canaries.status();
   store::Session session;
   absl::Status s = parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
     auto found = CheckRun(tx, request.run_id(), *range, /*closed_too=*/false);
@@ -33,39 +80,61 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
   const std::string owner =
       request.owner_host().empty() ? session.owner_host : request.owner_host();
   if (owner.empty()) return InvalidField("owner_host", "is required: who shall own the range?");
-  store::Job job = NewJob(caller, "preflight", request.run_id(), *range, owner);
+  store::Job job = NewJob(caller, kPreflight, request.run_id(), *range, owner);
+  job.started_at_ms = job.created_at_ms;
+  // Who sends requests to sites has a job that says so, before the first and whatever comes. If we
+  // die another worker ends it.
+  const bool has_row = !canaries->empty();
+  std::unique_ptr<CanaryRun> checks;
+  if (has_row) {
+    job.state = store::job_state::kRunning;
+    job.lease_owner = options_.instance;
+    job.attempt = 1;
+    job.request = request.SerializeAsString();
+    s = parts_.Commit(commits::kBeginPreflight,
+                      [&](sql::Transaction& tx) { return store::InsertJob(tx, job); });
+    if (!s.ok()) return s;
+    auto begun = CanaryRun::Begin(options_.engine, *std::move(canaries), nullptr, kCanariesWithin);
+    if (!begun.ok()) return begun.status();
+    checks = std::move(*begun);
+  }
   v1::OperationResponse answer = Head(job.operation, job.run_id, *range, owner);
   answer.set_change_ref(session.change_ref);
-  s = RunPreflight(parts_, options_, observer_, session, *range, owner, &answer);
+  s = RunPreflight(parts_, options_, observer_, session, *range, owner, checks.get(), &answer);
   if (!s.ok()) return s;
-  const bool passed = answer.blockers().empty();
-  job.state = passed ? store::job_state::kCompleted : store::job_state::kBlocked;
+  job.state = answer.blockers().empty() ? store::job_state::kCompleted : store::job_state::kBlocked;
   job.done = job.total = answer.preflight().items_size();
-  job.started_at_ms = job.created_at_ms;
   job.finished_at_ms = parts_.clock->WallMs();
   job.result = answer.SerializeAsString();
-  s = parts_.Commit(commits::kRecordPreflight, [&](sql::Transaction& tx) -> absl::Status {
-    if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) return inserted;
-    if (passed) {
-      store::Checkpoint c;
-      c.run_id = job.run_id;
-      c.kind = store::checkpoint::kPreflight;
-      c.range = *range;
-      c.owner_host = owner;
-      c.job_id = job.job_id;
-      c.key_id = caller.key_id;
-      c.consumer = caller.consumer;
-      c.created_at_ms = job.finished_at_ms;
-      auto recorded = store::InsertCheckpoint(tx, std::move(c));
-      if (!recorded.ok()) return recorded.status();
-      auto touched = store::TouchSession(tx, job.run_id, job.finished_at_ms);
-      if (!touched.ok()) return touched;
-    }
-    return caller.on_commit ? caller.on_commit(tx, "job", job.job_id) : absl::OkStatus();
-  });
+  s = parts_.Commit(commits::kRecordPreflight,
+                    [&](sql::Transaction& tx) { return Record(tx, caller, job, has_row); });
   if (!s.ok()) return s;
   *response = JobResponse(job);
   return absl::OkStatus();
+}
+
+absl::Status Service::QueueProbing(const Caller& caller, const char* operation,
+                                   const std::string& run_id, store::Range range,
+                                   const std::string& owner_host, const std::string& request,
+                                   std::chrono::milliseconds wait,
+                                   const std::function<bool()>& cancelled,
+                                   v1::OperationResponse* response) {
+  std::string job_id;
+  const absl::Status s =
+      parts_.Commit(commits::kQueueJob, [&](sql::Transaction& tx) -> absl::Status {
+        if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
+        auto session = CheckRun(tx, run_id, range, /*closed_too=*/false);
+        if (!session.ok()) return session.status();
+        const std::string owner = owner_host.empty() ? session->owner_host : owner_host;
+        store::Job job = NewJob(caller, operation, run_id, range, owner);
+        job.request = request;
+        job_id = job.job_id;
+        if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) return inserted;
+        return caller.on_commit ? caller.on_commit(tx, "job", job.job_id) : absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  runner_.Wake();
+  return AnswerWithJob(job_id, wait, cancelled, response);
 }
 
 absl::Status Service::Smoke(const Caller& caller, const v1::SmokeRequest& request,
@@ -77,34 +146,64 @@ absl::Status Service::Smoke(const Caller& caller, const v1::SmokeRequest& reques
     return Error(v1::READ_ONLY_REQUIRED, "smoke writes nothing; say so with read_only = true");
   }
   if (auto s = CheckHost(request.owner_host()); !s.ok()) return s;
-  if (auto s = CanariesLater(request.canaries_size()); !s.ok()) return s;
-  if (!request.mode().empty() && !probe::ParseMode(request.mode()).ok()) {
-    return Error(v1::INVALID_MODE,
-                 "mode takes head-legacy, head-simple, get-legacy, get-simple or get-full");
+  if (!request.mode().empty()) {
+    if (auto s = CheckMode("mode", request.mode()); !s.ok()) return s;
   }
-  if (request.mode() == "get-full") {
-    return Error(v1::NOT_AVAILABLE, "get-full is not available in this build; use get-simple");
+  if (auto size = SampleSizeOf(request.sample_size()); !size.ok()) return size.status();
+  auto canaries = CheckCanaries(request.canaries(), options_.engine.safety);
+  if (!canaries.ok()) return canaries.status();
+  auto wait = WaitOf(request.wait());
+  if (!wait.ok()) return wait.status();
+  return QueueProbing(caller, kSmoke, request.run_id(), *range, request.owner_host(),
+                      request.SerializeAsString(), *wait, cancelled, response);
+}
+
+absl::Status Service::CompareMethods(const Caller& caller, const v1::CompareMethodsRequest& request,
+                                     const std::function<bool()>& cancelled,
+                                     v1::OperationResponse* response) {
+  auto range = RangeOf(request, options_.bucket_total);
+  if (!range.ok()) return range.status();
+  if (auto s = CheckMode("from", request.from()); !s.ok()) return s;
+  if (auto s = CheckMode("to", request.to()); !s.ok()) return s;
+  if (request.from() == request.to()) {
+    return Error(v1::INVALID_MODE, "from and to are the same mode; compare two different ones");
   }
   if (auto size = SampleSizeOf(request.sample_size()); !size.ok()) return size.status();
   auto wait = WaitOf(request.wait());
   if (!wait.ok()) return wait.status();
-  std::string job_id;
-  const absl::Status s =
-      parts_.Commit(commits::kQueueJob, [&](sql::Transaction& tx) -> absl::Status {
-        if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
-        auto session = CheckRun(tx, request.run_id(), *range, /*closed_too=*/false);
-        if (!session.ok()) return session.status();
-        const std::string owner =
-            request.owner_host().empty() ? session->owner_host : request.owner_host();
-        store::Job job = NewJob(caller, "smoke", request.run_id(), *range, owner);
-        job.request = request.SerializeAsString();
-        job_id = job.job_id;
-        if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) return inserted;
-        return caller.on_commit ? caller.on_commit(tx, "job", job.job_id) : absl::OkStatus();
-      });
-  if (!s.ok()) return s;
-  runner_.Wake();
-  return AnswerWithJob(job_id, *wait, cancelled, response);
+  return QueueProbing(caller, kCompare, request.run_id(), *range, "", request.SerializeAsString(),
+                      *wait, cancelled, response);
+}
+
+absl::Status Service::ListComparisonResults(const v1::ListComparisonResultsRequest& request,
+                                            v1::ListComparisonResultsResponse* response) {
+  namespace cc = store::comparison_class;
+  auto page = PageOf(request.page_size(), request.page_token());
+  if (!page.ok()) return page.status();
+  const std::string& wanted = request.comparison_class();
+  if (!wanted.empty() && wanted != cc::kSame && wanted != cc::kGetBetter &&
+      wanted != cc::kGetWorse && wanted != cc::kDifferentFailure) {
+    return InvalidField("comparison_class",
+                        "takes same, get_better, get_worse or different_failure");
+  }
+  return PageError(parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
+    response->Clear();
+    auto job = store::GetJob(tx, request.job_id());
+    if (!job.ok()) return job.status();
+    if (!job->has_value()) {
+      return Error(v1::JOB_NOT_FOUND,
+                   absl::StrCat("there is no job ", request.job_id().substr(0, 64)));
+    }
+    if ((*job)->operation != kCompare) {
+      return InvalidField("job_id", absl::StrCat("is a job of ", (*job)->operation,
+                                                 "; only compare_methods has such rows"));
+    }
+    auto rows = store::ListComparisons(tx, request.job_id(), wanted, *page);
+    if (!rows.ok()) return rows.status();
+    for (const auto& row : rows->rows) *response->add_results() = ComparisonMessage(row);
+    response->set_next_page_token(rows->next_token);
+    return absl::OkStatus();
+  }));
 }
 
 }  // namespace jetmon::rollout

@@ -1,8 +1,10 @@
 #include "controlplane/rollout/service.h"
 
 #include "controlplane/rollout/commits.h"
+#include "controlplane/rollout/compare.h"
 #include "controlplane/rollout/gates.h"
 #include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/preflight.h"
 #include "controlplane/rollout/range_jobs.h"
 #include "controlplane/rollout/requests.h"
 #include "controlplane/rollout/seed.h"
@@ -15,7 +17,9 @@ std::map<std::string, Executor> Executors() {
           {OperationName(Operation::kFinalReconcile), ExecuteSeed},
           {OperationName(Operation::kActivate), ExecuteActivate},
           {OperationName(Operation::kRelease), ExecuteRelease},
-          {"smoke", ExecuteSmoke}};
+          {"smoke", ExecuteSmoke},
+          {"compare_methods", ExecuteCompare},
+          {"preflight", EndAbandonedPreflight}};
 }
 
 Service::Service(Parts parts, Options options)

@@ -46,6 +46,11 @@ class Service {
                          v1::OperationResponse* response);
   absl::Status Smoke(const Caller& caller, const v1::SmokeRequest& request,
                      const std::function<bool()>& cancelled, v1::OperationResponse* response);
+  absl::Status CompareMethods(const Caller& caller, const v1::CompareMethodsRequest& request,
+                              const std::function<bool()>& cancelled,
+                              v1::OperationResponse* response);
+  absl::Status ListComparisonResults(const v1::ListComparisonResultsRequest& request,
+                                     v1::ListComparisonResultsResponse* response);
   // Plans (dry_run) or executes.
   absl::Status Planned(const Caller& caller, Operation op, const v1::PlannedRequest& request,
                        const std::function<bool()>& cancelled, v1::OperationResponse* response);
@@ -68,6 +73,12 @@ class Service {
   absl::Status PlanOrExecute(const Caller& caller, const PlannedCall& call,
                              const std::function<bool()>& cancelled,
                              v1::OperationResponse* response);
+  // Queues a probing job, if the run is open and covers the range, and answers with it.
+  absl::Status QueueProbing(const Caller& caller, const char* operation, const std::string& run_id,
+                            store::Range range, const std::string& owner_host,
+                            const std::string& request, std::chrono::milliseconds wait,
+                            const std::function<bool()>& cancelled,
+                            v1::OperationResponse* response);
   absl::Status MakeToken(const Caller& caller, const Plan& plan, const std::string& request_hash,
                          v1::OperationResponse* response);
   // Right after a start no Monitor was heard of yet: waits a little for the one that is to own the

@@ -1,24 +1,17 @@
 #ifndef JETMON_CONTROLPLANE_ROLLOUT_SMOKE_H_
 #define JETMON_CONTROLPLANE_ROLLOUT_SMOKE_H_
 
-#include <string>
-#include <vector>
-
+#include "absl/status/status.h"
 #include "controlplane/rollout/job_runner.h"
-#include "store/sites.h"
 
 namespace jetmon::rollout {
 
-// Of `sites` (one bucket), the `count` that come first in an order that depends on run and site
-// only: the same run always takes the same ones, and a larger sample contains a smaller one.
-std::vector<store::Site> PickSites(const std::string& run_id, std::vector<store::Site> sites,
-                                   size_t count);
+// Of each check of a smoke or comparison, redirects included.
+inline constexpr std::chrono::milliseconds kProbeTimeout{10'000};
 
-// How many of each bucket's sites a sample takes: in proportion, `size` in all (all of them when
-// there are fewer).
-std::vector<size_t> Stratify(const std::vector<size_t>& sites_by_bucket, uint64_t size);
-
-// Probes the sample, read-only. Failures of sites that v1 has as up block; passing is evidence.
+// Probes the sample, read-only, of any size: it holds what a Sampler and RunProbes hold, some 2,500
+// sites, and 32 bytes for each site taken of one bucket. Failures of sites that v1 has as up block;
+// passing is evidence. It writes nothing but its job, so a worker that takes it over starts again.
 absl::Status ExecuteSmoke(JobRun& run);
 
 }  // namespace jetmon::rollout

@@ -2,57 +2,21 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <numeric>
-
+#include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/test_service.h"
+#include "controlplane/rollout/test_tables.h"
 
 namespace jetmon::rollout {
 namespace {
 
-std::vector<store::Site> Sites(uint64_t n) {
-  std::vector<store::Site> sites(n);
-  for (uint64_t i = 0; i < n; ++i) sites[i].site_id = i + 1;
-  return sites;
-}
-
-std::vector<uint64_t> Ids(const std::vector<store::Site>& sites) {
-  std::vector<uint64_t> ids;
-  for (const auto& s : sites) ids.push_back(s.site_id);
-  return ids;
-}
-
-TEST(StratifyTest, TakesInProportion) {
-  EXPECT_EQ(Stratify({10, 20, 70}, 10), (std::vector<size_t>{1, 2, 7}));
-  EXPECT_EQ(Stratify({}, 10), std::vector<size_t>{});
-  EXPECT_EQ(Stratify({0, 0}, 10), (std::vector<size_t>{0, 0}));
-  EXPECT_EQ(Stratify({3, 0, 4}, 100), (std::vector<size_t>{3, 0, 4}));
-}
-
-TEST(StratifyTest, TakesAsManyAsAskedAndNoMoreThanABucketHas) {
-  std::vector<size_t> counts;
-  for (size_t i = 0; i < 512; ++i) counts.push_back((i * 7919) % 13);
-  const size_t total = std::accumulate(counts.begin(), counts.end(), size_t{0});
-  for (size_t size : {size_t{1}, size_t{100}, size_t{511}, total - 1, total, total + 1}) {
-    const auto take = Stratify(counts, size);
-    EXPECT_EQ(std::accumulate(take.begin(), take.end(), size_t{0}), std::min(size, total));
-    for (size_t i = 0; i < counts.size(); ++i) EXPECT_LE(take[i], counts[i]);
-  }
-}
-
-TEST(PickSitesTest, ARunAlwaysTakesTheSameAndALargerSampleContainsASmallerOne) {
-  const auto ten = Ids(PickSites("rol_1", Sites(100), 10));
-  EXPECT_EQ(ten.size(), 10u);
-  EXPECT_EQ(ten, Ids(PickSites("rol_1", Sites(100), 10)));
-  const auto twenty = Ids(PickSites("rol_1", Sites(100), 20));
-  EXPECT_TRUE(std::equal(ten.begin(), ten.end(), twenty.begin()));
-  EXPECT_NE(ten, Ids(PickSites("rol_2", Sites(100), 10)));
-  EXPECT_EQ(PickSites("rol_1", Sites(3), 10).size(), 3u);
-}
-
 class SmokeTest : public ServiceTest {
  protected:
-  SmokeTest() { run_id_ = OpenSession(); }
+  SmokeTest() {
+    // A machine that is busy with other tests is not to look paused.
+    rollout_.options().times.grace = std::chrono::seconds(30);
+    service_ = MakeService();
+    run_id_ = OpenSession();
+  }
   v1::SmokeRequest Mine() const { return On<v1::SmokeRequest>(run_id_); }
   static CodeSet Warnings(const v1::OperationResponse& answer) {
     CodeSet codes;
@@ -121,41 +85,133 @@ TEST_F(SmokeTest, AnEmptyRangePassesWithAWarning) {
 
 TEST_F(SmokeTest, WritesNothingButItsJobAndItsEvidence) {
   rollout_.AddSite(1, 2, 1, sites_.Url("/down"));
-  Smoke(Mine());
-  rollout_.Read([](sql::Transaction& tx) -> absl::Status {
-    for (const char* table :
-         {"jetmon_check_targets", "jetmon_endpoint_runtime", "jetmon_events",
-          "jetmon_event_transitions", "jetmon_check_history", "jetmon_notifications"}) {
-      auto s = tx.Query(std::string("SELECT COUNT(*) FROM ") + table, {}, [&](const sql::Row& row) {
-        EXPECT_EQ(row.Int(0), 0) << table;
-        return absl::OkStatus();
-      });
-      if (!s.ok()) return s;
-    }
-    EXPECT_EQ((*store::GetSite(tx, 1))->site_status, 1);
-    return absl::OkStatus();
+  rollout_.AddSite(2, 2, 2, sites_.Url("/up"));
+  Tables before = ReadTables(rollout_.db());
+  EXPECT_EQ(Smoke(Mine()).status(), "blocked");
+  // The run's sequence, and the number by which evidence is ordered.
+  CodeSet expected = {"jetmon_counters", "jetmon_rollout_jobs", "jetmon_rollout_sessions"};
+  EXPECT_EQ(Changed(before, ReadTables(rollout_.db())), expected);
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx.Execute("UPDATE jetpack_monitor_sites SET site_status = 2", {}).status();
   });
+  before = ReadTables(rollout_.db());
+  EXPECT_EQ(Smoke(Mine()).status(), "ok");
+  expected.insert("jetmon_rollout_checkpoints");
+  EXPECT_EQ(Changed(before, ReadTables(rollout_.db())), expected);
+}
+
+TEST_F(SmokeTest, TakesEverySiteOfAnySizeOnce) {
+  std::vector<store::Site> sites;
+  for (uint64_t id = 1; id <= 3000; ++id) {
+    store::Site& s = sites.emplace_back();
+    s.site_id = id;
+    s.blog_id = 1000 + id;
+    s.bucket = static_cast<uint32_t>(2 + id % 4);
+    s.url = sites_.Url("/" + std::to_string(id));
+  }
+  rollout_.Write([&](sql::Transaction& tx) { return store::InsertSites(tx, sites); });
+  auto request = Mine();
+  request.set_sample_size("10000000");
+  const auto answer = Smoke(request);
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  EXPECT_EQ(answer.smoke().sample_size(), 3000u);
+  EXPECT_EQ(answer.smoke().successes(), 3000u);
+  EXPECT_EQ(Warnings(answer), CodeSet{"sample_is_all"});
+  EXPECT_EQ(answer.job().total(), 3000u);
+  EXPECT_EQ(answer.job().done(), 3000u);
+  const auto requests = sites_.requests();
+  EXPECT_EQ(std::set<std::string>(requests.begin(), requests.end()).size(), 3000u);
+  EXPECT_EQ(requests.size(), 3000u);
+}
+
+// A job of smoke that no worker of the service takes.
+class SmokeJobTest : public SmokeTest {
+ protected:
+  SmokeJobTest() {
+    service_->Stop();
+    for (uint64_t id = 1; id <= 20; ++id) rollout_.AddSite(id, 2 + id % 4, 1, sites_.Url("/up"));
+    auto request = Mine();
+    request.set_read_only(true);
+    rollout_.AddJob("rjob_1", "smoke", run_id_, kRange, 0, "monitor-a",
+                    request.SerializeAsString());
+  }
+};
+
+TEST_F(SmokeJobTest, CanBeCancelledWhileItChoosesItsSites) {
+  int shown = 0;
+  rollout_.parts().at_commit = [&](std::string_view name, bool committed) {
+    if (!committed || name != commits::kShowLife) return;
+    // Each turn is due, and between the first two an operator cancels.
+    rollout_.clock().Push(rollout_.options().times.grace / 4);
+    if (++shown > 1) return;
+    rollout_.Write(
+        [](sql::Transaction& tx) { return store::RequestCancel(tx, "rjob_1", 5).status(); });
+  };
+  EXPECT_EQ(rollout_.RunJob("rjob_1", ExecuteSmoke).state, "cancelled");
+  EXPECT_EQ(shown, 2);
+  EXPECT_TRUE(sites_.requests().empty());
+  EXPECT_TRUE(rollout_.CheckpointKinds(run_id_).empty());
+}
+
+TEST_F(SmokeJobTest, ATakenOverOneStartsAgain) {
+  const store::JobLease dead = rollout_.Claim("rjob_1");
+  rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+    auto saved = store::SaveJobProgress(tx, dead, 15, 20, "", "");
+    return saved.ok() ? store::YieldJob(tx, dead).status() : saved.status();
+  });
+  const store::Job job = rollout_.RunJob("rjob_1", ExecuteSmoke);
+  EXPECT_EQ(job.state, "completed");
+  EXPECT_EQ(job.done, 20u);
+  EXPECT_EQ(sites_.requests().size(), 20u);
+}
+
+TEST_F(SmokeJobTest, IsLeftToOthersWhenTheProcessStops) {
+  const store::Job job = rollout_.RunJob("rjob_1", ExecuteSmoke, [] { return true; });
+  EXPECT_EQ(job.state, "running");
+  EXPECT_TRUE(sites_.requests().empty());
 }
 
 TEST_F(SmokeTest, WhatIsWrongWithTheRequestIsAnError) {
-  const auto reason = [this](const v1::SmokeRequest& request) {
-    v1::OperationResponse answer;
-    return ReasonOf(service_->Smoke(Key(), request, {}, &answer));
+  const std::string closed = OpenSession();
+  v1::CloseSessionRequest close;
+  close.set_run_id(closed);
+  v1::Session session;
+  ASSERT_TRUE(service_->CloseSession(Key(), close, &session).ok());
+  struct Case {
+    v1::ErrorReason reason;
+    std::function<void(v1::SmokeRequest*)> change;
   };
-  EXPECT_EQ(reason(Mine()), v1::READ_ONLY_REQUIRED);
-  auto request = Mine();
-  request.set_read_only(true);
-  request.set_mode("post-legacy");
-  EXPECT_EQ(reason(request), v1::INVALID_MODE);
-  request.set_mode("get-simple");
-  request.set_sample_size("none");
-  EXPECT_EQ(reason(request), v1::INVALID_SIZE);
-  request.set_sample_size("5");
-  request.set_wait("1h");
-  EXPECT_EQ(reason(request), v1::INVALID_FIELD);
-  request.set_wait("0s");
-  request.set_run_id("rol_0");
-  EXPECT_EQ(reason(request), v1::RUN_NOT_FOUND);
+  std::vector<Case> cases = {
+      {v1::READ_ONLY_REQUIRED, [](auto* r) { r->clear_read_only(); }},
+      {v1::READ_ONLY_REQUIRED, [](auto* r) { r->set_read_only(false); }},
+      {v1::INVALID_BUCKET_RANGE, [](auto* r) { r->clear_bucket_min(); }},
+      {v1::INVALID_BUCKET_RANGE, [](auto* r) { r->set_bucket_min(6); }},
+      {v1::INVALID_BUCKET_RANGE, [](auto* r) { r->set_bucket_max(TestRollout::kBuckets); }},
+      {v1::INVALID_FIELD, [](auto* r) { r->set_owner_host("a b"); }},
+      {v1::NOT_AVAILABLE, [](auto* r) { r->set_mode("get-full"); }},
+      {v1::INVALID_FIELD, [](auto* r) { r->set_wait("1h"); }},
+      {v1::INVALID_FIELD, [](auto* r) { r->set_wait("-1s"); }},
+      {v1::INVALID_CANARY, [](auto* r) { r->add_canaries(); }},
+      {v1::RUN_NOT_FOUND, [](auto* r) { r->set_run_id("rol_0"); }},
+      {v1::RUN_NOT_FOUND, [](auto* r) { r->clear_run_id(); }},
+      {v1::RUN_CLOSED, [&](auto* r) { r->set_run_id(closed); }},
+      {v1::RUN_RANGE_MISMATCH, [](auto* r) { r->set_bucket_max(6); }},
+  };
+  for (const char* mode : {"post-legacy", "HEAD", "head", "head-legacy "}) {
+    cases.push_back({v1::INVALID_MODE, [mode](auto* r) { r->set_mode(mode); }});
+  }
+  for (const char* size :
+       {"0", "-1", "101%", "50%", "1e9", "ten", " 5", "5.0", "10000001", "18446744073709551617"}) {
+    cases.push_back({v1::INVALID_SIZE, [size](auto* r) { r->set_sample_size(size); }});
+  }
+  for (const Case& one : cases) {
+    auto request = Mine();
+    request.set_read_only(true);
+    one.change(&request);
+    v1::OperationResponse answer;
+    EXPECT_EQ(ReasonOf(service_->Smoke(Key(), request, {}, &answer)), one.reason)
+        << request.ShortDebugString();
+  }
   EXPECT_TRUE(
       rollout_.Get([](sql::Transaction& tx) { return store::ListUnfinishedJobs(tx); }).empty());
 }
