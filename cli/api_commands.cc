@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "cli/canary_file.h"
+#include "cli/comparison_csv.h"
 #include "cli/guided.h"
 #include "cli/terminal.h"
 
@@ -14,7 +16,8 @@ namespace jetmon::cli {
 namespace {
 
 // A flag of an API command and the field that it fills: --bucket-min fills bucket_min.
-enum class Kind { kText, kNumber, kSwitch, kOverrides };
+// kFile and kForce are not sent.
+enum class Kind { kText, kNumber, kSwitch, kOverrides, kCanaries, kFile, kForce };
 struct Flag {
   const char* name;
   Kind kind;
@@ -35,6 +38,12 @@ constexpr Flag kFlags[] = {
     {"read-only", Kind::kSwitch, "required: smoke writes nothing"},
     {"mode", Kind::kText, "head-legacy, head-simple, get-legacy, get-simple"},
     {"sample-size", Kind::kText, "how many sites; default 100"},
+    {"canaries", Kind::kCanaries, "file of canaries, a JSON array; each mismatch blocks"},
+    {"from", Kind::kText, "the mode to compare, such as head-legacy"},
+    {"to", Kind::kText, "the mode to compare it with, such as get-simple"},
+    {"comparison-class", Kind::kText, "same, get_better, get_worse or different_failure"},
+    {"csv", Kind::kFile, "write all rows to this file, RFC 4180; waits for the job"},
+    {"force", Kind::kForce, "write over the file of --csv"},
     {"kind", Kind::kText, "what happened: v1_stopped, v1_started, or a word of your own"},
     {"note", Kind::kText, "a note to keep with it"},
     {"state", Kind::kText, "only those in this state"},
@@ -78,13 +87,23 @@ constexpr Command kCommands[] = {
      "run-id kind note", true, "Record what you did outside, such as v1_stopped",
      "jetmon2 api rollout checkpoint --run-id rol_... --kind v1_started", true},
     {"rollout preflight", "POST", "/api/v1/rollout/preflight",
-     "bucket-min bucket-max run-id owner-host", true, "Could this range be handed over now?",
+     "bucket-min bucket-max run-id owner-host canaries", true,
+     "Could this range be handed over now?",
      "jetmon2 api rollout preflight --run-id rol_... --bucket-min 0 --bucket-max 99 "
-     "--owner-host monitor-a"},
+     "--owner-host monitor-a --canaries canaries.json"},
     {"rollout smoke", "POST", "/api/v1/rollout/smoke",
-     "bucket-min bucket-max run-id owner-host read-only mode sample-size wait", true,
+     "bucket-min bucket-max run-id owner-host read-only mode sample-size canaries wait", true,
      "Probe a sample of sites, read-only",
-     "jetmon2 api rollout smoke --run-id rol_... --bucket-min 0 --bucket-max 99 --read-only"},
+     "jetmon2 api rollout smoke --run-id rol_... --bucket-min 0 --bucket-max 99 --read-only\n  "
+     "jetmon2 api rollout smoke --run-id rol_... --bucket-min 0 --bucket-max 99 --read-only "
+     "--mode get-simple --sample-size 10000 --canaries canaries.json"},
+    {"rollout compare-methods", "POST", "/api/v1/rollout/compare-methods",
+     "bucket-min bucket-max run-id from to sample-size wait csv force", true,
+     "Probe a sample of sites with two modes, read-only",
+     "jetmon2 api rollout compare-methods --run-id rol_... --bucket-min 0 --bucket-max 99 --from "
+     "head-legacy --to get-simple\n  jetmon2 api rollout compare-methods --run-id rol_... "
+     "--bucket-min 0 --bucket-max 99 --from head-legacy --to get-simple --sample-size 5000 --csv "
+     "rows.csv"},
     {"rollout seed", "POST", "/api/v1/rollout/seed",
      "bucket-min bucket-max run-id owner-host dry-run execute confirm wait", true,
      "Write v2's tables for a range and adopt v1's incidents",
@@ -121,6 +140,10 @@ constexpr Command kCommands[] = {
      "Cancel a job", "jetmon2 api rollout jobs cancel rjob_..."},
     {"rollout jobs watch", "GET", "/api/v1/rollout/jobs/{job_id}:watch", "", false,
      "Follow a job to its end, a line a change", "jetmon2 api rollout jobs watch rjob_..."},
+    {"rollout jobs comparison-results", "GET", "/api/v1/rollout/jobs/{job_id}/comparison-results",
+     "comparison-class page-size page-token csv force", false, "Rows of a comparison, by site",
+     "jetmon2 api rollout jobs comparison-results rjob_... --comparison-class get_worse\n  "
+     "jetmon2 api rollout jobs comparison-results rjob_... --csv rows.csv"},
     {"verifliers vantages list", "GET", "/api/v1/verifliers/vantages", "page-size page-token",
      false, "List vantages", "jetmon2 api verifliers vantages list --output=table"},
     {"verifliers agents", "GET", "/api/v1/verifliers/agents", "page-size page-token", false,
@@ -200,9 +223,14 @@ absl::Status FillRequest(const Command& command, const Values& values, Request* 
       body.Set(field, *list);
       continue;
     }
+    if (flag.kind == Kind::kFile || flag.kind == Kind::kForce) continue;
     const std::string& text = values.text.at(name);
     if (text.empty()) continue;
-    if (request->method == "GET") {
+    if (flag.kind == Kind::kCanaries) {
+      auto list = ReadCanaries(text);
+      if (!list.ok()) return list.status();
+      body.Set(field, *list);
+    } else if (request->method == "GET") {
       request->query.emplace_back(field, text);
     } else if (flag.kind == Kind::kNumber) {
       body.Set(field, std::stod(text));
@@ -228,6 +256,11 @@ int RunCommand(const Command& command, const Values& values, ApiOptions* options
     return kUsage;
   }
   if (absl::EndsWith(command.path, ":watch")) return StreamAndPrint(*options, request);
+  if (const auto csv = values.text.find("csv"); csv != values.text.end() && !csv->second.empty()) {
+    const bool force = values.switches.at("force");
+    return request.mutating ? CompareToCsv(*options, request, csv->second, force)
+                            : ResultsToCsv(*options, request, csv->second, force);
+  }
   return SendAndPrint(*options, request);
 }
 
@@ -243,7 +276,7 @@ void AddCommand(CLI::App* api, const Command& command, ApiOptions* options, int*
     const std::string name(word);
     const Flag& flag = FlagNamed(name);
     CLI::Option* option = nullptr;
-    if (flag.kind == Kind::kSwitch) {
+    if (flag.kind == Kind::kSwitch || flag.kind == Kind::kForce) {
       option = c->add_flag("--" + name, values->switches[name], flag.help);
     } else if (flag.kind == Kind::kOverrides) {
       option = c->add_option("--" + name, values->overrides, flag.help);
@@ -251,6 +284,7 @@ void AddCommand(CLI::App* api, const Command& command, ApiOptions* options, int*
       option = c->add_option("--" + name, values->text[name], flag.help);
       if (flag.kind == Kind::kNumber) option->check(CLI::NonNegativeNumber);
     }
+    if (flag.kind == Kind::kForce) option->needs("--csv");
     if (command.needs_run && name == "run-id") option->required();
   }
   if (command.mutating) {
@@ -274,12 +308,21 @@ void AddCommand(CLI::App* api, const Command& command, ApiOptions* options, int*
   });
 }
 
+absl::Status ReadCanariesOf(GuidedOptions* g) {
+  if (g->canaries_file.empty()) return absl::OkStatus();
+  auto canaries = ReadCanaries(g->canaries_file);
+  if (canaries.ok()) g->canaries = *canaries;
+  return canaries.status();
+}
+
 void AddGuided(CLI::App* rollout, ApiOptions* options, int* exit_code) {
   CLI::App* c = rollout->add_subcommand(
       "guided", "Move a range from v1 to a v2 Monitor step by step, or back with --rollback");
   c->footer(
       "Example:\n  jetmon2 api rollout guided --bucket-min 0 --bucket-max 99 --owner-host "
-      "monitor-a\n  jetmon2 api rollout guided --rollback --bucket-min 0 --bucket-max 99");
+      "monitor-a\n  jetmon2 api rollout guided --bucket-min 0 --bucket-max 99 --owner-host "
+      "monitor-a --canaries canaries.json --include-comparison\n  jetmon2 api rollout guided "
+      "--rollback --bucket-min 0 --bucket-max 99");
   auto g = std::make_shared<GuidedOptions>();
   AddConnectionOptions(c, options);
   c->add_option("--bucket-min", g->bucket_min, "first bucket")->required();
@@ -295,6 +338,9 @@ void AddGuided(CLI::App* rollout, ApiOptions* options, int* exit_code) {
                 "for rehearsals: one typed line a prompt, from a file or FIFO");
   c->add_option("--smoke-mode", g->smoke_mode, "how smoke probes");
   c->add_option("--smoke-sample-size", g->smoke_sample_size, "how many sites smoke probes");
+  c->add_option("--canaries", g->canaries_file, "file of canaries for preflight and smoke");
+  c->add_flag("--include-comparison", g->include_comparison,
+              "after smoke, compare head-legacy with get-simple on the same sample");
   c->callback([g, options, exit_code] {
     if (const absl::Status s = SettleConnection(options); !s.ok()) {
       std::cerr << "jetmon2: " << s.message() << "\n";
@@ -304,6 +350,9 @@ void AddGuided(CLI::App* rollout, ApiOptions* options, int* exit_code) {
       *exit_code = kUsage;
     } else if (!g->rollback && g->owner_host.empty()) {
       std::cerr << "jetmon2: --owner-host is required; which Monitor shall own the range?\n";
+      *exit_code = kUsage;
+    } else if (const absl::Status s = ReadCanariesOf(g.get()); !s.ok()) {
+      std::cerr << "jetmon2: " << s.message() << "\n";
       *exit_code = kUsage;
     } else {
       *exit_code = Guided(*g, options->connection).Run();

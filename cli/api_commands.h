@@ -30,6 +30,11 @@ absl::Status SettleConnection(ApiOptions* options);
 int SendAndPrint(const ApiOptions& options, const Request& request);
 int StreamAndPrint(const ApiOptions& options, const Request& request);
 
+// The pieces of SendAndPrint: what was not sent or not answered, an error answer, an answer.
+int SayNotSent(const absl::Status& status);
+int SayErrorAnswer(const Response& answer);
+int PrintAnswer(const ApiOptions& options, const Response& answer);
+
 }  // namespace jetmon::cli
 
 #endif  // JETMON_CLI_API_COMMANDS_H_

@@ -66,6 +66,12 @@ std::vector<Guided::Step> Guided::ForwardSteps() {
       {"preflight", "Could this range be handed over now? Nothing is changed.",
        [this] { return Preflight(); }, ""},
       {"smoke", "Probe a sample of the sites, read-only.", [this] { return Smoke(); }, ""}};
+  if (options_.include_comparison) {
+    steps.push_back({"comparison",
+                     "Probe the same sites with head-legacy and get-simple, read-only: what would "
+                     "another way of checking say? It blocks nothing.",
+                     [this] { return Compare(); }, ""});
+  }
   AddPlanned(&steps, "seed", "/api/v1/rollout/seed", "EXECUTE SEED",
              "write v2's own tables for the range and take over what v1 has open, silently");
   steps.push_back({"v1-stopped",
@@ -225,7 +231,9 @@ std::string Guided::ResumeCommand() const {
   return absl::StrCat("jetmon2 api rollout guided", options_.rollback ? " --rollback" : "",
                       " --bucket-min ", options_.bucket_min, " --bucket-max ", options_.bucket_max,
                       options_.owner_host.empty() ? "" : " --owner-host " + options_.owner_host,
-                      " --log-dir ", options_.log_dir, " --resume");
+                      options_.canaries_file.empty() ? "" : " --canaries " + options_.canaries_file,
+                      options_.include_comparison ? " --include-comparison" : "", " --log-dir ",
+                      options_.log_dir, " --resume");
 }
 
 }  // namespace jetmon::cli

@@ -26,6 +26,9 @@ struct GuidedOptions {
   std::string confirm_file;  // "" = standard input
   std::string smoke_mode = "head-legacy";
   std::string smoke_sample_size;  // "" = the server's default
+  std::string canaries_file;      // "" = none; `canaries` is what it holds
+  Json canaries;
+  bool include_comparison = false;
 };
 
 // A guided rollout, or rollback, of one range: a list of steps, each of which can be done again
@@ -62,6 +65,7 @@ class Guided {
   absl::Status Session();
   absl::Status Preflight();
   absl::Status Smoke();
+  absl::Status Compare();
   absl::Status Plan(const std::string& name, const std::string& path);
   absl::Status Execute(const std::string& name, const std::string& path, const std::string& phrase);
   absl::Status Checkpoint(const std::string& phrase);

@@ -209,6 +209,7 @@ absl::Status Guided::Preflight() {
   request.mutating = true;
   Json body = RangeBody();
   body.Set("run_id", state_->Get("run_id")).Set("owner_host", options_.owner_host);
+  if (options_.canaries.IsList()) body.Set("canaries", options_.canaries);
   request.body = body.Dump();
   request.idempotency_key =
       absl::StrCat("api-rollout:", state_->Get("run_id"), ":preflight:", store::RandomHex(4));
@@ -228,12 +229,29 @@ absl::Status Guided::Smoke() {
       .Set("read_only", true)
       .Set("mode", options_.smoke_mode);
   if (!options_.smoke_sample_size.empty()) body.Set("sample_size", options_.smoke_sample_size);
+  if (options_.canaries.IsList()) body.Set("canaries", options_.canaries);
   request.body = body.Dump();
   request.idempotency_key =
       absl::StrCat("api-rollout:", state_->Get("run_id"), ":smoke:", store::RandomHex(4));
   auto answer = Call(std::move(request));
   if (!answer.ok()) return answer.status();
   return Conclude(*answer, "smoke");
+}
+
+absl::Status Guided::Compare() {
+  Request request;
+  request.method = "POST";
+  request.path = absl::StrCat(kRollout, "compare-methods");
+  request.mutating = true;
+  Json body = RangeBody();
+  body.Set("run_id", state_->Get("run_id")).Set("from", "head-legacy").Set("to", "get-simple");
+  if (!options_.smoke_sample_size.empty()) body.Set("sample_size", options_.smoke_sample_size);
+  request.body = body.Dump();
+  request.idempotency_key =
+      absl::StrCat("api-rollout:", state_->Get("run_id"), ":compare:", store::RandomHex(4));
+  auto answer = Call(std::move(request));
+  if (!answer.ok()) return answer.status();
+  return Conclude(*answer, "comparison");
 }
 
 absl::Status Guided::Plan(const std::string& name, const std::string& path) {

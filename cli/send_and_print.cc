@@ -8,22 +8,19 @@
 #include "cli/terminal.h"
 
 namespace jetmon::cli {
-namespace {
 
-int Refused(const absl::Status& status) {
+int SayNotSent(const absl::Status& status) {
   std::cerr << "jetmon2: " << status.message() << "\n";
   return absl::IsUnavailable(status) ? kFailed : kUsage;
 }
 
-int ErrorCode(const Response& answer) {
+int SayErrorAnswer(const Response& answer) {
   std::cerr << "jetmon2: " << answer.ErrorText() << "\n";
   const std::string code = answer.error_code();
   const bool confirmation =
       code == "invalid_confirmation" || code == "missing_confirmation" || code == "plan_changed";
   return confirmation ? kRefused : kFailed;
 }
-
-}  // namespace
 
 absl::Status SettleConnection(ApiOptions* options) {
   if (options->token_file.empty()) return absl::OkStatus();
@@ -33,19 +30,22 @@ absl::Status SettleConnection(ApiOptions* options) {
   return absl::OkStatus();
 }
 
-int SendAndPrint(const ApiOptions& options, const Request& request) {
-  auto answer = ApiClient(options.connection).Send(request);
-  if (!answer.ok()) return Refused(answer.status());
-  if (!answer->ok()) return ErrorCode(*answer);
-  const absl::string_view body = absl::StripTrailingAsciiWhitespace(answer->body);
+int PrintAnswer(const ApiOptions& options, const Response& answer) {
+  const absl::string_view body = absl::StripTrailingAsciiWhitespace(answer.body);
   if (options.output == "table") {
-    std::cout << Table(answer->json);
+    std::cout << Table(answer.json);
   } else if (options.pretty) {
     std::cout << Indent(std::string_view(body.data(), body.size())) << "\n";
   } else {
     std::cout << body << "\n";
   }
-  return answer->json["status"].Text() == "blocked" ? kBlocked : kOk;
+  return answer.json["status"].Text() == "blocked" ? kBlocked : kOk;
+}
+
+int SendAndPrint(const ApiOptions& options, const Request& request) {
+  auto answer = ApiClient(options.connection).Send(request);
+  if (!answer.ok()) return SayNotSent(answer.status());
+  return answer->ok() ? PrintAnswer(options, *answer) : SayErrorAnswer(*answer);
 }
 
 int StreamAndPrint(const ApiOptions& options, const Request& request) {
@@ -53,8 +53,8 @@ int StreamAndPrint(const ApiOptions& options, const Request& request) {
     std::cout << line << std::endl;
     return true;
   });
-  if (!answer.ok()) return Refused(answer.status());
-  return answer->ok() ? kOk : ErrorCode(*answer);
+  if (!answer.ok()) return SayNotSent(answer.status());
+  return answer->ok() ? kOk : SayErrorAnswer(*answer);
 }
 
 }  // namespace jetmon::cli
