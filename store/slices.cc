@@ -21,6 +21,19 @@ constexpr char kHashed[] =
 constexpr char kPhase[] = "((s.jetpack_monitor_site_id & 2147483647) * 506952113) & 2147483647";
 static_assert((2654435761u & 0x7fffffff) == 506952113);
 
+// Only how many: by bucket an index knows it, and no row is read.
+absl::StatusOr<uint64_t> CountActive(sql::Transaction& tx, const Slice& slice) {
+  const SliceCondition in = SitesIn(slice);
+  uint64_t count = 0;
+  auto s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetpack_monitor_sites s WHERE ", in.sql),
+                    in.values, [&](const sql::Row& row) {
+                      count = row.Uint(0);
+                      return absl::OkStatus();
+                    });
+  if (!s.ok()) return s;
+  return count;
+}
+
 absl::StatusOr<bool> HasTargets(sql::Transaction& tx, const Slice& slice) {
   const SliceCondition in = RowsIn(slice, "");
   bool any = false;
@@ -173,24 +186,23 @@ bool IsReadBySite(uint64_t active, const SiteIds& ids) {
 
 absl::StatusOr<uint64_t> SliceEnd(sql::Transaction& tx, const Slice& from, uint64_t rows) {
   const SliceCondition in = SitesIn(from);
-  uint64_t value = 0;
-  const auto take = [&](const sql::Row& row) {
-    value = row.Uint(0);
-    return absl::OkStatus();
-  };
-  auto s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetpack_monitor_sites s WHERE ", in.sql),
-                    in.values, take);
-  if (!s.ok()) return s;
-  if (value <= rows) return kLastSite;
+  auto active = CountActive(tx, from);
+  if (!active.ok()) return active.status();
+  if (*active <= rows) return kLastSite;
   std::vector<sql::Value> values = in.values;
   values.push_back(rows - 1);
   // No index has the sites of a bucket by id. Ids only are sorted, and only of a bucket that is
   // too big for one transaction.
-  s = tx.Query(absl::StrCat("SELECT s.jetpack_monitor_site_id FROM jetpack_monitor_sites s WHERE ",
+  uint64_t last = kLastSite;  // also if sites have left since they were counted
+  auto s =
+      tx.Query(absl::StrCat("SELECT s.jetpack_monitor_site_id FROM jetpack_monitor_sites s WHERE ",
                             in.sql, " ORDER BY s.jetpack_monitor_site_id + 0 LIMIT 1 OFFSET ?"),
-               values, take);
+               values, [&](const sql::Row& row) {
+                 last = row.Uint(0);
+                 return absl::OkStatus();
+               });
   if (!s.ok()) return s;
-  return value;
+  return last;
 }
 
 uint64_t MostRowsAtOnce(const sql::Dialect& dialect) {
@@ -240,9 +252,9 @@ absl::StatusOr<SyncCounts> SyncTargets(sql::Transaction& tx, const Slice& slice,
     counts.inserted = counts.active = inserted.value_or(0);
     if (slice.by_site && !moved) return counts;
   }
-  auto sites = CountSlice(tx, slice);
-  if (!sites.ok()) return sites.status();
-  counts.active = sites->active;
+  auto active = CountActive(tx, slice);
+  if (!active.ok()) return active.status();
+  counts.active = *active;
   auto targets = MissingOrStale(tx, slice, &counts);
   if (!targets.ok()) return targets.status();
   if (auto s = UpsertTargets(tx, *targets, now_ms); !s.ok()) return s;
