@@ -202,7 +202,7 @@ void JobRunner::Begin(const store::Job& job, const store::JobLease& lease) {
   // A job that was given back may come again: its thread before has ended.
   JoinEnded();
   workers_[job.job_id] = std::thread([this, job, lease] {
-    Execute(job, lease);
+    Execute(job, lease, stopping_query_);
     {
       std::lock_guard lock(mutex_);
       running_.erase(job.job_id);
@@ -229,10 +229,18 @@ void JobRunner::DispatchLoop() {
   workers_.clear();
 }
 
-void JobRunner::Execute(const store::Job& job, const store::JobLease& lease) {
+bool JobRunner::RunOne(const std::function<bool()>& stopping) {
+  store::Job job;
+  auto lease = ClaimOne(&job);
+  if (lease.has_value()) Execute(job, *lease, stopping);
+  return lease.has_value();
+}
+
+void JobRunner::Execute(const store::Job& job, const store::JobLease& lease,
+                        const std::function<bool()>& stopping) {
   LogInfo(absl::StrCat(job.job_id, ": ", job.operation, " of buckets ", job.range.ToString(),
                        ", attempt ", lease.attempt));
-  JobRun run(parts_, options_, observer_, job, lease, stopping_query_);
+  JobRun run(parts_, options_, observer_, job, lease, stopping);
   auto executor = executors_.find(job.operation);
   absl::Status s = executor == executors_.end()
                        ? absl::UnimplementedError("this build can't run " + job.operation)
@@ -254,7 +262,7 @@ void JobRunner::Execute(const store::Job& job, const store::JobLease& lease) {
     LogWarning(absl::StrCat(job.job_id, ": left: ", s.message()));
     return;
   }
-  if (IsStopping()) {
+  if (stopping()) {
     s = parts_.Commit(commits::kYieldJob,
                       [&](sql::Transaction& tx) { return store::YieldJob(tx, lease).status(); });
     if (!s.ok()) LogWarning(absl::StrCat(job.job_id, ": not given back: ", s.message()));

@@ -86,6 +86,9 @@ class JobRunner {
                                            const std::function<bool()>& cancelled);
   // One turn of the sweep; for tests.
   absl::Status Sweep();
+  // Takes up one job and runs it in the calling thread until it ends, or `stopping` says so: then
+  // it is given back. False: there was none to take up. Instead of Run, for tests that step.
+  bool RunOne(const std::function<bool()>& stopping);
 
  private:
   void DispatchLoop();
@@ -95,7 +98,8 @@ class JobRunner {
   void Begin(const store::Job& job, const store::JobLease& lease);
   void JoinEnded();
   std::optional<store::JobLease> ClaimOne(store::Job* job);
-  void Execute(const store::Job& job, const store::JobLease& lease);
+  void Execute(const store::Job& job, const store::JobLease& lease,
+               const std::function<bool()>& stopping);
   bool IsStopping() const;
 
   const Parts parts_;

@@ -26,6 +26,11 @@ class Service {
   // Makes missing bucket rows, then starts observing and running jobs.
   absl::Status Start();
   void Stop();
+  // Instead of Start and Stop, for tests that decide what happens when: one turn, in the calling
+  // thread, of what observes, of the sweep, and of what runs jobs (see JobRunner).
+  absl::Status Observe() { return observer_.Read(); }
+  absl::Status Sweep() { return runner_.Sweep(); }
+  bool RunOneJob(const std::function<bool()>& stopping) { return runner_.RunOne(stopping); }
 
   const Options& options() const { return options_; }
 
