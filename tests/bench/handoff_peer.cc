@@ -25,14 +25,15 @@ void Run() {
   options.max_concurrent = options.max_queued = FLAGS_concurrency;
   options.source_address = FLAGS_source_address;
   options.safety = bench::Get(probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8"));
+  probe::CheckAllOptions all;
+  all.concurrency = FLAGS_concurrency;
   const size_t wanted = requests.size();
   size_t up = 0;
   const bench::Stopwatch watch;
   auto engine = bench::Get(probe::Engine::Create(options));
   bench::Check(probe::CheckAll(
       *engine, std::move(requests),
-      [&](const probe::CheckResult& r) { up += r.outcome == probe::Outcome::kUp ? 1 : 0; },
-      {.concurrency = FLAGS_concurrency}));
+      [&](const probe::CheckResult& r) { up += r.outcome == probe::Outcome::kUp ? 1 : 0; }, all));
   bench::Say("seconds", watch.seconds());
   bench::Say("sites", wanted);
   bench::Say("up", up);
