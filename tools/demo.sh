@@ -4,7 +4,7 @@
 #
 #   tools/demo.sh                      the whole story, about two minutes after the build
 #   tools/demo.sh --keep               stop after the forward rollout, leave everything running;
-#                                      . .demo/env says where
+#                                      . .demo/env says where, docs/rollout-api.md what to ask
 #   tools/demo.sh --stop               end what --keep left running
 #   --database=sqlite|mariadb|galera   on an embedded database (default), one MariaDB server, or a
 #                                      Galera cluster of three, started for the run from Debian's

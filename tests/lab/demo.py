@@ -145,8 +145,8 @@ def play_demo(lab: Lab, play: Play, keep: bool, progress: Progress) -> bool:
     play.forward()
     if keep:
         write_environment(lab, play)
-        progress.say(f"everything keeps running, logs in {lab.logs}; go on with: . .demo/env, "
-                     "end it with: tools/demo.sh --stop")
+        progress.say(f"everything keeps running, logs in {lab.logs}; go on with: . .demo/env, what "
+                     "to ask: docs/rollout-api.md, end it with: tools/demo.sh --stop")
         return True
     play.incidents()
     play.back()
