@@ -12,7 +12,7 @@ packages=(
   libgtest-dev libgmock-dev clang-format
   # tests, demo
   python3 python3-grpcio python3-protobuf python3-pymysql curl sqlite3 procps git ca-certificates openssl
-  mariadb-server mariadb-client mariadb-backup galera-4
+  spin gcc mariadb-server mariadb-client mariadb-backup galera-4
 )
 
 missing=()
