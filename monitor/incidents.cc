@@ -1,5 +1,6 @@
 #include "monitor/incidents.h"
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "store/locks.h"
 
@@ -57,12 +58,21 @@ absl::Status ApplyOne(sql::Transaction& tx, const store::Actor& actor, IncidentO
 absl::Status FencedOut(uint32_t bucket) {
   absl::Status s =
       absl::PermissionDeniedError(absl::StrCat("bucket ", bucket, " is not this Monitor's"));
-  s.SetPayload(kFencePayload, absl::Cord("1"));
+  s.SetPayload(kFencePayload, absl::Cord(absl::StrCat(bucket)));
   return s;
 }
 
 bool IsFencedOut(const absl::Status& status) {
   return status.GetPayload(kFencePayload).has_value();
+}
+
+std::optional<uint32_t> FencedOutBucket(const absl::Status& status) {
+  const auto payload = status.GetPayload(kFencePayload);
+  uint32_t bucket = 0;
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &bucket)) {
+    return std::nullopt;
+  }
+  return bucket;
 }
 
 absl::Status PassFences(sql::Transaction& tx, const Writer& writer,

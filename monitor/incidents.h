@@ -42,6 +42,8 @@ struct IncidentOp {
 // The fence of a bucket did not match: this Monitor does not own it (any more).
 absl::Status FencedOut(uint32_t bucket);
 bool IsFencedOut(const absl::Status& status);
+// The bucket whose fence did not match; none if it is another status.
+std::optional<uint32_t> FencedOutBucket(const absl::Status& status);
 
 // Passes the fence of each bucket, ascending. FencedOut if one does not match; the transaction must
 // then roll back.

@@ -32,6 +32,19 @@ class Lease final : public probe::LeaseGate {
   std::atomic<int64_t> until_ns_{0};
 };
 
+// The lease for one bucket's sites: the epoch's, until the bucket is taken out of it. Thread-safe.
+class BucketLease final : public probe::LeaseGate {
+ public:
+  explicit BucketLease(const Lease& lease) : lease_(lease) {}
+  bool MaySend(BootTime now) const override { return !closed_.load() && lease_.MaySend(now); }
+  // Nothing is sent to the bucket's sites from here on, ever.
+  void Close() { closed_ = true; }
+
+ private:
+  const Lease& lease_;
+  std::atomic<bool> closed_{false};
+};
+
 }  // namespace jetmon::monitor
 
 #endif  // JETMON_MONITOR_LEASE_H_

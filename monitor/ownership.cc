@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "daemon/log.h"
 #include "store/notifications.h"
+#include "store/parts.h"
 
 namespace jetmon::monitor {
 namespace {
@@ -64,7 +65,7 @@ void Ownership::Run() {
     while (!stopping_) {
       lock.unlock();
       Poll();
-      const bool busy = state_ == "draining" || state_ == "activating";
+      const bool busy = state_ == "draining" || state_ == "activating" || !part_job_.empty();
       lock.lock();
       wake_.wait_for(lock, busy ? kBusyPollPeriod : kPollPeriod, [this] { return stopping_; });
     }
@@ -108,15 +109,18 @@ void Ownership::Poll() {
   observer_.BeginRead(read);
   parts_.confirmer->SetVantages(std::move(view.vantages));
   const bool standby = parts_.config->mode == "standby";
+  bool part = false;
   for (size_t i = 0; i < view.locks.size() && !standby; ++i) {
     const store::RangeLock& lock = view.locks[i];
     observer_.Saw(lock.epoch, lock.lease_seq, read);
     if (lock.owner_instance == parts_.config->instance) {
+      part = part || lock.part.has_value();
       FollowMine(lock, read);
     } else {
       FollowOther(lock, view.goodbye[i]);
     }
   }
+  if (!part) part_job_.clear();
   // A watch whose lock was not among what was read as ours must end.
   bool held = false;
   for (const store::RangeLock& lock : view.locks) {
@@ -129,7 +133,8 @@ void Ownership::Poll() {
 }
 
 void Ownership::FollowMine(const store::RangeLock& lock, BootTime read) {
-  if (watch_ != nullptr && watch_->epoch() == lock.epoch && watch_->fenced_out()) {
+  if (watch_ != nullptr && watch_->epoch() == lock.epoch && watch_->fenced_out().has_value() &&
+      !RefusedForPart(lock)) {
     // The row says that it is ours, so what refused the write has passed, or will show next time.
     DropWatch("a fence did not match");
     return;
@@ -140,6 +145,80 @@ void Ownership::FollowMine(const store::RangeLock& lock, BootTime read) {
   if (watch_ != nullptr && watch_->epoch() == lock.epoch) {
     DropWatch(absl::StrCat("the range is ", lock.state));
   }
+}
+
+bool Ownership::RefusedForPart(const store::RangeLock& lock) const {
+  const uint32_t bucket = *watch_->fenced_out();
+  if (!lock.range.Contains(bucket)) return lock.state == rs::kActive;
+  return lock.part.has_value() && lock.part->state == rs::kRevoked &&
+         lock.part->range.Contains(bucket);
+}
+
+void Ownership::FollowPart(const store::RangeLock& lock, BootTime read) {
+  store::Range kept = lock.range;
+  if (lock.part.has_value()) {
+    const store::RangePart& part = *lock.part;
+    if (part.job_id != part_job_) {
+      part_job_ = part.job_id;
+      part_began_ = read;
+      LogInfo(absl::StrCat("epoch ", lock.epoch, ": buckets ", part.range.ToString(), " of ",
+                           lock.range.ToString(), " leave"));
+    }
+    if (part.state == rs::kDraining && !part.drained) {
+      watch_->BeginPartDrain(part.range);
+    } else {
+      kept = lock.range.Without(part.range);
+    }
+  }
+  if (!kept.Covers(watch_->range())) {
+    LogInfo(absl::StrCat("epoch ", lock.epoch, ": only buckets ", kept.ToString(), " are kept"));
+    watch_->Keep(kept);
+    const bool drained = lock.part.has_value() && lock.part->drained;
+    if (!drained) silent_from_ = parts_.clock->Boot() + kLongestConfirmation;
+  }
+  // What was refused is dropped by now, or FollowMine had ended the watch.
+  if (watch_->fenced_out().has_value()) watch_->PardonFence();
+}
+
+void Ownership::ReportPart(const store::RangeLock& lock) {
+  if (!lock.part.has_value()) return;
+  const store::RangePart& part = *lock.part;
+  if (part.state != rs::kDraining || part.drained) return;
+  // A part that this watch never loaded has nothing to end but what one before had asked.
+  const bool watched = watch_->range().Covers(part.range);
+  if (watched ? !watch_->part_drained() : parts_.clock->Boot() < silent_from_) return;
+  const bool reported =
+      ReportDelivered(lock, part.range, part_began_, [&](sql::Transaction& tx, uint64_t queued) {
+        return store::ReportPartDrained(tx, part.job_id, parts_.config->instance, queued,
+                                        parts_.clock->WallMs());
+      });
+  if (reported) watch_->Keep(lock.range.Without(part.range));
+}
+
+bool Ownership::ReportDelivered(const store::RangeLock& lock, store::Range range, BootTime began,
+                                const Report& report) {
+  uint64_t queued = 0;
+  bool reported = false;
+  const bool deliver =
+      !parts_.config->notify_url.empty() && parts_.clock->Boot() - began < kDeliverWithin;
+  const absl::Status s = session_->Write(Limit(), [&](sql::Transaction& tx) -> absl::Status {
+    auto left = store::CountQueued(tx, range);
+    if (!left.ok()) return left.status();
+    queued = *left;
+    if (queued > 0 && deliver) return absl::OkStatus();
+    auto drained = report(tx, queued);
+    if (drained.ok()) reported = *drained;
+    return drained.status();
+  });
+  if (!s.ok()) {
+    LogWarning(absl::StrCat("epoch ", lock.epoch, ": the drain was not reported: ", s.message()));
+    return false;
+  }
+  if (reported) {
+    LogInfo(absl::StrCat("epoch ", lock.epoch, ": drained buckets ", range.ToString(), ", ", queued,
+                         " notifications left"));
+  }
+  return reported;
 }
 
 bool Ownership::EnsureWatch(const store::RangeLock& lock) {
@@ -199,10 +278,11 @@ void Ownership::FollowActivating(const store::RangeLock& lock) {
 void Ownership::FollowActive(const store::RangeLock& lock, BootTime read) {
   const bool loaded_before = watch_ != nullptr && watch_->epoch() == lock.epoch;
   if (!EnsureWatch(lock)) return;
+  FollowPart(lock, read);
   const BootTime counted = loaded_before ? read : parts_.clock->Boot();
   if (!Renew(lock, counted)) return;
   state_ = "active";
-  if (watch_->started()) return;
+  if (watch_->started()) return ReportPart(lock);
   // Loaded for an acknowledgement whose answer was lost: the epoch's first load. Loaded when it was
   // active: taken over from another instance, and what v1's columns say is older than its events.
   watch_->lease().Open();
@@ -220,26 +300,12 @@ void Ownership::FollowDraining(const store::RangeLock& lock, BootTime read) {
   } else if (parts_.clock->Boot() < silent_from_) {
     return;
   }
-  uint64_t queued = 0;
-  bool reported = false;
-  const bool deliver =
-      !parts_.config->notify_url.empty() && parts_.clock->Boot() - drain_began_ < kDeliverWithin;
-  const absl::Status s = session_->Write(Limit(), [&](sql::Transaction& tx) -> absl::Status {
-    auto left = store::CountQueued(tx, lock.range);
-    if (!left.ok()) return left.status();
-    queued = *left;
-    if (queued > 0 && deliver) return absl::OkStatus();
-    auto drained = store::ReportDrained(tx, lock.epoch, parts_.config->instance, queued,
-                                        parts_.clock->WallMs());
-    if (drained.ok()) reported = *drained;
-    return drained.status();
-  });
-  if (!s.ok()) {
-    LogWarning(absl::StrCat("epoch ", lock.epoch, ": the drain was not reported: ", s.message()));
-    return;
-  }
+  const bool reported =
+      ReportDelivered(lock, lock.range, drain_began_, [&](sql::Transaction& tx, uint64_t queued) {
+        return store::ReportDrained(tx, lock.epoch, parts_.config->instance, queued,
+                                    parts_.clock->WallMs());
+      });
   if (!reported) return;
-  LogInfo(absl::StrCat("epoch ", lock.epoch, ": drained, ", queued, " notifications left"));
   if (watched) DropWatch("drained");
   state_ = "standby";
 }

@@ -18,10 +18,11 @@
 
 namespace jetmon::monitor {
 
-// Follows the range locks of this host: acknowledges, renews, drains, takes over from a dead or
-// departed instance, and gives up at once what is not its own any more. Polls every 2 s (every
-// 0.25 s during a drain) on a connection of its own, reports health with each poll, and keeps the
-// confirmer's vantages fresh. At most one range at a time has a Watch.
+// Follows the range locks of this host: acknowledges, renews, drains (a range, or a part of it
+// while the rest goes on), takes over from a dead or departed instance, and gives up at once what
+// is not its own any more. Polls every 2 s (every 0.25 s during a drain) on a connection of its
+// own, reports health with each poll, and keeps the confirmer's vantages fresh. At most one range
+// at a time has a Watch.
 //
 // Poll does one turn; Run starts a thread that polls. Not thread-safe but for Stop and watch facts.
 class Ownership {
@@ -53,6 +54,17 @@ class Ownership {
   void FollowActive(const store::RangeLock& lock, BootTime read);
   void FollowDraining(const store::RangeLock& lock, BootTime read);
   void FollowOther(const store::RangeLock& lock, bool goodbye);
+  // Whether the fence that refused this watch's write is one of a part that was taken from it.
+  bool RefusedForPart(const store::RangeLock& lock) const;
+  // Brings the watch to what the lock says of its buckets. Before the lease is renewed: a renewal
+  // with this revision says that it was done.
+  void FollowPart(const store::RangeLock& lock, BootTime read);
+  void ReportPart(const store::RangeLock& lock);
+  // Writes `report` once what waits for delivery in these buckets is delivered, or was given its
+  // time since `began`. True if the report matched.
+  using Report = std::function<absl::StatusOr<bool>(sql::Transaction&, uint64_t queued)>;
+  bool ReportDelivered(const store::RangeLock& lock, store::Range range, BootTime began,
+                       const Report& report);
   // Makes the watch of this lock and loads it, unless it is there already. False: not now.
   bool EnsureWatch(const store::RangeLock& lock);
   // True if the renewal matched; the lease then counts from `read`.
@@ -64,13 +76,16 @@ class Ownership {
   const WatchParts parts_;
   std::unique_ptr<sql::Session> session_;
   std::unique_ptr<Watch> watch_;
-  bool adopts_ = false;   // the watch was loaded to be acknowledged: the epoch's first load
-  BootTime silent_from_;  // from here on no Veriflier sends for a watch that was dropped
+  bool adopts_ = false;  // the watch was loaded to be acknowledged: the epoch's first load
+  // From here on no Veriflier sends for a watch, or a part of it, that was dropped.
+  BootTime silent_from_;
   LeaseObserver observer_;
   std::string state_ = "standby";
   std::string warning_;
   int64_t started_at_ms_ = 0;
   BootTime drain_began_, last_health_;
+  std::string part_job_;  // of the part that is on its way; "" = none
+  BootTime part_began_;
   uint64_t last_checks_ = 0;
   double checks_per_s_ = 0;
 

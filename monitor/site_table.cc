@@ -62,8 +62,9 @@ bool SiteTable::IsConfiguredAs(size_t index, const store::Site& site) const {
 
 size_t SiteTable::Put(const store::Site& site, std::optional<probe::Mode> mode) {
   auto known = by_id_.find(site.site_id);
-  size_t index = known == by_id_.end() ? sites_.size() : known->second;
-  if (known == by_id_.end()) {
+  const bool here = known != by_id_.end() && sites_[known->second].site.bucket == site.bucket;
+  const size_t index = here ? known->second : sites_.size();
+  if (!here) {
     sites_.emplace_back();
     by_id_[site.site_id] = index;
     buckets_[site.bucket].push_back(index);
@@ -81,7 +82,7 @@ size_t SiteTable::Put(const store::Site& site, std::optional<probe::Mode> mode) 
 
 void SiteTable::ScheduleFirst(size_t index, BootTime now) {
   const WatchedSite& w = sites_[index];
-  if (w.gone || w.not_available) return;
+  if (w.gone || w.leaving || w.not_available) return;
   const auto window = std::chrono::nanoseconds(FirstCheckWithin(w.interval));
   const auto spread = static_cast<uint64_t>(kFirstCheckShare * window.count());
   Push(index, now + std::chrono::nanoseconds(w.phase * 1'000'003 % spread));
@@ -90,6 +91,27 @@ void SiteTable::ScheduleFirst(size_t index, BootTime now) {
 void SiteTable::MarkGone(size_t index) {
   sites_[index].gone = true;
   sites_[index].due = {};
+}
+
+std::vector<size_t> SiteTable::Leave(uint32_t bucket) {
+  auto indices = buckets_.find(bucket);
+  if (indices == buckets_.end()) return {};
+  for (size_t index : indices->second) sites_[index].leaving = true;
+  return indices->second;
+}
+
+void SiteTable::Forget(uint32_t bucket) {
+  auto indices = buckets_.find(bucket);
+  if (indices == buckets_.end()) return;
+  for (size_t index : indices->second) {
+    WatchedSite& w = sites_[index];
+    auto known = by_id_.find(w.site.site_id);
+    if (known != by_id_.end() && known->second == index) by_id_.erase(known);
+    if (!w.running && !w.confirming && !w.deciding) w = WatchedSite();  // gives its memory back
+    w.gone = w.dropped = true;
+    w.due = {};
+  }
+  buckets_.erase(indices);
 }
 
 std::vector<size_t> SiteTable::TakeDue(BootTime now, size_t max) {
@@ -112,7 +134,7 @@ std::optional<BootTime> SiteTable::NextDue() {
 void SiteTable::Finished(size_t index, Next next, BootTime now) {
   WatchedSite& w = sites_[index];
   w.running = false;
-  if (w.gone || w.not_available) return;
+  if (w.gone || w.leaving || w.not_available) return;
   // Regular checks count from when this one was due, so that lateness does not add up.
   BootTime due = std::max(InPhase(w.due, w.interval, w.phase), now);
   if (next == Next::kRetry) due = std::min(due, now + config_.RetryDelay());
@@ -135,7 +157,7 @@ void SiteTable::DropStale() {
   while (!queue_.empty()) {
     const Entry& top = queue_.top();
     const WatchedSite& w = sites_[top.index];
-    if (!w.gone && !w.running && w.due == top.due) return;
+    if (!w.gone && !w.leaving && !w.running && w.due == top.due) return;
     queue_.pop();
   }
 }
@@ -183,7 +205,7 @@ SiteTable::Backlog SiteTable::Overdue(BootTime now) const {
   for (const WatchedSite& w : sites_) {
     if (w.gone) continue;
     ++b.targets;
-    if (w.not_available || w.running || w.due.ns == 0 || w.due > now) continue;
+    if (w.leaving || w.not_available || w.running || w.due.ns == 0 || w.due > now) continue;
     ++b.due;
     b.oldest = std::max(b.oldest, std::chrono::duration_cast<milliseconds>(now - w.due));
   }

@@ -27,6 +27,8 @@ struct WatchedSite {
   milliseconds interval{0};
   uint64_t phase = 0;
   bool gone = false;           // removed, deactivated or moved: never checked again
+  bool leaving = false;        // its bucket drains: not scheduled any more
+  bool dropped = false;        // its bucket is not ours any more (gone, too): nothing of it counts
   bool not_available = false;  // this build can't check it (https, host name): never judged
   bool running = false;        // a check of it is under way
   bool confirming = false;     // Verifliers are being asked about it
@@ -46,11 +48,16 @@ class SiteTable {
   explicit SiteTable(const Config& config) : config_(config) {}
 
   // Adds a site, or replaces it after a change of its configuration; not scheduled yet when new.
-  // Returns the index.
+  // One that has come from another bucket is new: what is under way of it there ends under its old
+  // index. Returns the index.
   size_t Put(const store::Site& site, std::optional<probe::Mode> mode);
   // Schedules the first check of a site.
   void ScheduleFirst(size_t index, BootTime now);
   void MarkGone(size_t index);
+  // Schedules nothing of a bucket any more; what is under way ends. The indices of its sites.
+  std::vector<size_t> Leave(uint32_t bucket);
+  // The bucket's sites are dropped. An index that something is under way of stays good.
+  void Forget(uint32_t bucket);
   // Whether the site is configured as it was when it was put.
   bool IsConfiguredAs(size_t index, const store::Site& site) const;
 

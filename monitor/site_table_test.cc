@@ -135,5 +135,66 @@ TEST_F(SiteTableTest, NamesTheSitesThatAreLateForLongest) {
   }
 }
 
+TEST_F(SiteTableTest, ABucketThatLeavesIsNotScheduledAnyMore) {
+  const BootTime began = clock_.Boot();
+  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began);
+  clock_.Advance(milliseconds(500));
+  const std::vector<size_t> running = table_.TakeDue(clock_.Boot(), 1000);
+  const std::vector<size_t> left = table_.Leave(1);
+  EXPECT_EQ(left.size(), 50u);
+  EXPECT_TRUE(table_.Leave(77).empty());
+  clock_.Advance(seconds(10));
+  for (size_t index : running) table_.Finished(index, SiteTable::Next::kSoon, clock_.Boot());
+  table_.ScheduleFirst(left[0], clock_.Boot());
+  clock_.Advance(seconds(10));
+  size_t due = 0;
+  for (size_t index : table_.TakeDue(clock_.Boot(), 1000)) {
+    EXPECT_NE(table_.at(index).site.bucket, 1u);
+    ++due;
+  }
+  EXPECT_EQ(due, 150u);
+  EXPECT_EQ(table_.Overdue(clock_.Boot()).due, 0u);
+}
+
+TEST_F(SiteTableTest, ABucketThatIsForgottenIsGoneButForWhatIsUnderWay) {
+  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, clock_.Boot());
+  clock_.Advance(milliseconds(500));
+  std::optional<size_t> running;
+  for (size_t index : table_.TakeDue(clock_.Boot(), 1000)) {
+    if (table_.at(index).site.bucket == 2) running = index;
+  }
+  ASSERT_TRUE(running.has_value());
+  table_.Forget(2);
+  table_.Forget(77);
+  EXPECT_EQ(table_.Overdue(clock_.Boot()).targets, 150u);
+  EXPECT_FALSE(table_.Find(2).has_value());
+  EXPECT_TRUE(table_.Find(3).has_value());
+  EXPECT_EQ(table_.buckets().count(2), 0u);
+  EXPECT_EQ(table_.Summarise(2, clock_.Boot(), clock_.Boot()).sites, 0u);
+  EXPECT_TRUE(table_.at(*running).dropped);
+  EXPECT_EQ(table_.at(*running).site.bucket, 2u);  // who holds the index still reads it
+  table_.Finished(*running, SiteTable::Next::kSoon, clock_.Boot());
+  clock_.Advance(seconds(10));
+  for (size_t index : table_.TakeDue(clock_.Boot(), 1000)) EXPECT_FALSE(table_.at(index).dropped);
+}
+
+TEST_F(SiteTableTest, ASiteOfAnotherBucketIsNewAndItsOldIndexStays) {
+  const size_t old = *table_.Find(6);
+  store::Site moved = table_.at(old).site;
+  moved.bucket = 3;
+  table_.at(old).failures = 2;
+  const size_t now = table_.Put(moved, std::nullopt);
+  EXPECT_NE(now, old);
+  EXPECT_EQ(*table_.Find(6), now);
+  EXPECT_EQ(table_.at(old).site.bucket, 2u);
+  EXPECT_EQ(table_.at(now).failures, 0);
+  EXPECT_EQ(table_.buckets().at(3).size(), 51u);
+  EXPECT_EQ(table_.Put(moved, std::nullopt), now);
+  // Its old bucket takes with it only what is its own.
+  table_.MarkGone(old);
+  table_.Forget(2);
+  EXPECT_EQ(*table_.Find(6), now);
+}
+
 }  // namespace
 }  // namespace jetmon::monitor

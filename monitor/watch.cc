@@ -1,6 +1,7 @@
 #include "monitor/watch.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/log.h"
@@ -20,8 +21,11 @@ Watch::Watch(const WatchParts& parts, const store::RangeLock& lock)
     : parts_(parts),
       writer_{lock.epoch, parts.config->instance, parts.config->legacy_projection,
               !parts.config->notify_url.empty()},
-      range_(lock.range),
-      table_(*parts.config) {}
+      loaded_(lock.part.has_value() ? lock.range.Without(lock.part->range) : lock.range),
+      table_(*parts.config),
+      range_(loaded_) {
+  for (uint32_t i = 0; i < loaded_.size(); ++i) bucket_leases_.emplace_back(lease_);
+}
 
 Watch::~Watch() {
   Abandon();
@@ -44,6 +48,63 @@ void Watch::BeginDrain() {
   if (draining_.exchange(true)) return;
   if (!started_) drained_ = true;
   wake_.notify_all();
+}
+
+void Watch::BeginPartDrain(store::Range part) {
+  std::lock_guard lock(mutex_);
+  if (leaving_.has_value() || !range_.Covers(part) || part == range_) return;
+  leaving_ = part;
+  leaving_sites_.clear();
+  leaving_at_ = 0;
+  part_drained_ = false;
+  for (uint32_t bucket = part.min; bucket <= part.max; ++bucket) {
+    const std::vector<size_t> sites = table_.Leave(bucket);
+    leaving_sites_.insert(leaving_sites_.end(), sites.begin(), sites.end());
+  }
+}
+
+void Watch::Keep(store::Range kept) {
+  std::lock_guard lock(mutex_);
+  if (kept.Covers(range_) || !kept.Overlaps(range_)) return;
+  for (uint32_t bucket = range_.min; bucket <= range_.max; ++bucket) {
+    if (kept.Contains(bucket)) continue;
+    bucket_leases_[bucket - loaded_.min].Close();
+    table_.Forget(bucket);
+    bucket_first_check_ms_.erase(bucket);
+  }
+  range_ = {std::max(range_.min, kept.min), std::min(range_.max, kept.max)};
+  if (leaving_.has_value() && !range_.Covers(*leaving_)) {
+    leaving_.reset();
+    leaving_sites_ = {};
+    part_drained_ = false;
+  }
+}
+
+store::Range Watch::range() const {
+  std::lock_guard lock(mutex_);
+  return range_;
+}
+
+// Called with the lock.
+store::Range Watch::Staying() const {
+  return leaving_.has_value() ? range_.Without(*leaving_) : range_;
+}
+
+std::optional<uint32_t> Watch::fenced_out() const {
+  std::lock_guard lock(mutex_);
+  if (!fenced_out_) return std::nullopt;
+  return fenced_bucket_;
+}
+
+void Watch::PardonFence() {
+  std::lock_guard lock(mutex_);
+  fenced_out_ = false;
+}
+
+void Watch::FencedOut(const absl::Status& refusal) {
+  std::lock_guard lock(mutex_);
+  fenced_bucket_ = FencedOutBucket(refusal).value_or(range_.min);
+  fenced_out_ = true;
 }
 
 void Watch::Abandon() {
@@ -72,13 +133,18 @@ void Watch::Submit(const std::vector<size_t>& due) {
     probe::CheckRequest request;
     {
       std::lock_guard lock(mutex_);
-      const WatchedSite& w = table_.at(index);
+      WatchedSite& w = table_.at(index);
+      if (w.dropped) {
+        w.running = false;
+        --running_;
+        continue;
+      }
       request.site_id = w.site.site_id;
       request.url = w.site.url;
       request.mode = w.mode;
+      request.lease = &bucket_leases_[w.site.bucket - loaded_.min];
     }
     request.timeout = parts_.config->CheckTimeout();
-    request.lease = &lease_;
     const absl::Status s =
         parts_.engine->Submit(std::move(request), [this, index](probe::CheckResult check) {
           std::lock_guard lock(mutex_);
@@ -98,7 +164,7 @@ void Watch::Submit(const std::vector<size_t>& due) {
 void Watch::DecideLoop() {
   while (!abandoned_) {
     std::deque<Result> results;
-    std::deque<RoundResult> rounds;
+    std::deque<Round> rounds;
     {
       std::unique_lock lock(mutex_);
       wake_.wait_for(lock, kDeciderTick,
@@ -108,7 +174,7 @@ void Watch::DecideLoop() {
       deciding_ = true;
     }
     for (const Result& r : results) TakeResult(r);
-    for (const RoundResult& r : rounds) TakeRound(r);
+    for (const Round& r : rounds) TakeRound(r);
     AskVantages();
     std::lock_guard lock(mutex_);
     deciding_ = false;
@@ -129,7 +195,7 @@ void Watch::RecordLoop() {
   }
   checking_ = true;
   next_summary_ = next_refresh_ = began_;
-  refresh_bucket_ = range_.min;
+  refresh_bucket_ = loaded_.min;
   while (!abandoned_) {
     std::vector<store::CheckHistoryRow> history;
     {
@@ -143,8 +209,13 @@ void Watch::RecordLoop() {
     if (!draining_) RefreshNextBucket();
     WriteSummaries();
     if (draining_ && !drained_ && Idle()) {
-      WriteFreshness(/*all=*/true);
+      WriteFreshness(Fresh::kAll);
       drained_ = true;
+    }
+    if (const auto part = PartAtRest(); part.has_value()) {
+      WriteFreshness(Fresh::kLeaving);
+      std::lock_guard lock(mutex_);
+      part_drained_ = leaving_ == part;
     }
   }
 }
@@ -155,11 +226,33 @@ bool Watch::Idle() {
          history_.empty() && rounds_under_way_ == 0;
 }
 
+std::optional<store::Range> Watch::PartAtRest() {
+  std::lock_guard lock(mutex_);
+  if (!leaving_.has_value() || part_drained_) return std::nullopt;
+  const auto left = [this](const auto& row) { return leaving_->Contains(row); };
+  for (const IncidentOp& op : pending_) {
+    if (left(op.site.bucket)) return std::nullopt;
+  }
+  for (const store::CheckHistoryRow& row : history_) {
+    if (left(row.bucket)) return std::nullopt;
+  }
+  // Who is at rest stays so: nothing is scheduled, and nobody is asked any more.
+  for (; leaving_at_ < leaving_sites_.size(); ++leaving_at_) {
+    const WatchedSite& w = table_.at(leaving_sites_[leaving_at_]);
+    if (w.running || w.confirming) return std::nullopt;
+  }
+  return leaving_;
+}
+
 void Watch::TakeResult(const Result& result) {
   const probe::CheckResult& check = result.check;
   const BootTime now = parts_.clock->Boot();
   std::lock_guard lock(mutex_);
   WatchedSite& w = table_.at(result.index);
+  if (w.dropped) {
+    w.running = false;
+    return;
+  }
   if (!probe::IsVerdict(check.outcome)) {
     // Target safety's word is no word about the site; the other outcomes are checked again.
     const bool regular = check.outcome == probe::Outcome::kSafety;
@@ -234,19 +327,19 @@ void Watch::OnFailure(size_t index, const probe::CheckResult& check) {
   }
 }
 
-void Watch::TakeRound(const RoundResult& round) {
+void Watch::TakeRound(const Round& taken) {
   std::lock_guard lock(mutex_);
-  auto index = table_.Find(round.site_id);
-  if (!index.has_value()) return;
-  WatchedSite& w = table_.at(*index);
+  const RoundResult& round = taken.result;
+  WatchedSite& w = table_.at(taken.index);
   w.confirming = false;
+  if (w.gone) return;
   const bool still_open = w.event.has_value() && w.event->severity == store::Severity::kSeemsDown;
   if (!still_open || w.deciding || w.failures == 0) return;
   const BootTime now = parts_.clock->Boot();
   if (w.asked_since.ns == 0) w.asked_since = now;
   IncidentOp op;
   op.kind = IncidentOp::Kind::kConfirm;
-  op.index = *index;
+  op.index = taken.index;
   op.site = w.site;
   op.seen = w.event;
   op.votes = round.votes;
@@ -279,10 +372,11 @@ void Watch::WritePending() {
     std::vector<IncidentOp> ops;
     {
       std::lock_guard lock(mutex_);
+      std::erase_if(pending_, [this](const auto& op) { return table_.at(op.index).dropped; });
       const size_t n = std::min(pending_.size(), kMostAtOnce);
       ops.assign(pending_.begin(), pending_.begin() + n);
     }
-    if (ops.empty() || abandoned_) return;
+    if (ops.empty() || abandoned_ || fenced_out_) return;
     const absl::Status s = WriteIncidents(*parts_.db, *parts_.clock,
                                           parts_.clock->Boot() + kWriteLimit, writer_, &ops);
     if (s.ok()) {
@@ -290,7 +384,7 @@ void Watch::WritePending() {
       continue;
     }
     if (IsFencedOut(s)) {
-      fenced_out_ = true;
+      FencedOut(s);
       LogWarning(absl::StrCat("epoch ", writer_.epoch, ": a write was refused: ", s.message()));
       return;
     }
@@ -306,30 +400,38 @@ void Watch::Settle(const std::vector<IncidentOp>& ops) {
   for (const IncidentOp& op : ops) {
     WatchedSite& w = table_.at(op.index);
     w.deciding = false;
+    if (w.dropped) continue;
     w.event = op.now;
     if (!w.event.has_value()) w.asked_since = {};
-    if (op.outcome != store::ChangeOutcome::kSiteGone) continue;
-    table_.MarkGone(op.index);
-    if (!w.event.has_value()) continue;
-    IncidentOp removal;
-    removal.kind = IncidentOp::Kind::kRemove;
-    removal.index = op.index;
-    removal.site = w.site;
-    removal.seen = w.event;
-    w.deciding = true;
-    pending_.push_back(std::move(removal));
+    // Also one that was found to be gone while this was written.
+    if (op.outcome == store::ChangeOutcome::kSiteGone || w.gone) Remove(op.index);
   }
+}
+
+// Called with the lock.
+void Watch::Remove(size_t index) {
+  table_.MarkGone(index);
+  WatchedSite& w = table_.at(index);
+  if (!w.event.has_value() || w.deciding) return;
+  IncidentOp removal;
+  removal.kind = IncidentOp::Kind::kRemove;
+  removal.index = index;
+  removal.site = w.site;
+  removal.seen = w.event;
+  w.deciding = true;
+  pending_.push_back(std::move(removal));
 }
 
 void Watch::AskVantages() {
   std::vector<confirm::Question> questions;
+  std::unordered_map<uint64_t, size_t> asked;  // by site: its index
   {
     std::lock_guard lock(mutex_);
     const size_t n = std::min(to_confirm_.size(), kMostAtOnce);
     const bool ask = !draining_ && MaySend();
     for (size_t i = 0; i < n; ++i) {
       WatchedSite& w = table_.at(to_confirm_[i]);
-      if (!ask || w.gone || !w.event.has_value()) {
+      if (!ask || w.gone || w.leaving || !w.event.has_value()) {
         w.confirming = false;
         continue;
       }
@@ -341,6 +443,7 @@ void Watch::AskVantages() {
       q.profile = std::string(probe::ProfileName(w.mode.profile));
       q.timeout = parts_.config->CheckTimeout();
       q.request_id = absl::StrCat("ev-", w.event->event_id);
+      asked[q.site_id] = to_confirm_[i];
       questions.push_back(std::move(q));
     }
     to_confirm_.erase(to_confirm_.begin(), to_confirm_.begin() + n);
@@ -350,12 +453,17 @@ void Watch::AskVantages() {
   // Half a second more than the checks themselves, for the way there and back; 10 s in all.
   const milliseconds deadline =
       std::min(parts_.config->CheckTimeout() + milliseconds(500), milliseconds(10'000));
-  parts_.confirmer->Ask(std::move(questions), deadline, [this](std::vector<RoundResult> results) {
-    std::lock_guard lock(mutex_);
-    for (RoundResult& r : results) rounds_.push_back(std::move(r));
-    --rounds_under_way_;
-    wake_.notify_all();
-  });
+  parts_.confirmer->Ask(std::move(questions), deadline,
+                        [this, asked](std::vector<RoundResult> results) {
+                          std::lock_guard lock(mutex_);
+                          for (RoundResult& r : results) {
+                            auto site = asked.find(r.site_id);
+                            if (site == asked.end()) continue;
+                            rounds_.push_back({site->second, std::move(r)});
+                          }
+                          --rounds_under_way_;
+                          wake_.notify_all();
+                        });
 }
 
 Watch::Figures Watch::figures() const {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,6 +42,9 @@ struct WatchParts {
 //   Load (nothing is sent) -> Start (after the acknowledgement matched) -> BeginDrain -> drained()
 //   or, at any time, Abandon.
 //
+// A part of the range may leave it meanwhile, from either end: BeginPartDrain -> part_drained() ->
+// Keep(the rest); or Keep at once, when it was taken away. The rest is watched all the while.
+//
 // Whether something may be sent is the lease's word; the owner of the watch renews it. Thread-safe
 // but for Load and Start, which come first and once. The destructor abandons.
 class Watch {
@@ -50,7 +54,8 @@ class Watch {
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  // Reads the range's sites.
+  // Reads the range's sites, without those of a part that is on its way out: whoever had loaded
+  // them ends their drain.
   absl::Status Load();
   // Begins: takes v1's view over first if this is the epoch's first load (`adopt`), then checks.
   // The lease must be open and renewed by then.
@@ -59,15 +64,27 @@ class Watch {
   void BeginDrain();
   // The drain is over: nothing is in flight, everything is written.
   bool drained() const { return drained_; }
+  // Schedules nothing new of these buckets, one end of the range; what is under way ends and is
+  // written.
+  void BeginPartDrain(store::Range part);
+  // Of the part that drains: nothing of it is in flight, everything is written.
+  bool part_drained() const { return part_drained_; }
+  // Drops at once what is outside of `kept`: nothing more of it is sent, results are thrown away,
+  // its sites are forgotten. Nothing to do if all is within.
+  void Keep(store::Range kept);
   // Stops at once: nothing more is sent, results are thrown away.
   void Abandon();
 
   Lease& lease() { return lease_; }
   uint64_t epoch() const { return writer_.epoch; }
-  store::Range range() const { return range_; }
+  // What is watched, a part that drains included.
+  store::Range range() const;
   bool started() const { return started_; }
-  // A fence did not match: the owner must look at the lock again.
-  bool fenced_out() const { return fenced_out_; }
+  // The fence of this bucket did not match: the owner must look at the lock again. Nothing is
+  // written until then.
+  std::optional<uint32_t> fenced_out() const;
+  // The bucket is none of ours any more and was dropped: writing goes on.
+  void PardonFence();
 
   struct Figures {
     size_t targets = 0, due = 0, running = 0;
@@ -83,6 +100,11 @@ class Watch {
     size_t index;
     probe::CheckResult check;
   };
+  struct Round {
+    size_t index;
+    RoundResult result;
+  };
+  enum class Fresh { kDue, kLeaving, kAll };
 
   void ScheduleLoop();
   void DecideLoop();
@@ -94,7 +116,7 @@ class Watch {
   void TakeResult(const Result& result);
   void OnFailure(size_t index, const probe::CheckResult& check);
   void OnSuccess(size_t index, const probe::CheckResult& check);
-  void TakeRound(const RoundResult& round);
+  void TakeRound(const Round& round);
   void AskVantages();
   // The recorder's, the same, and never holding the lock while they wait.
   bool AdoptAll();
@@ -104,11 +126,18 @@ class Watch {
   void Settle(const std::vector<IncidentOp>& ops);
   void WriteHistory(std::vector<store::CheckHistoryRow> rows);
   void WriteSummaries();
-  void WriteFreshness(bool all);
+  void WriteFreshness(Fresh which);
   void RefreshNextBucket();
   void ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
                     const std::vector<store::CheckConfig>& configs);
   bool Idle();
+  // The part that drains, when nothing of it is under way any more and that was not said yet.
+  std::optional<store::Range> PartAtRest();
+  // What is watched and stays; called with the lock, as Remove.
+  store::Range Staying() const;
+  // Of a site that is not active in its bucket any more.
+  void Remove(size_t index);
+  void FencedOut(const absl::Status& refusal);
   // Runs one fenced transaction; what to do about its failure is decided here: fenced out ends the
   // watch, anything else is logged.
   absl::Status Fenced(const std::set<uint32_t>& buckets,
@@ -116,16 +145,22 @@ class Watch {
 
   const WatchParts parts_;
   const Writer writer_;
-  const store::Range range_;
+  const store::Range loaded_;  // what range_ was at first
   Lease lease_;
-  std::atomic<bool> started_{false}, draining_{false}, drained_{false}, abandoned_{false},
-      fenced_out_{false}, checking_{false}, local_only_{false};
+  std::deque<BucketLease> bucket_leases_;  // by bucket, from loaded_.min on
+  std::atomic<bool> started_{false}, draining_{false}, drained_{false}, part_drained_{false},
+      abandoned_{false}, fenced_out_{false}, checking_{false}, local_only_{false};
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  SiteTable table_;                  // guarded by mutex_, as all up to the threads
+  SiteTable table_;  // guarded by mutex_, as all up to the threads
+  store::Range range_;
+  std::optional<store::Range> leaving_;  // the part of it that drains
+  std::vector<size_t> leaving_sites_;    // its sites; those before leaving_at_ are at rest
+  size_t leaving_at_ = 0;
+  uint32_t fenced_bucket_ = 0;       // if fenced_out_
   std::deque<Result> results_;       // at most one a site
-  std::deque<RoundResult> rounds_;   // at most one a site
+  std::deque<Round> rounds_;         // at most one a site
   std::vector<IncidentOp> pending_;  // at most one a site
   std::vector<size_t> to_confirm_;   // at most one a site
   // Failures that wait to be written; bounded, what is beyond is left out.

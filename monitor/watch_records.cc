@@ -49,7 +49,7 @@ absl::Status ReadBucket(sql::Transaction& tx, uint32_t bucket, std::vector<store
 }  // namespace
 
 absl::Status Watch::Load() {
-  for (uint32_t bucket = range_.min; bucket <= range_.max; ++bucket) {
+  for (uint32_t bucket = loaded_.min; bucket <= loaded_.max; ++bucket) {
     if (auto s = LoadBucket(bucket); !s.ok()) return s;
   }
   return absl::OkStatus();
@@ -84,7 +84,7 @@ absl::Status Watch::Fenced(const std::set<uint32_t>& buckets,
         if (auto passed = PassFences(tx, writer_, buckets); !passed.ok()) return passed;
         return body(tx);
       });
-  if (IsFencedOut(s)) fenced_out_ = true;
+  if (IsFencedOut(s)) FencedOut(s);
   if (!s.ok() && !abandoned_) {
     LogWarning(absl::StrCat("epoch ", writer_.epoch, ": ", s.message()));
   }
@@ -93,9 +93,14 @@ absl::Status Watch::Fenced(const std::set<uint32_t>& buckets,
 
 bool Watch::AdoptAll() {
   std::vector<uint32_t> buckets;
-  for (uint32_t bucket = range_.min; bucket <= range_.max; ++bucket) {
+  store::Range range;
+  {
+    std::lock_guard lock(mutex_);
+    range = Staying();
+  }
+  for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
     buckets.push_back(bucket);
-    if (buckets.size() < kBucketsATransaction && bucket != range_.max) continue;
+    if (buckets.size() < kBucketsATransaction && bucket != range.max) continue;
     if (abandoned_ || fenced_out_ || !AdoptBuckets(buckets).ok()) return false;
     buckets.clear();
   }
@@ -137,6 +142,10 @@ absl::Status Watch::AdoptBuckets(const std::vector<uint32_t>& buckets) {
 }
 
 void Watch::WriteHistory(std::vector<store::CheckHistoryRow> rows) {
+  {
+    std::lock_guard lock(mutex_);
+    std::erase_if(rows, [this](const auto& row) { return !range_.Contains(row.bucket); });
+  }
   if (rows.empty() || abandoned_ || fenced_out_) return;
   std::set<uint32_t> buckets;
   for (const auto& row : rows) buckets.insert(row.bucket);
@@ -154,7 +163,8 @@ void Watch::WriteSummaries() {
   std::set<uint32_t> buckets;
   {
     std::lock_guard lock(mutex_);
-    for (uint32_t bucket = range_.min; bucket <= range_.max; ++bucket) {
+    const store::Range range = Staying();
+    for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
       store::BucketActivity a = table_.Summarise(bucket, now, began_);
       a.epoch = writer_.epoch;
       a.updated_at_ms = parts_.clock->WallMs();
@@ -168,10 +178,10 @@ void Watch::WriteSummaries() {
   Fenced(buckets, [&](sql::Transaction& tx) {
     return store::SaveActivity(tx, rows);
   }).IgnoreError();
-  WriteFreshness(/*all=*/false);
+  WriteFreshness(Fresh::kDue);
 }
 
-void Watch::WriteFreshness(bool all) {
+void Watch::WriteFreshness(Fresh which) {
   for (;;) {
     std::vector<store::Freshness> rows;
     std::vector<size_t> indices;
@@ -183,9 +193,9 @@ void Watch::WriteFreshness(bool all) {
       for (size_t i = 0; i < table_.size() && rows.size() < kFreshnessAtOnce; ++i) {
         const WatchedSite& w = table_.at(i);
         const int64_t age = w.last_check_wall_ms - w.saved_check_wall_ms;
-        if (w.gone || age <= 0 || (!all && age < parts_.config->FreshnessPeriod().count())) {
-          continue;
-        }
+        const bool due = which == Fresh::kAll || (which == Fresh::kLeaving && w.leaving) ||
+                         age >= parts_.config->FreshnessPeriod().count();
+        if (w.gone || age <= 0 || !due) continue;
         const int64_t next = wall + std::chrono::duration_cast<milliseconds>(w.due - now).count();
         rows.push_back({w.site.site_id, w.site.bucket, w.last_check_wall_ms, next});
         indices.push_back(i);
@@ -207,11 +217,17 @@ void Watch::WriteFreshness(bool all) {
 void Watch::RefreshNextBucket() {
   const BootTime now = parts_.clock->Boot();
   while (now >= next_refresh_ && !abandoned_ && !fenced_out_) {
+    // As often as at first, also when there are fewer: no bucket waits longer for what has left.
     next_refresh_ =
-        next_refresh_ + std::chrono::nanoseconds(parts_.config->RefreshPeriod()) / range_.size();
+        next_refresh_ + std::chrono::nanoseconds(parts_.config->RefreshPeriod()) / loaded_.size();
     if (now - next_refresh_ > std::chrono::seconds(5)) next_refresh_ = now;  // after a pause
-    const uint32_t bucket = refresh_bucket_;
-    refresh_bucket_ = bucket == range_.max ? range_.min : bucket + 1;
+    uint32_t bucket = refresh_bucket_;
+    {
+      std::lock_guard lock(mutex_);
+      const store::Range range = Staying();
+      if (!range.Contains(bucket)) bucket = range.min;
+      refresh_bucket_ = bucket == range.max ? range.min : bucket + 1;
+    }
     std::vector<store::Site> sites;
     std::vector<store::CheckConfig> configs;
     const absl::Status s = parts_.db->Read(now + kWriteLimit, [&](sql::Transaction& tx) {
@@ -231,17 +247,22 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
   std::vector<uint64_t> removed;
   {
     std::lock_guard lock(mutex_);
+    if (!Staying().Contains(bucket)) return;  // it left while it was read
     std::unordered_set<uint64_t> seen;
     const BootTime now = parts_.clock->Boot();
     for (const store::Site& site : sites) {
       seen.insert(site.site_id);
       auto index = table_.Find(site.site_id);
+      if (index.has_value() && table_.at(*index).site.bucket != bucket) {
+        // It has come from another bucket of ours, be it one that leaves: a removal there and an
+        // addition here.
+        Remove(*index);
+        index.reset();
+      }
       const auto mode = ModeOf(configs, site.site_id);
       const bool known = index.has_value() && !table_.at(*index).gone;
       if (known) table_.at(*index).mode = mode.value_or(probe::Mode{});
       if (known && table_.IsConfiguredAs(*index, site)) continue;
-      // A bucket number that changed within the range is a removal there and an addition here.
-      if (index.has_value() && table_.at(*index).site.bucket != bucket) continue;
       const bool running = index.has_value() && table_.at(*index).running;
       const size_t put = table_.Put(site, mode);
       if (!running) table_.ScheduleFirst(put, now);
@@ -250,18 +271,10 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
     auto indices = table_.buckets().find(bucket);
     if (indices != table_.buckets().end()) {
       for (size_t index : indices->second) {
-        WatchedSite& w = table_.at(index);
+        const WatchedSite& w = table_.at(index);
         if (w.gone || w.deciding || seen.count(w.site.site_id) > 0) continue;
-        table_.MarkGone(index);
         removed.push_back(w.site.site_id);
-        if (!w.event.has_value()) continue;
-        IncidentOp op;
-        op.kind = IncidentOp::Kind::kRemove;
-        op.index = index;
-        op.site = w.site;
-        op.seen = w.event;
-        w.deciding = true;
-        pending_.push_back(std::move(op));
+        Remove(index);
       }
     }
   }

@@ -14,6 +14,10 @@ struct Range {
   bool Contains(uint32_t bucket) const { return bucket >= min && bucket <= max; }
   bool Covers(const Range& r) const { return r.min >= min && r.max <= max; }
   bool Overlaps(const Range& r) const { return r.min <= max && r.max >= min; }
+  // What is left without `end`, which is some of it from either end, not all.
+  Range Without(const Range& end) const {
+    return end.min == min ? Range{end.max + 1, max} : Range{min, end.min - 1};
+  }
   std::string ToString() const { return std::to_string(min) + "-" + std::to_string(max); }
   friend bool operator==(const Range&, const Range&) = default;
 };

@@ -240,9 +240,7 @@ void DescribeRelease(const store::RangeLock& l, Plan* plan) {
   result->set_range_state(l.state);
   std::string kept;
   if (l.range != plan->range) {
-    const store::Range rest = plan->range.min == l.range.min
-                                  ? store::Range{plan->range.max + 1, l.range.max}
-                                  : store::Range{l.range.min, plan->range.min - 1};
+    const store::Range rest = l.range.Without(plan->range);
     result->set_part(true);
     result->set_kept_bucket_min(rest.min);
     result->set_kept_bucket_max(rest.max);

@@ -77,6 +77,7 @@ TESTS = [f"store/{name}_test" for name in (
     "controlplane/rollout/seed_test",
     "controlplane/rollout/service_test",
     "monitor/ownership_test",
+    "monitor/parts_test",
 ]
 
 
