@@ -84,7 +84,9 @@ constexpr Command kCommands[] = {
     {"rollout sessions timeline", "GET", "/api/v1/rollout/sessions/{run_id}/timeline", "", false,
      "A run's story, in order", "jetmon2 api rollout sessions timeline rol_..."},
     {"rollout checkpoint", "POST", "/api/v1/rollout/sessions/{run_id}/checkpoints",
-     "run-id kind note", true, "Record what you did outside, such as v1_stopped",
+     "run-id kind note bucket-min bucket-max", true,
+     "Record what you did outside, such as v1_stopped; of all of the run's buckets, or of those "
+     "named",
      "jetmon2 api rollout checkpoint --run-id rol_... --kind v1_started", true},
     {"rollout preflight", "POST", "/api/v1/rollout/preflight",
      "bucket-min bucket-max run-id owner-host canaries", true,
@@ -120,7 +122,7 @@ constexpr Command kCommands[] = {
      "--owner-host monitor-a --dry-run"},
     {"rollout release-buckets", "POST", "/api/v1/rollout/release-buckets",
      "bucket-min bucket-max run-id owner-host dry-run execute confirm wait", true,
-     "Give a range back to v1",
+     "Give a range back to v1, or a part from either end of it",
      "jetmon2 api rollout release-buckets --run-id rol_... --bucket-min 0 --bucket-max 99 "
      "--dry-run"},
     {"rollout bucket-coverage", "GET", "/api/v1/rollout/bucket-coverage",
@@ -322,15 +324,18 @@ void AddGuided(CLI::App* rollout, ApiOptions* options, int* exit_code) {
       "Example:\n  jetmon2 api rollout guided --bucket-min 0 --bucket-max 99 --owner-host "
       "monitor-a\n  jetmon2 api rollout guided --bucket-min 0 --bucket-max 99 --owner-host "
       "monitor-a --canaries canaries.json --include-comparison\n  jetmon2 api rollout guided "
-      "--rollback --bucket-min 0 --bucket-max 99");
+      "--rollback --bucket-min 0 --bucket-max 99\n"
+      "A rollback takes a whole held range, or a part from either end of it.");
   auto g = std::make_shared<GuidedOptions>();
   AddConnectionOptions(c, options);
   c->add_option("--bucket-min", g->bucket_min, "first bucket")->required();
   c->add_option("--bucket-max", g->bucket_max, "last bucket, inclusive")->required();
   c->add_option("--owner-host", g->owner_host, "the Monitor host; required forward");
   c->add_option("--change-ref", g->change_ref, "your change ticket");
-  c->add_option("--run-id", g->run_id, "go on in this open session");
-  c->add_flag("--rollback", g->rollback, "give the range back to v1");
+  c->add_option(
+      "--run-id", g->run_id,
+      "go on in this open session; back: the run that holds the range, found if not given");
+  c->add_flag("--rollback", g->rollback, "give the range, or a part of one, back to v1");
   c->add_flag("--dry-run", g->dry_run, "print the steps; contact nothing");
   c->add_flag("--resume", g->resume, "go on where it stopped");
   c->add_option("--log-dir", g->log_dir, "folder of transcript and resume state");

@@ -104,7 +104,7 @@ std::vector<Guided::Step> Guided::RollbackSteps() {
       {"capabilities", "What can this control plane do?", [this] { return Capabilities(); }, ""},
       {"session", "Find the run that holds the range.", [this] { return Session(); }, ""}};
   AddPlanned(&steps, "release", "/api/v1/rollout/release-buckets", "RELEASE " + RangeText(),
-             "let the Monitor drain the range and give it back to v1");
+             "let the Monitor drain the buckets and give them back to v1");
   steps.push_back({"drained", "Is the range v1's again?", [this] { return Drained(); }, ""});
   steps.push_back({"status", "Who owns what now.", [this] { return Status(true); }, ""});
   return steps;
@@ -188,7 +188,8 @@ int Guided::RunSteps(const std::vector<Step>& steps) {
           ? absl::StrCat("Done: buckets ", RangeText(),
                          " are v1's. Record the checkpoint v1_started, then start v1:\n  jetmon2 "
                          "api rollout checkpoint --run-id ",
-                         state_->Get("run_id"), " --kind v1_started")
+                         state_->Get("run_id"), " --kind v1_started --bucket-min ",
+                         options_.bucket_min, " --bucket-max ", options_.bucket_max)
           : absl::StrCat("Done: buckets ", RangeText(), " are checked by ", options_.owner_host,
                          ", run ", state_->Get("run_id")));
   return kOk;

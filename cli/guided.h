@@ -63,6 +63,8 @@ class Guided {
   absl::Status Identity();
   absl::Status Capabilities();
   absl::Status Session();
+  // Finds the run that holds the range, and says what its owner keeps.
+  absl::Status FindRun(std::string* run_id);
   absl::Status Preflight();
   absl::Status Smoke();
   absl::Status Compare();

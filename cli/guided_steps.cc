@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/findings.h"
 #include "cli/guided.h"
+#include "cli/held_range.h"
 #include "store/ids.h"
 
 namespace jetmon::cli {
@@ -117,21 +118,23 @@ absl::Status Guided::Capabilities() {
   return absl::OkStatus();
 }
 
+absl::Status Guided::FindRun(std::string* run_id) {
+  auto status = Get(absl::StrCat(kRollout, "status"));
+  if (!status.ok()) return status.status();
+  auto held = FindHeldRange(*status, {options_.bucket_min, options_.bucket_max}, *run_id);
+  if (!held.ok()) return held.status();
+  if (!held->keeps.empty()) {
+    Say(absl::StrCat("  a part of ", held->range.ToString(), "; ", held->owner_host, " keeps ",
+                     held->keeps));
+  }
+  *run_id = held->run_id;
+  return absl::OkStatus();
+}
+
 absl::Status Guided::Session() {
   std::string run_id = options_.run_id;
-  if (run_id.empty() && options_.rollback) {
-    auto status = Get(absl::StrCat(kRollout, "status"));
-    if (!status.ok()) return status.status();
-    for (const Json& range : (*status)["ranges"].Items()) {
-      if (range["bucket_min"].Number() == options_.bucket_min &&
-          range["bucket_max"].Number() == options_.bucket_max) {
-        run_id = range["run_id"].Text();
-      }
-    }
-    if (run_id.empty()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("no range ", RangeText(), " is held; see: jetmon2 api rollout status"));
-    }
+  if (options_.rollback) {
+    if (auto s = FindRun(&run_id); !s.ok()) return s;
   }
   absl::StatusOr<Json> session;
   if (run_id.empty()) {
@@ -367,12 +370,18 @@ absl::Status Guided::Acknowledged() {
 absl::Status Guided::Drained() {
   auto status = Get(absl::StrCat(kRollout, "status"));
   if (!status.ok()) return status.status();
+  const store::Range released{options_.bucket_min, options_.bucket_max};
+  std::string kept;
   for (const Json& range : (*status)["ranges"].Items()) {
-    if (range["run_id"].Text() == state_->Get("run_id")) {
+    if (range["run_id"].Text() != state_->Get("run_id")) continue;
+    const store::Range held{static_cast<uint32_t>(range["bucket_min"].Number()),
+                            static_cast<uint32_t>(range["bucket_max"].Number())};
+    if (held.Overlaps(released)) {
       return absl::InternalError("the range is still " + range["state"].Text());
     }
+    absl::StrAppend(&kept, "; ", range["owner_host"].Text(), " keeps ", held.ToString());
   }
-  Say("  buckets " + RangeText() + " are v1's; v1 may be started");
+  Say("  buckets " + RangeText() + " are v1's; v1 may be started" + kept);
   return absl::OkStatus();
 }
 
