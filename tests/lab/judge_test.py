@@ -126,8 +126,8 @@ class JudgeTest(unittest.TestCase):
         self.assert_fails(2, "site 7 (bucket 0) of monitor-a went unchecked")
 
     def test_gap_at_the_end(self) -> None:
-        self.drop(s.B, 50, 70, 80)
-        self.assert_fails(2, "site 50")
+        self.drop(s.B, 41, 70, 80)
+        self.assert_fails(2, "site 41")
 
     def test_never_checked(self) -> None:
         self.drop(s.B, 50, 0, 80)
@@ -297,7 +297,7 @@ class JudgeTest(unittest.TestCase):
         self.assert_fails(8, "bucket 5 has epoch 1")
 
     def test_overlapping_grants(self) -> None:
-        self.story.locks.append(dict(self.story.locks[1], epoch=3, bucket_min=6))
+        self.story.locks.append(dict(self.story.locks[1], epoch=3, bucket_min=5))
         self.assert_fails(8, "held by epochs [2, 3]")
 
     def test_target_without_seed(self) -> None:
@@ -313,7 +313,89 @@ class JudgeTest(unittest.TestCase):
         self.assert_fails(8, "nothing is in the audit")
 
 
+class PartTest(JudgeTest):
+    """A part of a range went back to v1: the cases above hold there too, and these."""
+
+    def setUp(self) -> None:
+        self.story = s.parted_story()
+
+    def test_check_of_the_part_after_it_drained(self) -> None:
+        self.story.requests.append(s.request(59.9, s.B, 50))
+        self.assert_fails(1, "site 50 (bucket 6) at 1790000059900 after it had drained")
+
+    def test_check_of_the_part_after_its_release(self) -> None:
+        self.story.requests.append(s.request(65, s.B, 50))
+        self.assert_fails(1, "while nobody of v2 held it")
+
+    def test_v1_checks_the_part_before_it_was_released(self) -> None:
+        self.story.requests.append(s.request(59.95, s.V1, 50))
+        self.assert_fails(1, "v1 asked for site 50 (bucket 6)")
+
+    def test_v1_checks_the_rest(self) -> None:
+        self.story.requests.append(s.request(65, s.V1, 35))
+        self.assert_fails(1, "while monitor-b held it")
+
+    def test_the_rest_is_not_checked_while_the_part_drains(self) -> None:
+        self.drop(s.B, 35, 57, 66)
+        self.assert_fails(2, "site 35 (bucket 4) of monitor-b went unchecked")
+
+    def test_the_part_is_not_checked_before_it_drains(self) -> None:
+        self.drop(s.B, 50, 45, 59)
+        self.assert_fails(2, "site 50 (bucket 6) of monitor-b went unchecked")
+
+    def test_a_confirmation_in_the_part_after_its_release(self) -> None:
+        self.story.requests.append(s.request(65, s.VERIFLIER, 50))
+        self.assert_fails(1, "while no Monitor held it")
+
+    def test_a_write_about_the_part_after_its_release(self) -> None:
+        self.story.history.append({"site_id": 50, "bucket_no": 6, "at_ms": s.ms(65),
+                                   "source": "monitor-b"})
+        self.assert_fails(3, "history of site 50")
+
+    def test_a_part_that_left_without_a_release(self) -> None:
+        self.replace("parts", {"epoch": 2}, job_id="job_seed_2")
+        self.assert_fails(8, "part 6-7 of epoch 2 left without a release")
+
+    def test_a_part_released_by_the_job_of_another_range(self) -> None:
+        self.replace("jobs", {"job_id": "job_release_part"}, bucket_min=5)
+        self.replace("tokens", {"job_id": "job_release_part"}, bucket_min=5)
+        self.assert_fails(8, "released by a job of 5-7")
+
+    def test_a_job_that_completed_before_the_part_was_free(self) -> None:
+        self.replace("jobs", {"job_id": "job_release_part"}, finished_at_ms=s.ms(59.9))
+        self.assert_fails(8, "completed before it was v1's")
+
+    def test_a_part_out_of_the_middle(self) -> None:
+        self.replace("locks", {"epoch": 2}, bucket_max=4)
+        self.replace("buckets", {"bucket_no": 5}, owner_host=None, pool="v1", epoch=0)
+        self.assertIn(8, failed(self.story))
+        self.assertTrue(any("was granted 4-7, and has 4-4, 6-7" in text
+                            for text in failed(self.story)[8]))
+
+    def test_a_part_that_is_on_its_way(self) -> None:
+        # Its range row has it still; its buckets say what its own row says.
+        self.replace("locks", {"epoch": 2}, bucket_max=7)
+        self.replace("parts", {"epoch": 2}, state="draining", drained=0, drained_at_ms=0,
+                     released_at_ms=0)
+        self.replace("jobs", {"job_id": "job_release_part"}, state="running", finished_at_ms=0)
+        self.story.requests = [r for r in self.story.requests
+                               if not (r.source == s.V1 and r.site_id >= 49 and r.at_ms > s.ms(60))]
+        for bucket in (6, 7):
+            self.replace("buckets", {"bucket_no": bucket}, owner_host="monitor-b", pool="api",
+                         owner_instance="i-monitor-b", epoch=2, state="draining")
+        self.assertEqual(failed(self.story), {})
+        self.replace("buckets", {"bucket_no": 7}, state="active")
+        self.assert_fails(8, "bucket 7 has state 'active'")
+
+
 class HandoffTest(unittest.TestCase):
+    def test_a_part_has_figures_of_its_own(self) -> None:
+        first, part, rest = handoff.measure_all(s.parted_story())
+        self.assertEqual((first.buckets, part.buckets, rest.buckets), ("0-3", "6-7", "4-5"))
+        self.assertAlmostEqual(part.release_to_drained_s, 0.8, places=3)
+        self.assertAlmostEqual(part.release_to_v1_may_start_s, 1.0, places=3)
+        self.assertIsNone(rest.release_to_drained_s)
+
     def test_figures_of_the_clean_story(self) -> None:
         first, second = handoff.measure_all(s.clean_story())
         self.assertAlmostEqual(first.activate_to_first_check_s, 0.6, places=3)
@@ -346,7 +428,7 @@ class LoadTest(unittest.TestCase):
                    "last_status_change TEXT, check_interval INT)")
         db.execute("INSERT INTO jetpack_monitor_sites VALUES (7, 3, 'http://127.0.0.1:18080/s/7', "
                    "1, 1, NULL, 5)")
-        for table in ("range_locks", "bucket_locks", "jobs", "confirmation_tokens"):
+        for table in ("range_locks", "range_parts", "bucket_locks", "jobs", "confirmation_tokens"):
             db.execute(f"CREATE TABLE jetmon_rollout_{table} (x)")
         for table in ("audit_log", "events", "event_transitions", "notifications", "check_history",
                       "false_positives", "check_targets", "endpoint_runtime"):

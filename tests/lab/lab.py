@@ -319,10 +319,13 @@ class Lab:
         """Gives the range back to v1: only after its release completed, and on the record."""
         jobs = self.api.get(f"/api/v1/rollout/jobs?run_id={run_id}")["jobs"]
         if not any(job["operation"] == "release_buckets" and job["state"] == "completed"
+                   and job["bucket_min"] <= bucket_min and bucket_max <= job["bucket_max"]
                    for job in jobs):
-            raise LabError(f"no release of {run_id} has completed; v1 stays off")
+            raise LabError(f"no release of {bucket_min}-{bucket_max} by {run_id} has completed; v1 "
+                           "stays off")
         self.api.post(f"/api/v1/rollout/sessions/{run_id}/checkpoints",
-                      {"kind": "v1_started", "note": "by the lab"})
+                      {"kind": "v1_started", "note": "by the lab", "bucket_min": bucket_min,
+                       "bucket_max": bucket_max})
         if self._v1("POST", f"/start?min={bucket_min}&max={bucket_max}") != 200:
             raise LabError(f"v1 did not start {bucket_min}-{bucket_max}")
 
@@ -397,7 +400,7 @@ class Lab:
                 or self.database.one("SELECT COUNT(*) FROM jetmon_notifications WHERE state = "
                                      "'queued'")
                 or self.database.one("SELECT COUNT(*) FROM jetmon_rollout_range_locks WHERE state "
-                                     "NOT IN ('active', 'released')"))
+                                     "NOT IN ('active', 'released') OR part_job_id <> ''"))
         wait_until(at_rest, seconds, "the lab to come to rest")
 
     def pids(self) -> dict[str, int]:

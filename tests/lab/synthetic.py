@@ -142,6 +142,26 @@ def clean_story() -> Story:
     return story
 
 
+def parted_story() -> Story:
+    """The same, but monitor-b gives 6-7 back to v1 from second 59 on and keeps 4-5."""
+    story = clean_story()
+    part = range(49, 65)
+    story.requests = ([r for r in story.requests
+                       if not (r.source == B and r.site_id in part and r.at_ms >= ms(59))]
+                      + checks(V1, part, 61, END_S))
+    story.locks[1].update(bucket_max=5)
+    story.parts = [{"job_id": "job_release_part", "epoch": 2, "bucket_min": 6, "bucket_max": 7,
+                    "state": "released", "drained": 1, "draining_at_ms": ms(59),
+                    "drained_at_ms": ms(59.8), "revoked_at_ms": 0, "released_at_ms": ms(60)}]
+    release = job("job_release_part", "release_buckets", RUN_B, 6, 7, 59, 60.1, 2)
+    story.jobs.append(release)
+    story.tokens.append(token_for(release))
+    story.v1_switches.append(V1Switch(ms(60.5), "v1_started", 6, 7))
+    for row in story.buckets[6:]:
+        row.update(pool="v1", owner_host=None, owner_instance=None, epoch=0, state="free")
+    return story
+
+
 def add_incidents(story: Story) -> None:
     story.events = [event(1, 1, 0, 0, 2, 5, 5, 35, "recovered", 2, 35),
                     event(2, 2, 0, 4, 1, 43, 46, None, "", 2, 46),

@@ -9,7 +9,7 @@ from judging.story import Request, Row, Story, covers, lock_end_ms, range_text
 
 @dataclasses.dataclass
 class Handoff:
-    """Of one grant. Seconds; None where it did not come to it."""
+    """Of one grant, or of a part that left one. Seconds; None where it did not come to it."""
     buckets: str
     owner: str
     epoch: int
@@ -84,4 +84,4 @@ def measure(story: Story, lock: Row, by_site: dict[int, list[Request]]) -> Hando
 
 def measure_all(story: Story) -> list[Handoff]:
     by_site = story.by_site()
-    return [measure(story, lock, by_site) for lock in sorted(story.locks, key=lambda r: r["epoch"])]
+    return [measure(story, lock, by_site) for lock in sorted(story.grants(), key=lambda r: r["epoch"])]

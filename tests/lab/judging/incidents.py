@@ -28,12 +28,13 @@ class Explained:
 
     def __init__(self, story: Story):
         self.story = story
+        self.grants = story.grants()
         self.bucket_of_event = {e["event_id"]: e["bucket_no"] for e in story.events}
 
     def by_monitor(self, bucket: int, at_ms: float) -> bool:
         return any(covers(lock, bucket) and lock["acknowledged_at_ms"] > 0
                    and lock["acknowledged_at_ms"] <= at_ms <= lock_end_ms(lock)
-                   for lock in self.story.locks)
+                   for lock in self.grants)
 
     def by_adoption(self, bucket: int, at_ms: float) -> bool:
         return any(job["operation"] in ADOPTING_JOBS and covers(job, bucket) and during(job, at_ms)
@@ -215,7 +216,7 @@ def judge_7(story: Story) -> Verdict:
     """At rest the legacy columns of every site that v2 holds say what its open event says."""
     verdict = Verdict(7)
     open_event = {e["site_id"]: e for e in story.events if e["ended_at_ms"] is None}
-    held = [lock for lock in story.locks if lock["state"] == "active"]
+    held = [lock for lock in story.grants() if lock["state"] == "active"]
     looked_at = 0
     for site in story.sites.values():
         if not site.active or not any(covers(lock, site.bucket) for lock in held):

@@ -86,6 +86,7 @@ def open_database(url: str, password: str) -> Reader:
 
 TABLES = {
     "locks": "jetmon_rollout_range_locks",
+    "parts": "jetmon_rollout_range_parts",
     "buckets": "jetmon_rollout_bucket_locks",
     "jobs": "jetmon_rollout_jobs",
     "tokens": "jetmon_rollout_confirmation_tokens",

@@ -45,7 +45,7 @@ class Ownership:
     def __init__(self, story: Story):
         self.story = story
         self.locks_of: dict[int, list[Row]] = {}
-        for lock in story.locks:
+        for lock in story.grants():
             for bucket in range(lock["bucket_min"], lock["bucket_max"] + 1):
                 self.locks_of.setdefault(bucket, []).append(lock)
         self.events_of: dict[int, list[Row]] = {}
@@ -118,9 +118,10 @@ class Ownership:
 def instance_faults(story: Story, by_site: dict[int, list[Request]]) -> list[str]:
     """Within one grant, a host's processes (told by address) follow one another, never mix."""
     result = []
+    grants = story.grants()
     for site_id, requests in by_site.items():
         bucket = story.bucket_of(site_id)
-        for lock in story.locks:
+        for lock in grants:
             if not covers(lock, bucket):
                 continue
             order: list[str] = []
@@ -154,7 +155,8 @@ def judge_1(story: Story) -> Verdict:
             verdict.violations.append(fault)
     verdict.violations += instance_faults(story, story.by_site())
     counts = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
-    verdict.evidence = f"{len(story.locks)} grants; requests: {counts or 'none'}"
+    parts = f", {len(story.parts)} parts of them" if story.parts else ""
+    verdict.evidence = f"{len(story.locks)} grants{parts}; requests: {counts or 'none'}"
     return verdict
 
 
@@ -176,7 +178,7 @@ def is_judgeable(site: Site) -> bool:
 
 
 class Pace:
-    """Judges how often the owner of one range checked its sites."""
+    """Judges how often the owner of one range, or of a part that left one, checked its sites."""
 
     def __init__(self, story: Story, lock: Row):
         self.story, self.lock = story, lock
@@ -247,7 +249,7 @@ def judge_2(story: Story) -> Verdict:
     by_site = story.by_site()
     hosts = {source: s.host for source, s in story.senders.items() if s.role == "monitor"}
     notes = []
-    for lock in story.locks:
+    for lock in story.grants():
         if not lock["acknowledged_at_ms"]:
             continue
         pace = Pace(story, lock)

@@ -70,10 +70,41 @@ def judge_locks(story: Story) -> list[str]:
     return result
 
 
+def judge_parts(story: Story) -> list[str]:
+    """Each part was released by a job of its own, and with the rest they are what was granted."""
+    jobs = {job["job_id"]: job for job in story.jobs}
+    result = []
+    for part in story.parts:
+        name = f"part {range_text(part)} of epoch {part['epoch']}"
+        job = jobs.get(part["job_id"])
+        if job is None or job["operation"] != "release_buckets":
+            result.append(f"{name} left without a release")
+            continue
+        if (job["bucket_min"], job["bucket_max"], job["epoch"]) != (
+                part["bucket_min"], part["bucket_max"], part["epoch"]):
+            result.append(f"{name} was released by a job of {range_text(job)}, epoch "
+                          f"{job['epoch']}")
+        if job["state"] == "completed" and not 0 < part["released_at_ms"] <= job["finished_at_ms"]:
+            result.append(f"{name}: its release job completed before it was v1's")
+    for lock in story.locks:
+        granted = jobs.get(lock["activate_job_id"])
+        pieces = sorted((p for p in [lock, *story.parts] if p["epoch"] == lock["epoch"]
+                         and (p is lock or p["state"] == "released")),
+                        key=lambda p: p["bucket_min"])
+        whole = all(a["bucket_max"] + 1 == b["bucket_min"] for a, b in zip(pieces, pieces[1:]))
+        if granted is not None and not (
+                whole and pieces[0]["bucket_min"] == granted["bucket_min"]
+                and pieces[-1]["bucket_max"] == granted["bucket_max"]):
+            result.append(f"epoch {lock['epoch']} was granted {range_text(granted)}, and has "
+                          f"{', '.join(map(range_text, pieces))}")
+    return result
+
+
 def judge_buckets(story: Story) -> list[str]:
     result = []
+    grants = story.grants()
     for bucket in story.buckets:
-        held = [lock for lock in story.locks
+        held = [lock for lock in grants
                 if lock["state"] != "released" and covers(lock, bucket["bucket_no"])]
         name = f"bucket {bucket['bucket_no']}"
         if len(held) > 1:
@@ -99,15 +130,14 @@ def judge_adoption(story: Story) -> list[str]:
         if not started or target["updated_at_ms"] < min(started):
             result.append(f"the target of site {target['site_id']} was written by no seed")
     buckets = {event["event_id"]: event["bucket_no"] for event in story.events}
-    epochs = {lock["epoch"]: lock for lock in story.locks}
+    grants = story.grants()
     for t in story.transitions:
         if t["source"] != "rollout:seed":
             continue
         bucket = buckets.get(t["event_id"], -1)
         by_job = any(covers(job, bucket) and during(job, t["at_ms"]) for job in adopting)
-        lock = epochs.get(t["epoch"])
-        by_load = lock is not None and covers(lock, bucket) and \
-            0 < lock["acknowledged_at_ms"] <= t["at_ms"]
+        by_load = any(lock["epoch"] == t["epoch"] and covers(lock, bucket)
+                      and 0 < lock["acknowledged_at_ms"] <= t["at_ms"] for lock in grants)
         if not by_job and not by_load:
             result.append(f"event {t['event_id']}: {t['reason']} outside of any seed, reconcile or "
                           "first load")
@@ -124,8 +154,8 @@ def judge_audit(story: Story) -> list[str]:
 
 def judge_8(story: Story) -> Verdict:
     verdict = Verdict(8)
-    verdict.violations = (judge_jobs(story) + judge_locks(story) + judge_buckets(story)
-                          + judge_adoption(story) + judge_audit(story))
+    verdict.violations = (judge_jobs(story) + judge_locks(story) + judge_parts(story)
+                          + judge_buckets(story) + judge_adoption(story) + judge_audit(story))
     used = sum(1 for token in story.tokens if token["consumed_at_ms"])
     verdict.evidence = (f"{len(story.locks)} grants, {len(story.jobs)} jobs, {used} of "
                         f"{len(story.tokens)} tokens used, {len(story.targets)} targets")

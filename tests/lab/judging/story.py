@@ -67,13 +67,26 @@ class V1Switch:
     bucket_max: int
 
 
+# What a part that left a range says of itself; the rest is the range's.
+OF_PART = ("bucket_min", "bucket_max", "state", "drained", "draining_at_ms", "drained_at_ms",
+           "revoked_at_ms", "released_at_ms")
+
+
+def without(row: Row, part: Row) -> Row:
+    """What is left of a range when one end of it is taken away."""
+    if part["bucket_min"] == row["bucket_min"]:
+        return {**row, "bucket_min": part["bucket_max"] + 1}
+    return {**row, "bucket_max": part["bucket_min"] - 1}
+
+
 @dataclasses.dataclass
 class Story:
     requests: list[Request] = dataclasses.field(default_factory=list)
     strays: int = 0  # requests for no site of ours
     senders: dict[str, Sender] = dataclasses.field(default_factory=dict)
     sites: dict[int, Site] = dataclasses.field(default_factory=dict)
-    locks: list[Row] = dataclasses.field(default_factory=list)
+    locks: list[Row] = dataclasses.field(default_factory=list)  # range rows, as they are: the rest
+    parts: list[Row] = dataclasses.field(default_factory=list)  # that left them
     buckets: list[Row] = dataclasses.field(default_factory=list)
     jobs: list[Row] = dataclasses.field(default_factory=list)
     tokens: list[Row] = dataclasses.field(default_factory=list)
@@ -96,6 +109,22 @@ class Story:
     def bucket_of(self, site_id: int) -> int:
         site = self.sites.get(site_id)
         return -1 if site is None else site.bucket
+
+    def grants(self) -> list[Row]:
+        """Who held which buckets from when to when: a row a range lock, as wide as what is left of
+        it, and one of the same shape for each part that left it."""
+        result = []
+        for lock in self.locks:
+            rest = lock
+            for part in self.parts:
+                if part["epoch"] != lock["epoch"]:
+                    continue
+                result.append({**lock, **{name: part[name] for name in OF_PART},
+                               "release_job_id": part["job_id"], "gave_up": 0})
+                if part["state"] != "released":
+                    rest = without(rest, part)
+            result.append(rest)
+        return result
 
     def by_site(self) -> dict[int, list[Request]]:
         """First requests of checks, in order, by site."""
