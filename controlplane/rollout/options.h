@@ -69,6 +69,14 @@ struct Parts {
   // Runs one write transaction under its name (of commits.h, else Internal).
   absl::Status Commit(std::string_view name, const sql::Body& body) const;
   absl::Status Commit(std::string_view name, BootTime deadline, const sql::Body& body) const;
+  // On a connection of the caller's own, for who must know sooner that the database does not
+  // answer.
+  absl::Status Commit(std::string_view name, sql::Session& session, BootTime deadline,
+                      const sql::Body& body) const;
+
+ private:
+  using Writer = std::function<absl::Status(const sql::Body&)>;
+  absl::Status CommitBy(std::string_view name, const Writer& write, const sql::Body& body) const;
 };
 
 }  // namespace jetmon::rollout

@@ -2,7 +2,9 @@
 
 #include <google/protobuf/struct.pb.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,19 +12,28 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "controlplane/error/error.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/owners.h"
-#include "probe/url.h"
+#include "controlplane/rollout/site_urls.h"
 #include "store/locks.h"
+#include "store/schema.h"
 #include "store/sites.h"
 #include "store/vantages.h"
 
 namespace jetmon::rollout {
 namespace {
 
+// All of it ends within 10 s, whatever does not answer: so long from the beginning vantages may
+// take, ...
 constexpr std::chrono::milliseconds kAskWithin{3'000};
-constexpr int kSitesAPage = 5000;
-constexpr int kMostExamples = 20;
+// ... the Monitor may take to be heard of, sites are looked at, ...
+constexpr std::chrono::milliseconds kHearWithin{4'000};
+constexpr std::chrono::milliseconds kUrlsWithin{6'000};
+// ... and what stands in a few rows may take to be read, by statements of so long each: a server
+// that is silent is given up 2 s after that.
+constexpr std::chrono::milliseconds kFactsWithin{7'000};
+constexpr std::chrono::seconds kStatementLimit{1};
 
 class Items {
  public:
@@ -56,7 +67,9 @@ class Items {
 class Asking {
  public:
   Asking(const AskStatus& ask, std::vector<confirm::Vantage> vantages)
-      : vantages_(std::move(vantages)), shared_(std::make_shared<Shared>()) {
+      : vantages_(std::move(vantages)),
+        until_(std::chrono::steady_clock::now() + kAskWithin + std::chrono::seconds(1)),
+        shared_(std::make_shared<Shared>()) {
     shared_->left = vantages_.size();
     shared_->answers.assign(vantages_.size(), absl::UnavailableError("it did not answer"));
     for (size_t i = 0; i < vantages_.size(); ++i) {
@@ -71,8 +84,7 @@ class Asking {
   // In the order asked; waits for what is still to come.
   std::vector<absl::StatusOr<confirm::Facts>> Answers() {
     std::unique_lock lock(shared_->mutex);
-    shared_->all.wait_for(lock, kAskWithin + std::chrono::seconds(1),
-                          [this] { return shared_->left == 0; });
+    shared_->all.wait_until(lock, until_, [this] { return shared_->left == 0; });
     return shared_->answers;
   }
 
@@ -85,6 +97,7 @@ class Asking {
     std::vector<absl::StatusOr<confirm::Facts>> answers;
   };
   const std::vector<confirm::Vantage> vantages_;
+  const std::chrono::steady_clock::time_point until_;
   const std::shared_ptr<Shared> shared_;
 };
 
@@ -147,56 +160,43 @@ void LookAtVantages(const Options& options, Asking* asking, Items* items) {
                  absl::StrCat("taken for two: ", absl::StrJoin(facts.duplicates, "; ")),
                  "give each vantage its own Veriflier and token");
   } else {
-    items->Ok("discovery", absl::StrCat(known, " trusted rows in the registry"));
+    const auto usable = std::count_if(asking->vantages().begin(), asking->vantages().end(),
+                                      [](const auto& v) { return !v.endpoints.empty(); });
+    items->Ok("discovery", absl::StrCat(known, " trusted rows in the registry, ", usable,
+                                        " with an endpoint to ask"));
   }
 }
 
-absl::Status LookAtUrls(sql::Transaction& tx, const Options& options, store::Range range,
-                        v1::PreflightResult* result) {
-  const auto example = [result](const std::string& url) {
-    if (result->examples_size() < kMostExamples) result->add_examples(url);
-  };
-  for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
-    for (store::SiteCursor after;;) {
-      auto sites = store::ActiveSitesOfBucket(tx, bucket, after, kSitesAPage);
-      if (!sites.ok()) return sites.status();
-      for (const store::Site& site : *sites) {
-        result->set_active_sites(result->active_sites() + 1);
-        const probe::Url url = probe::ParseUrl(site.url);
-        if (!options.engine.safety.JudgeUrl(url).ok()) {
-          result->set_refused_sites(result->refused_sites() + 1);
-          example(site.url);
-        } else if (probe::NotAvailableYet(url)) {
-          result->set_not_available_sites(result->not_available_sites() + 1);
-          example(site.url);
-        }
-      }
-      if (sites->size() < static_cast<size_t>(kSitesAPage)) break;
-      after = store::SiteCursor::After(sites->back());
-    }
-  }
-  return absl::OkStatus();
-}
-
-void SayUrls(Items* items) {
-  const v1::PreflightResult& r = *items->result();
-  if (r.not_available_sites() > 0) {
+void SayUrls(const SiteUrls::Result& seen, uint64_t active, Items* items) {
+  v1::PreflightResult* r = items->result();
+  r->set_active_sites(seen.all ? seen.looked_at : std::max(active, seen.looked_at));
+  r->set_looked_at_sites(seen.looked_at);
+  r->set_not_available_sites(seen.not_available);
+  r->set_refused_sites(seen.refused);
+  for (const std::string& url : seen.examples) r->add_examples(url);
+  const std::string of =
+      seen.all ? absl::StrCat("of ", seen.looked_at, " active sites")
+               : absl::StrCat("of the ", seen.looked_at, " active sites that were looked at");
+  if (seen.not_available > 0) {
     items->Block("supported_urls", "not_available",
-                 absl::StrCat(r.not_available_sites(), " of ", r.active_sites(),
-                              " active sites have https or host-name URLs, which this build can't "
-                              "check yet"),
+                 absl::StrCat(seen.not_available, " ", of,
+                              " have https or host-name URLs, which this build can't check yet"),
                  "choose a range without them, or wait for a build with TLS and DNS");
+  } else if (!seen.all) {
+    items->Warn("supported_urls", "urls_not_all_looked_at",
+                absl::StrCat(seen.looked_at, " of ", r->active_sites(),
+                             " active sites were looked at before time was over"),
+                "choose smaller ranges, or run preflight again when the database has less to do");
   } else {
-    items->Ok("supported_urls", absl::StrCat(r.active_sites(), " active sites can be checked"));
+    items->Ok("supported_urls", absl::StrCat(seen.looked_at, " active sites can be checked"));
   }
-  if (r.refused_sites() > 0) {
+  if (seen.refused > 0) {
     items->Warn("target_safety", "target_refused",
-                absl::StrCat(r.refused_sites(),
-                             " sites have a URL that target safety refuses; "
-                             "they will not be checked"),
+                absl::StrCat(seen.refused, " ", of,
+                             " have a URL that target safety refuses; they will not be checked"),
                 "see the examples; correct their URLs");
   } else {
-    items->Ok("target_safety", "no site's URL is refused");
+    items->Ok("target_safety", absl::StrCat("none ", of, " is refused"));
   }
 }
 
@@ -233,21 +233,24 @@ void LookAtNotifications(const store::Session& session, const OwnerFacts& owner,
 
 // What one read of the database shows.
 struct Seen {
+  absl::Status schema;  // fits, or what to do
   OwnerFacts owner;
   std::vector<std::string> holders, missing_columns;
   size_t bucket_rows = 0;
-  v1::PreflightResult counts;
+  uint64_t active_sites = 0;
 };
 
-absl::Status See(sql::Transaction& tx, const Options& options, const Observer& observer,
-                 store::Range range, const std::string& owner_host, Seen* seen) {
-  *seen = Seen();
-  auto owner = LookAtOwner(tx, observer, owner_host);
-  if (!owner.ok()) return owner.status();
-  seen->owner = *std::move(owner);
-  auto columns = store::MissingLegacyColumns(tx);
-  if (!columns.ok()) return columns.status();
-  seen->missing_columns = *std::move(columns);
+absl::Status ReadVantages(sql::Transaction& tx, std::vector<confirm::Vantage>* vantages) {
+  vantages->clear();
+  auto rows = store::AskableVantages(tx);
+  if (!rows.ok()) return rows.status();
+  for (const auto& row : *rows) {
+    vantages->push_back({row.vantage.vantage_id, row.vantage.token_hash, row.endpoints});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SeeRange(sql::Transaction& tx, store::Range range, Seen* seen) {
   auto buckets = store::ListBuckets(tx, range);
   if (!buckets.ok()) return buckets.status();
   seen->bucket_rows = buckets->size();
@@ -255,10 +258,46 @@ absl::Status See(sql::Transaction& tx, const Options& options, const Observer& o
   if (!locks.ok()) return locks.status();
   for (const auto& l : *locks) {
     if (!l.range.Overlaps(range)) continue;
-    seen->holders.push_back(absl::StrCat(l.owner_host, " holds ", l.range.ToString()));
+    seen->holders.push_back(absl::StrCat(l.owner_host, " holds ", l.range.ToString(), " (", l.state,
+                                         ", run ", l.run_id, ")"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status SeeTable(sql::Transaction& tx, store::Range range, Seen* seen) {
+  auto columns = store::MissingLegacyColumns(tx);
+  if (!columns.ok()) return columns.status();
+  seen->missing_columns = *std::move(columns);
   if (!seen->missing_columns.empty()) return absl::OkStatus();
-  return LookAtUrls(tx, options, range, &seen->counts);
+  auto active = store::CountActiveSites(tx, range);
+  if (!active.ok()) return active.status();
+  seen->active_sites = *active;
+  return absl::OkStatus();
+}
+
+// Gives up once the deadline has passed: a database that answers slowly is one that does not
+// answer.
+absl::Status See(sql::Transaction& tx, const Observer& observer, store::Range range,
+                 const std::string& owner_host, const std::function<bool()>& in_time, Seen* seen) {
+  *seen = Seen();
+  const auto schema = sql::InspectSchema(tx, store::Migrations());
+  if (!schema.ok()) return schema.status();
+  seen->schema = sql::CheckSchema(*schema);
+  if (!seen->schema.ok()) return absl::OkStatus();  // nothing else can be relied on
+  const std::function<absl::Status()> looks[] = {
+      [&] { return SeeRange(tx, range, seen); },
+      [&] { return SeeTable(tx, range, seen); },
+      [&] {
+        auto owner = LookAtOwner(tx, observer, owner_host);
+        if (owner.ok()) seen->owner = *std::move(owner);
+        return owner.status();
+      },
+  };
+  for (const auto& look : looks) {
+    if (!in_time()) return absl::UnavailableError("it answers too slowly");
+    if (auto s = look(); !s.ok()) return s;
+  }
+  return absl::OkStatus();
 }
 
 void SayRange(const Seen& seen, store::Range range, Items* items) {
@@ -306,51 +345,100 @@ void SayOwner(const OwnerFacts& owner, const std::string& host, Items* items) {
   if (blocked.count("mode") == 0) items->Ok("mode", owner.instance->mode);
 }
 
+void SayAway(const absl::Status& why, Items* items) {
+  items->Block("database", "database_unavailable",
+               absl::StrCat("the database does not answer in time: ", why.message()),
+               "see that it runs, can be reached and has not too much to do; then run preflight "
+               "again");
+}
+
+void Finish(Items* items, v1::OperationResponse* answer) {
+  SetStatusByBlockers(answer);
+  answer->set_summary(absl::StrCat(items->result()->items_size(), " items looked at, ",
+                                   answer->blockers_size(), " blockers, ", answer->warnings_size(),
+                                   " warnings"));
+  answer->set_next_action(answer->blockers().empty() ? "run smoke"
+                                                     : "settle the blockers, run preflight again");
+}
+
+// What needs the database; how it answered.
+absl::Status LookWithDatabase(sql::Session& session, const Parts& parts, const Options& options,
+                              Observer& observer, const store::Session& run, store::Range range,
+                              const std::string& owner_host, BootTime began, Items* items) {
+  std::vector<confirm::Vantage> vantages;
+  const auto in_time = [&] { return parts.clock->Boot() < began + kFactsWithin; };
+  absl::Status s = session.Read(began + kFactsWithin,
+                                [&](sql::Transaction& tx) { return ReadVantages(tx, &vantages); });
+  if (!s.ok()) return s;
+  // Side by side: vantages, sites, and what has to be waited for.
+  SiteUrls urls(*parts.db, options.engine.safety, range, began + kUrlsWithin);
+  Asking asking(parts.ask_status, std::move(vantages));
+  observer.WaitUntilHeard(owner_host, std::min(options.times.hear_within, kHearWithin));
+  Seen seen;
+  s = session.Read(began + kFactsWithin, [&](sql::Transaction& tx) {
+    return See(tx, observer, range, owner_host, in_time, &seen);
+  });
+  if (!s.ok()) return s;
+  const bool readable = seen.schema.ok() && seen.missing_columns.empty();
+  if (readable && !urls.Wait().status.ok()) return urls.Wait().status;
+  items->Ok("database", "reachable");
+  if (!seen.schema.ok()) {
+    items->Block("schema", "schema_mismatch", std::string(seen.schema.message()),
+                 "bring build and database together, then run preflight again");
+    return absl::OkStatus();
+  }
+  items->Ok("schema", "as this build needs it");
+  SayRange(seen, range, items);
+  SayOwner(seen.owner, owner_host, items);
+  if (readable) SayUrls(urls.Wait(), seen.active_sites, items);
+  LookAtNotifications(run, seen.owner, items);
+  LookAtVantages(options, &asking, items);
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+bool IsDatabaseAway(const absl::Status& status) {
+  return absl::IsUnavailable(status) && ReasonOf(status) == v1::ERROR_REASON_UNSPECIFIED;
+}
+
+void SayDatabaseAway(const absl::Status& why, v1::OperationResponse* answer) {
+  // Where it was there before, it is not any more.
+  auto* seen = answer->mutable_preflight()->mutable_items();
+  seen->erase(std::remove_if(seen->begin(), seen->end(),
+                             [](const v1::PreflightItem& i) { return i.name() == "database"; }),
+              seen->end());
+  Items items(answer);
+  SayAway(why, &items);
+  Finish(&items, answer);
+}
+
+absl::StatusOr<std::unique_ptr<sql::Session>> PreflightConnection(const Parts& parts) {
+  return parts.db->NewSession(kStatementLimit);
+}
 
 absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& observer,
                           const store::Session& session, store::Range range,
                           const std::string& owner_host, CanaryRun* canaries,
                           v1::OperationResponse* answer) {
-  std::vector<confirm::Vantage> vantages;
-  absl::Status s = parts.db->Read([&](sql::Transaction& tx) -> absl::Status {
-    vantages.clear();
-    auto rows = store::AskableVantages(tx);
-    if (!rows.ok()) return rows.status();
-    for (const auto& row : *rows) {
-      vantages.push_back({row.vantage.vantage_id, row.vantage.token_hash, row.endpoints});
-    }
-    return absl::OkStatus();
-  });
-  if (!s.ok()) return s;
-  Asking asking(parts.ask_status, std::move(vantages));
-  // Meanwhile:
-  observer.WaitUntilHeard(owner_host, options.times.hear_within);
-  Seen seen;
-  s = parts.db->Read(
-      [&](sql::Transaction& tx) { return See(tx, options, observer, range, owner_host, &seen); });
-  if (!s.ok()) return s;
+  const BootTime began = parts.clock->Boot();
   Items items(answer);
-  *items.result() = seen.counts;
-  items.Ok("database", "reachable");
-  // A process whose schema does not fit does not start.
-  items.Ok("schema", "as this build needs it");
-  SayRange(seen, range, &items);
-  SayOwner(seen.owner, owner_host, &items);
-  SayUrls(&items);
-  LookAtNotifications(session, seen.owner, &items);
-  LookAtVantages(options, &asking, &items);
+  auto connection = PreflightConnection(parts);
+  const absl::Status s = connection.ok()
+                             ? LookWithDatabase(**connection, parts, options, observer, session,
+                                                range, owner_host, began, &items)
+                             : connection.status();
+  if (IsDatabaseAway(s)) {
+    SayAway(s, &items);
+  } else if (!s.ok()) {
+    return s;
+  }
   if (canaries != nullptr) {
     auto results = canaries->Results();
     if (!results.ok()) return results.status();
     AddCanariesToPreflight(*results, answer);
   }
-  SetStatusByBlockers(answer);
-  answer->set_summary(absl::StrCat(items.result()->items_size(), " items looked at, ",
-                                   answer->blockers_size(), " blockers, ", answer->warnings_size(),
-                                   " warnings"));
-  answer->set_next_action(answer->blockers().empty() ? "run smoke"
-                                                     : "settle the blockers, run preflight again");
+  Finish(&items, answer);
   return absl::OkStatus();
 }
 

@@ -1,7 +1,11 @@
 #ifndef JETMON_CONTROLPLANE_ROLLOUT_PREFLIGHT_H_
 #define JETMON_CONTROLPLANE_ROLLOUT_PREFLIGHT_H_
 
+#include <memory>
+#include <string>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "controlplane/rollout/canaries.h"
 #include "controlplane/rollout/job_runner.h"
 #include "controlplane/rollout/observer.h"
@@ -12,7 +16,9 @@
 namespace jetmon::rollout {
 
 // Could the range be handed to the host now? Fills `answer` with every item that was looked at, its
-// blockers and warnings. Changes nothing; vantages are asked side by side, 3 s each, 10 s in all.
+// blockers and warnings. Changes nothing. What takes time is done side by side, and all of it ends
+// within 10 s, whatever does not answer: a database that is away or slow is the blocker
+// database_unavailable, and so are vantages that are silent for 3 s (vantage_unreachable).
 // `canaries` (null: none), which go on meanwhile, are its last item.
 absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& observer,
                           const store::Session& session, store::Range range,
@@ -21,6 +27,13 @@ absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& 
 
 // A preflight whose control plane is gone: nobody waits for its answer. Fails the job.
 absl::Status EndAbandonedPreflight(JobRun& run);
+
+// A connection on which a database that does not answer is noticed within seconds.
+absl::StatusOr<std::unique_ptr<sql::Session>> PreflightConnection(const Parts& parts);
+// An error of the database, not one that is told to the caller: it is away, or too slow.
+bool IsDatabaseAway(const absl::Status& status);
+// Ends an answer, or one that nothing was looked at for yet, with that blocker.
+void SayDatabaseAway(const absl::Status& why, v1::OperationResponse* answer);
 
 }  // namespace jetmon::rollout
 

@@ -3,7 +3,12 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
 #include "controlplane/rollout/test_service.h"
+#include "store/schema.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -158,6 +163,150 @@ TEST_F(PreflightTest, WhatIsHeldBlocks) {
   const auto answer = Look();
   EXPECT_EQ(Codes(answer), CodeSet{"bucket_range_conflict"});
   EXPECT_NE(answer.blockers(0).text().find("monitor-a holds 5-8"), std::string::npos);
+}
+
+TEST_F(PreflightTest, ASchemaThatDoesNotFitBlocksAndNothingElseIsSaid) {
+  if (!rollout_.embedded()) GTEST_SKIP() << "changes the schema";
+  monitor_.Run();
+  // A newer build has been here.
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx
+        .Execute(
+            "INSERT INTO jetmon_schema_migrations (number, name, oldest_build, applied_at_ms) "
+            "VALUES (999, 'from the future', 999, 1)")
+        .status();
+  });
+  auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"schema_mismatch"});
+  EXPECT_EQ(Item(answer, "schema"), "blocker");
+  EXPECT_EQ(Item(answer, "database"), "ok");
+  EXPECT_EQ(answer.preflight().items_size(), 2);
+  EXPECT_NE(answer.blockers(0).text().find("999"), std::string::npos);
+  // One that an older build left.
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx.Execute("DELETE FROM jetmon_schema_migrations WHERE number > 1").status();
+  });
+  answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"schema_mismatch"});
+  EXPECT_NE(answer.blockers(0).text().find("jetmon2 migrate"), std::string::npos);
+  EXPECT_TRUE(rollout_.CheckpointKinds(run_id_).empty());
+}
+
+// The control plane on a database that a test holds up: at the first statement that has the word,
+// so much time passes.
+class SlowDatabaseTest : public PreflightTest {
+ protected:
+  ~SlowDatabaseTest() override { service_.reset(); }
+  void HoldUpAt(const std::string& word, std::chrono::milliseconds d) {
+    sql::Options options;
+    options.clock = &rollout_.clock();
+    options.observer = [this, word, d](std::string_view sql, sql::Params) {
+      if (armed_ && sql.find(word) != sql.npos && armed_.exchange(false)) rollout_.clock().Push(d);
+    };
+    slow_ = rollout_.OpenAnother(std::move(options));
+    rollout_.parts().db = slow_.get();
+    service_ = MakeService();
+    monitor_.Run();
+    armed_ = true;
+  }
+  std::atomic<bool> armed_{false};
+  std::unique_ptr<sql::Database> slow_;
+};
+
+TEST_F(SlowDatabaseTest, ADatabaseThatAnswersTooSlowlyIsABlocker) {
+  HoldUpAt("FROM jetmon_schema_migrations", std::chrono::seconds(8));
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"database_unavailable"});
+  EXPECT_EQ(Item(answer, "database"), "blocker");
+  EXPECT_EQ(answer.preflight().items_size(), 1);
+  EXPECT_TRUE(rollout_.CheckpointKinds(run_id_).empty());
+  // It was there to record that.
+  EXPECT_EQ(answer.job().state(), "blocked");
+}
+
+TEST_F(SlowDatabaseTest, SitesThatThereWasNoTimeForAreAWarning) {
+  for (uint64_t id = 1; id <= 40; ++id) rollout_.AddSite(id, 2 + id % 4, 1, "http://127.0.0.1/");
+  HoldUpAt("s.check_interval >= ?", std::chrono::milliseconds(6'100));
+  const auto answer = Look();
+  CodeSet warnings = Warnings(answer);
+  EXPECT_EQ(warnings.count("urls_not_all_looked_at"), 1u) << answer.ShortDebugString();
+  EXPECT_EQ(Item(answer, "supported_urls"), "warning");
+  EXPECT_EQ(answer.preflight().active_sites(), 40u);
+  EXPECT_LT(answer.preflight().looked_at_sites(), 40u);
+}
+
+TEST_F(PreflightTest, ADatabaseThatIsGoneIsABlocker) {
+  if (!rollout_.embedded()) GTEST_SKIP() << "takes the file away";
+  char folder[] = "/tmp/preflight_XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  store::DatabaseSettings settings;
+  settings.url = absl::StrCat("sqlite://", folder, "/a.db");
+  auto gone = store::OpenDatabase(settings);
+  ASSERT_TRUE(gone.ok()) << gone.status();
+  rollout_.parts().db = gone->get();
+  service_ = MakeService();
+  run_id_ = OpenSession();
+  std::filesystem::remove_all(folder);
+  const auto answer = Look();
+  EXPECT_EQ(answer.status(), "blocked");
+  EXPECT_EQ(Codes(answer), CodeSet{"database_unavailable"});
+  EXPECT_EQ(Item(answer, "database"), "blocker");
+  EXPECT_NE(answer.blockers(0).action(), "");
+  EXPECT_EQ(answer.job_id(), "");
+  service_.reset();
+}
+
+TEST_F(PreflightTest, WhatChangedHandsMeanwhileHasNotPassed) {
+  monitor_.Poll();
+  monitor_.Run();
+  rollout_.parts().ask_status =
+      [this](const confirm::Vantage& v, std::chrono::milliseconds,
+             const std::function<void(absl::StatusOr<confirm::Facts>)>& done) {
+        if (v.vantage_id == "v-1") {
+          const auto lock = rollout_.AddGrant(kRange, "monitor-a", "a-1", run_id_, "rjob_other");
+          rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+            auto begun = store::GiveUpActivation(tx, lock.epoch, TestRollout::kNow);
+            if (!begun.ok()) return begun.status();
+            return store::FreeDrained(tx, lock.epoch, TestRollout::kNow).status();
+          });
+        }
+        done(Ask(v.vantage_id));
+      };
+  service_ = MakeService();
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"bucket_range_conflict"}) << answer.ShortDebugString();
+  EXPECT_EQ(answer.job().state(), "blocked");
+  EXPECT_TRUE(rollout_.CheckpointKinds(run_id_).empty());
+}
+
+TEST_F(PreflightTest, WhatIsWrongWithTheRequestIsAnError) {
+  const std::string closed = OpenSession();
+  v1::CloseSessionRequest close;
+  close.set_run_id(closed);
+  v1::Session session;
+  ASSERT_TRUE(service_->CloseSession(Key(), close, &session).ok());
+  struct Case {
+    const char* what;
+    v1::ErrorReason reason;
+    std::function<void(v1::PreflightRequest*)> spoil;
+  };
+  const Case cases[] = {
+      {"unknown run", v1::RUN_NOT_FOUND, [](auto* r) { r->set_run_id("rol_0"); }},
+      {"no run", v1::RUN_NOT_FOUND, [](auto* r) { r->clear_run_id(); }},
+      {"closed run", v1::RUN_CLOSED, [&](auto* r) { r->set_run_id(closed); }},
+      {"not within the run", v1::RUN_RANGE_MISMATCH, [](auto* r) { r->set_bucket_min(1); }},
+      {"no max", v1::INVALID_BUCKET_RANGE, [](auto* r) { r->clear_bucket_max(); }},
+      {"reversed", v1::INVALID_BUCKET_RANGE, [](auto* r) { r->set_bucket_max(1); }},
+      {"past the total", v1::INVALID_BUCKET_RANGE, [](auto* r) { r->set_bucket_max(16); }},
+      {"host", v1::INVALID_FIELD, [](auto* r) { r->set_owner_host("monitor a"); }},
+      {"long host", v1::INVALID_FIELD, [](auto* r) { r->set_owner_host(std::string(129, 'a')); }},
+  };
+  for (const Case& c : cases) {
+    auto request = On<v1::PreflightRequest>(run_id_);
+    c.spoil(&request);
+    v1::OperationResponse answer;
+    EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), c.reason) << c.what;
+  }
 }
 
 TEST_F(PreflightTest, ALegacyTableOfAnotherShapeBlocks) {

@@ -29,36 +29,59 @@ absl::Status CheckMode(const std::string& field, const std::string& mode) {
   return absl::OkStatus();
 }
 
-// Ends a preflight's job, which has a row already or gets it now, and records that it passed.
-absl::Status Record(sql::Transaction& tx, const Caller& caller, const store::Job& job,
-                    bool has_row) {
-  if (has_row) {
-    auto ours = store::FinishJob(tx, {job.job_id, job.lease_owner, job.attempt}, job.state,
-                                 job.result, job.error, job.finished_at_ms);
-    if (!ours.ok()) return ours.status();
-    if (!*ours) {
-      return Error(v1::DATABASE_UNAVAILABLE,
-                   "this control plane was held up during the preflight; run it again");
-    }
-  } else if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) {
-    return inserted;
+// Of 10 s in all: until when the run is read, and until when its preflight is recorded.
+constexpr std::chrono::seconds kReadWithin{2};
+constexpr std::chrono::milliseconds kRecordWithin{9'500};
+constexpr std::chrono::milliseconds kPreflightCanariesWithin{9'000};
+
+// Ends a preflight's job, which has a row already or gets it now.
+absl::Status EndJob(sql::Transaction& tx, const store::Job& job, bool has_row) {
+  if (!has_row) return store::InsertJob(tx, job);
+  auto ours = store::FinishJob(tx, {job.job_id, job.lease_owner, job.attempt}, job.state,
+                               job.result, job.error, job.finished_at_ms);
+  if (!ours.ok()) return ours.status();
+  if (*ours) return absl::OkStatus();
+  return Error(v1::DATABASE_UNAVAILABLE,
+               "this control plane was held up during the preflight; run it again");
+}
+
+// Keeps the answer as that of a job that has ended, and as evidence if it passed. What was looked
+// at does not hold any more if the run was closed meanwhile, or the range has changed hands since
+// `changed`.
+absl::Status RecordPreflight(sql::Transaction& tx, const Caller& caller,
+                             v1::OperationResponse answer, uint64_t changed, bool has_row,
+                             store::Job* job) {
+  if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
+  auto session = CheckRun(tx, job->run_id, job->range, /*closed_too=*/false);
+  if (!session.ok()) return session.status();
+  auto last = store::LastChangeOrdinal(tx, job->range);
+  if (!last.ok()) return last.status();
+  if (*last != changed) {
+    *answer.add_blockers() =
+        MakeFinding("bucket_range_conflict", "the range changed hands while it was looked at",
+                    "look at the status, then run preflight again");
+    SetStatusByBlockers(&answer);
   }
-  if (job.state == store::job_state::kCompleted) {
+  const bool passed = answer.blockers().empty();
+  job->state = passed ? store::job_state::kCompleted : store::job_state::kBlocked;
+  job->result = answer.SerializeAsString();
+  if (auto ended = EndJob(tx, *job, has_row); !ended.ok()) return ended;
+  if (passed) {
     store::Checkpoint c;
-    c.run_id = job.run_id;
+    c.run_id = job->run_id;
     c.kind = store::checkpoint::kPreflight;
-    c.range = job.range;
-    c.owner_host = job.owner_host;
-    c.job_id = job.job_id;
+    c.range = job->range;
+    c.owner_host = job->owner_host;
+    c.job_id = job->job_id;
     c.key_id = caller.key_id;
     c.consumer = caller.consumer;
-    c.created_at_ms = job.finished_at_ms;
+    c.created_at_ms = job->finished_at_ms;
     auto recorded = store::InsertCheckpoint(tx, std::move(c));
     if (!recorded.ok()) return recorded.status();
-    auto touched = store::TouchSession(tx, job.run_id, job.finished_at_ms);
+    auto touched = store::TouchSession(tx, job->run_id, job->finished_at_ms);
     if (!touched.ok()) return touched;
   }
-  return caller.on_commit ? caller.on_commit(tx, "job", job.job_id) : absl::OkStatus();
+  return caller.on_commit ? caller.on_commit(tx, "job", job->job_id) : absl::OkStatus();
 }
 
 }  // namespace
@@ -70,18 +93,36 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
   if (auto s = CheckHost(request.owner_host()); !s.ok()) return s;
   auto canaries = CheckCanaries(request.canaries(), options_.engine.safety);
   if (!canaries.ok()) return canaries.status();
+  const BootTime began = parts_.clock->Boot();
   store::Session session;
-  absl::Status s = parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
-    auto found = CheckRun(tx, request.run_id(), *range, /*closed_too=*/false);
-    if (found.ok()) session = *found;
-    return found.status();
-  });
-  if (!s.ok()) return s;
+  uint64_t changed = 0;  // the range, last
+  auto connection = PreflightConnection(parts_);
+  absl::Status s = connection.status();
+  if (s.ok()) {
+    s = (*connection)->Read(began + kReadWithin, [&](sql::Transaction& tx) -> absl::Status {
+      auto found = CheckRun(tx, request.run_id(), *range, /*closed_too=*/false);
+      if (!found.ok()) return found.status();
+      session = *found;
+      auto last = store::LastChangeOrdinal(tx, *range);
+      if (last.ok()) changed = *last;
+      return last.status();
+    });
+  }
   const std::string owner =
       request.owner_host().empty() ? session.owner_host : request.owner_host();
-  if (owner.empty()) return InvalidField("owner_host", "is required: who shall own the range?");
   store::Job job = NewJob(caller, kPreflight, request.run_id(), *range, owner);
   job.started_at_ms = job.created_at_ms;
+  v1::OperationResponse answer = Head(job.operation, job.run_id, *range, owner);
+  // Nothing is recorded then, so that nothing has passed.
+  const auto away = [&] {
+    SayDatabaseAway(s, &answer);
+    *response = std::move(answer);
+    return absl::OkStatus();
+  };
+  if (IsDatabaseAway(s)) return away();
+  if (!s.ok()) return s;
+  if (owner.empty()) return InvalidField("owner_host", "is required: who shall own the range?");
+  answer.set_change_ref(session.change_ref);
   // Who sends requests to sites has a job that says so, before the first and whatever comes. If we
   // die another worker ends it.
   const bool has_row = !canaries->empty();
@@ -91,23 +132,24 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
     job.lease_owner = options_.instance;
     job.attempt = 1;
     job.request = request.SerializeAsString();
-    s = parts_.Commit(commits::kBeginPreflight,
+    s = parts_.Commit(commits::kBeginPreflight, **connection, began + kReadWithin,
                       [&](sql::Transaction& tx) { return store::InsertJob(tx, job); });
+    if (IsDatabaseAway(s)) return away();
     if (!s.ok()) return s;
-    auto begun = CanaryRun::Begin(options_.engine, *std::move(canaries), nullptr, kCanariesWithin);
+    auto begun =
+        CanaryRun::Begin(options_.engine, *std::move(canaries), nullptr, kPreflightCanariesWithin);
     if (!begun.ok()) return begun.status();
     checks = std::move(*begun);
   }
-  v1::OperationResponse answer = Head(job.operation, job.run_id, *range, owner);
-  answer.set_change_ref(session.change_ref);
   s = RunPreflight(parts_, options_, observer_, session, *range, owner, checks.get(), &answer);
   if (!s.ok()) return s;
-  job.state = answer.blockers().empty() ? store::job_state::kCompleted : store::job_state::kBlocked;
   job.done = job.total = answer.preflight().items_size();
-  job.finished_at_ms = parts_.clock->WallMs();
-  job.result = answer.SerializeAsString();
-  s = parts_.Commit(commits::kRecordPreflight,
-                    [&](sql::Transaction& tx) { return Record(tx, caller, job, has_row); });
+  s = parts_.Commit(commits::kRecordPreflight, **connection, began + kRecordWithin,
+                    [&](sql::Transaction& tx) -> absl::Status {
+                      job.finished_at_ms = parts_.clock->WallMs();
+                      return RecordPreflight(tx, caller, answer, changed, has_row, &job);
+                    });
+  if (IsDatabaseAway(s)) return away();
   if (!s.ok()) return s;
   *response = JobResponse(job);
   return absl::OkStatus();

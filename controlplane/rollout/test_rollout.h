@@ -288,7 +288,9 @@ class TestRollout {
 
   sql::Database& db() { return *db_; }
   // The database as another process has it.
-  std::unique_ptr<sql::Database> OpenAnother() { return db_.OpenAnother(); }
+  std::unique_ptr<sql::Database> OpenAnother(sql::Options options = {}) {
+    return db_.OpenAnother(std::move(options));
+  }
   // False: a server's, whose tables outlive the test.
   bool embedded() const { return db_.embedded(); }
   PushedClock& clock() { return clock_; }

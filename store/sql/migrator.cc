@@ -103,19 +103,31 @@ absl::Status StepByStep(Database& db, const std::vector<Migration>& migrations,
 
 }  // namespace
 
-absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migration>& migrations) {
+absl::StatusOr<SchemaState> InspectSchema(Transaction& tx,
+                                          const std::vector<Migration>& migrations) {
   SchemaState state;
   int oldest_build = 0;
-  absl::Status s = db.Read([&](Transaction& tx) -> absl::Status {
-    // The table is looked for by asking it; an engine's own catalogue differs from the next one's.
-    absl::Status asked = tx.Query("SELECT 1 FROM jetmon_schema_migrations LIMIT 1", {},
-                                  [](const Row&) { return absl::OkStatus(); });
-    if (absl::IsInternal(asked)) return absl::OkStatus();  // no such table
-    return asked.ok() ? ReadState(tx, &state, &oldest_build) : asked;
-  });
-  if (!s.ok()) return s;
+  // The table is looked for by asking it; an engine's own catalogue differs from the next one's.
+  const absl::Status asked = tx.Query("SELECT 1 FROM jetmon_schema_migrations LIMIT 1", {},
+                                      [](const Row&) { return absl::OkStatus(); });
+  if (asked.ok()) {
+    if (auto s = ReadState(tx, &state, &oldest_build); !s.ok()) return s;
+  } else if (!absl::IsInternal(asked)) {  // no such table
+    return asked;
+  }
   state.build = Newest(migrations);
   state.too_new = oldest_build > state.build;
+  return state;
+}
+
+absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migration>& migrations) {
+  SchemaState state;
+  const absl::Status s = db.Read([&](Transaction& tx) {
+    auto inspected = InspectSchema(tx, migrations);
+    if (inspected.ok()) state = *inspected;
+    return inspected.status();
+  });
+  if (!s.ok()) return s;
   return state;
 }
 

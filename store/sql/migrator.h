@@ -29,6 +29,9 @@ struct SchemaState {
 };
 
 absl::StatusOr<SchemaState> InspectSchema(Database& db, const std::vector<Migration>& migrations);
+// The same within a transaction.
+absl::StatusOr<SchemaState> InspectSchema(Transaction& tx,
+                                          const std::vector<Migration>& migrations);
 
 // What Migrate would run, in order, so that somebody else can run it as it is: of each missing
 // migration its statements, and last the one that records it.

@@ -1,0 +1,58 @@
+#ifndef JETMON_CONTROLPLANE_ROLLOUT_SITE_URLS_H_
+#define JETMON_CONTROLPLANE_ROLLOUT_SITE_URLS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "clock/clock.h"
+#include "probe/target_safety.h"
+#include "store/range.h"
+#include "store/sql/database.h"
+
+namespace jetmon::rollout {
+
+// Looks at the URL of every active site of a range, on a thread and a connection of its own, until
+// a deadline. A page of a bucket's sites is one short transaction.
+class SiteUrls {
+ public:
+  struct Result {
+    uint64_t looked_at = 0;
+    uint64_t not_available = 0;         // https and host names, which this build can't check
+    uint64_t refused = 0;               // by target safety
+    std::vector<std::string> examples;  // at most 20 of both
+    bool all = false;                   // none was left out for want of time
+    absl::Status status;                // of the database
+  };
+  // `db` and `safety` outlive it. Begins at once.
+  SiteUrls(sql::Database& db, const probe::TargetSafety& safety, store::Range range,
+           BootTime deadline);
+  // Ends after the statement that runs, 5 s at most.
+  ~SiteUrls();
+  SiteUrls(const SiteUrls&) = delete;
+  SiteUrls& operator=(const SiteUrls&) = delete;
+
+  // Waits for the end.
+  const Result& Wait();
+
+ private:
+  void Run();
+  absl::Status LookAt(sql::Session& session, uint32_t bucket, bool* in_time);
+  void Judge(const std::string& url);
+  bool InTime() const { return !stopping_ && db_.clock().Boot() < deadline_; }
+
+  sql::Database& db_;
+  const probe::TargetSafety& safety_;
+  const store::Range range_;
+  const BootTime deadline_;
+  std::atomic<bool> stopping_{false};
+  Result result_;  // the thread's until it is joined
+  std::thread thread_;
+};
+
+}  // namespace jetmon::rollout
+
+#endif  // JETMON_CONTROLPLANE_ROLLOUT_SITE_URLS_H_
