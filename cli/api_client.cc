@@ -208,4 +208,24 @@ absl::StatusOr<Response> ApiClient::Perform(const Request& request,
   return std::move(receiver.response);
 }
 
+absl::StatusOr<Response> AllPages(
+    const std::function<absl::StatusOr<Response>(const Request&)>& send, Request request,
+    const std::string& list) {
+  constexpr char kToken[] = "page_token";
+  Json rows;
+  request.query.emplace_back(kToken, "");
+  for (;;) {
+    auto answer = send(request);
+    if (!answer.ok() || !answer->ok()) return answer;
+    for (const Json& row : answer->json[list].Items()) rows.Append(row);
+    const std::string next = answer->json["next_page_token"].Text();
+    if (next.empty() || next == request.query.back().second) {
+      answer->json.Set(list, rows);
+      answer->body = answer->json.Dump();
+      return answer;
+    }
+    request.query.back().second = next;
+  }
+}
+
 }  // namespace jetmon::cli

@@ -76,6 +76,12 @@ class ApiClient {
   void* curl_;
 };
 
+// Sends the GET of a list, and again for each page that follows (with page_token); an answer whose
+// `list` has the rows of all pages, or the first that is an error.
+absl::StatusOr<Response> AllPages(
+    const std::function<absl::StatusOr<Response>(const Request&)>& send, Request request,
+    const std::string& list);
+
 }  // namespace jetmon::cli
 
 #endif  // JETMON_CLI_API_CLIENT_H_

@@ -57,5 +57,60 @@ TEST(ApiClient, SaysThatNobodyListens) {
   EXPECT_TRUE(absl::IsUnavailable(ApiClient(nobody).Send(request).status()));
 }
 
+Response Answer(const std::string& body, int http_status = 200) {
+  Response r;
+  r.http_status = http_status;
+  r.body = body;
+  r.json = *Json::Parse(body);
+  return r;
+}
+
+TEST(AllPages, AreOneAnswer) {
+  std::vector<std::string> asked;
+  Request open;
+  open.query = {{"state", "open"}};
+  const auto answer = AllPages(
+      [&](const Request& request) -> absl::StatusOr<Response> {
+        EXPECT_EQ(request.query[0], (std::pair<std::string, std::string>{"state", "open"}));
+        asked.push_back(request.query.back().second);
+        if (asked.size() == 1) {
+          return Answer(
+              R"({"run_id":"rol_1","entries":[{"n":"1"},{"n":"2"}],"next_page_token":"a"})");
+        }
+        if (asked.size() == 2) return Answer(R"({"entries":[{"n":"3"}],"next_page_token":"b"})");
+        return Answer(R"({"run_id":"rol_1","entries":[{"n":"4"}],"next_page_token":""})");
+      },
+      open, "entries");
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(asked, (std::vector<std::string>{"", "a", "b"}));
+  std::string all;
+  for (const Json& row : answer->json["entries"].Items()) all += row["n"].Text();
+  EXPECT_EQ(all, "1234");
+  EXPECT_EQ(answer->json["run_id"].Text(), "rol_1");
+  EXPECT_EQ(answer->body, answer->json.Dump());
+}
+
+TEST(AllPages, EndWithTheFirstError) {
+  int calls = 0;
+  const auto answer = AllPages(
+      [&](const Request&) -> absl::StatusOr<Response> {
+        if (++calls == 1) return Answer(R"({"entries":[{"n":"1"}],"next_page_token":"a"})");
+        return Answer(R"({"error":{"code":"run_not_found"}})", 404);
+      },
+      {}, "entries");
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->error_code(), "run_not_found");
+  // A server that leads in circles is left.
+  calls = 0;
+  EXPECT_TRUE(AllPages(
+                  [&](const Request&) -> absl::StatusOr<Response> {
+                    ++calls;
+                    return Answer(R"({"entries":[],"next_page_token":"a"})");
+                  },
+                  {}, "entries")
+                  .ok());
+  EXPECT_EQ(calls, 2);
+}
+
 }  // namespace
 }  // namespace jetmon::cli

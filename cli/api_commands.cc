@@ -81,8 +81,10 @@ constexpr Command kCommands[] = {
      "Show a session", "jetmon2 api rollout sessions get rol_..."},
     {"rollout sessions close", "POST", "/api/v1/rollout/sessions/{run_id}:close", "reason", true,
      "Close a session", "jetmon2 api rollout sessions close rol_... --reason done"},
-    {"rollout sessions timeline", "GET", "/api/v1/rollout/sessions/{run_id}/timeline", "", false,
-     "A run's story, in order", "jetmon2 api rollout sessions timeline rol_..."},
+    {"rollout sessions timeline", "GET", "/api/v1/rollout/sessions/{run_id}/timeline",
+     "page-size page-token", false,
+     "A run's whole story, in order; one page of it with --page-size",
+     "jetmon2 api rollout sessions timeline rol_... --output=table"},
     {"rollout checkpoint", "POST", "/api/v1/rollout/sessions/{run_id}/checkpoints",
      "run-id kind note bucket-min bucket-max", true,
      "Record what you did outside, such as v1_stopped; of all of the run's buckets, or of those "
@@ -262,6 +264,10 @@ int RunCommand(const Command& command, const Values& values, ApiOptions* options
     const bool force = values.switches.at("force");
     return request.mutating ? CompareToCsv(*options, request, csv->second, force)
                             : ResultsToCsv(*options, request, csv->second, force);
+  }
+  if (absl::EndsWith(command.path, "/timeline") && request.query.empty()) {
+    request.query.emplace_back("page_size", "200");
+    return SendAllAndPrint(*options, request, "entries");
   }
   return SendAndPrint(*options, request);
 }

@@ -28,6 +28,8 @@ absl::Status SettleConnection(ApiOptions* options);
 // Sends, prints the answer on standard output or the error on standard error, and returns the exit
 // code: 0 ok, 1 failed, 3 a blocked answer, 4 a refused confirmation.
 int SendAndPrint(const ApiOptions& options, const Request& request);
+// The same of a list, all of its pages as one.
+int SendAllAndPrint(const ApiOptions& options, const Request& request, const std::string& list);
 int StreamAndPrint(const ApiOptions& options, const Request& request);
 
 // The pieces of SendAndPrint: what was not sent or not answered, an error answer, an answer.

@@ -58,6 +58,23 @@ std::string RowTable(const std::vector<Json>& rows) {
   return table;
 }
 
+// A story as it is read: when, of what kind, what, and who did it.
+std::string TimelineTable(const std::vector<Json>& entries) {
+  std::string text;
+  for (const Json& e : entries) {
+    std::string at = e["at"].Text(), kind = e["kind"].Text(), line = e["text"].Text();
+    at.resize(std::max<size_t>(at.size(), 24), ' ');
+    kind.resize(std::max<size_t>(kind.size(), 10), ' ');
+    // Notes may hold anything; an entry is a line.
+    std::replace_if(
+        line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
+    const std::string who = e["consumer"].Text();
+    absl::StrAppend(&text, at, "  ", kind, "  ", line,
+                    who.empty() ? "" : absl::StrCat("  (", who, ")"), "\n");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string Figures(const Json& object) {
@@ -117,6 +134,10 @@ std::string Table(const Json& answer) {
   for (const std::string& key : answer.Keys()) {
     const std::vector<Json> rows = answer[key].Items();
     if (rows.empty() || !rows[0].IsObject()) continue;
+    if (key == "entries") {
+      absl::StrAppend(&text, TimelineTable(rows));
+      continue;
+    }
     absl::StrAppend(&text, key, ":\n", RowTable(rows));
   }
   return text;

@@ -39,5 +39,16 @@ TEST(Table, ShowsAnOperationAsItsFindings) {
   EXPECT_EQ(text, "seed: ok\n2 sites\nconfirmation_token: jmr_1\n");
 }
 
+TEST(Table, OfATimelineHasALineAnEntry) {
+  const std::string table = Table(*Json::Parse(
+      R"({"run_id":"rol_1","entries":[)"
+      R"({"at":"2023-11-14T22:13:20Z","kind":"session","text":"opened","consumer":"ann"},)"
+      R"({"at":"2023-11-14T22:13:20.123Z","kind":"checkpoint","text":"v1_stopped: two\nlines\u001b[2J"}]})"));
+  EXPECT_EQ(table,
+            "run_id=rol_1\n"
+            "2023-11-14T22:13:20Z      session     opened  (ann)\n"
+            "2023-11-14T22:13:20.123Z  checkpoint  v1_stopped: two lines [2J\n");
+}
+
 }  // namespace
 }  // namespace jetmon::cli

@@ -48,6 +48,13 @@ int SendAndPrint(const ApiOptions& options, const Request& request) {
   return answer->ok() ? PrintAnswer(options, *answer) : SayErrorAnswer(*answer);
 }
 
+int SendAllAndPrint(const ApiOptions& options, const Request& request, const std::string& list) {
+  ApiClient client(options.connection);
+  auto answer = AllPages([&client](const Request& r) { return client.Send(r); }, request, list);
+  if (!answer.ok()) return SayNotSent(answer.status());
+  return answer->ok() ? PrintAnswer(options, *answer) : SayErrorAnswer(*answer);
+}
+
 int StreamAndPrint(const ApiOptions& options, const Request& request) {
   auto answer = ApiClient(options.connection).Stream(request, [](std::string_view line) {
     std::cout << line << std::endl;

@@ -74,6 +74,10 @@ bool IsFinished(std::string_view state) {
          state == job_state::kFailed || state == job_state::kCancelled;
 }
 
+bool IsJobState(std::string_view state) {
+  return state == job_state::kQueued || state == job_state::kRunning || IsFinished(state);
+}
+
 absl::Status InsertJob(sql::Transaction& tx, const Job& j) {
   return tx
       .Execute(std::string("INSERT INTO jetmon_rollout_jobs (") + kColumns +
@@ -188,6 +192,12 @@ absl::StatusOr<bool> RequestCancel(sql::Transaction& tx, std::string_view job_id
       "WHEN state = 'queued' THEN ? ELSE finished_at_ms END, state = CASE WHEN state = 'queued' "
       "THEN 'cancelled' ELSE state END WHERE job_id = ? AND state IN ('queued', 'running')",
       {now_ms, job_id});
+}
+
+absl::StatusOr<bool> DeleteJob(sql::Transaction& tx, std::string_view job_id) {
+  return tx.ExecuteOne(
+      "DELETE FROM jetmon_rollout_jobs WHERE job_id = ? AND state NOT IN ('queued', 'running')",
+      {job_id});
 }
 
 absl::StatusOr<uint64_t> CountUnfinishedJobs(sql::Transaction& tx, std::string_view run_id) {

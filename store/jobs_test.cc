@@ -91,5 +91,25 @@ TEST(Jobs, CancelEndsAQueuedOneAndAsksARunningOne) {
                 }).ok());
 }
 
+TEST(Jobs, OnlyOnesThatHaveEndedAreRemoved) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  for (const char* state :
+                       {job_state::kQueued, job_state::kRunning, job_state::kCompleted,
+                        job_state::kBlocked, job_state::kFailed, job_state::kCancelled}) {
+                    Job j = MakeJob(std::string("rjob_") + state);
+                    j.state = state;
+                    EXPECT_TRUE(IsJobState(state));
+                    EXPECT_TRUE(InsertJob(tx, j).ok());
+                    EXPECT_EQ(*DeleteJob(tx, j.job_id), IsFinished(state)) << state;
+                    EXPECT_EQ(GetJob(tx, j.job_id)->has_value(), !IsFinished(state)) << state;
+                  }
+                  EXPECT_FALSE(*DeleteJob(tx, "rjob_0"));
+                  EXPECT_FALSE(IsJobState(""));
+                  EXPECT_FALSE(IsJobState("Queued"));
+                  return absl::OkStatus();
+                }).ok());
+}
+
 }  // namespace
 }  // namespace jetmon::store

@@ -1,5 +1,7 @@
 #include "store/keys.h"
 
+#include "store/bounded.h"
+
 namespace jetmon::store {
 namespace {
 
@@ -143,18 +145,18 @@ absl::Status InsertAudit(sql::Transaction& tx, const AuditRow& row) {
           "?, ?)",
           {row.at_ms, row.consumer, row.key_id, row.operation, row.run_id, row.bucket_min,
            row.bucket_max, row.request_id, row.outcome, row.latency_ms,
-           row.detail.substr(0, kMaxDetail)})
+           Bounded(row.detail, kMaxDetail)})
       .status();
 }
 
 absl::StatusOr<std::vector<AuditRow>> ListAuditOfRun(sql::Transaction& tx, std::string_view run_id,
-                                                     int limit) {
+                                                     int limit, int64_t after) {
   std::vector<AuditRow> rows;
   auto s = tx.Query(
       "SELECT audit_id, at_ms, consumer, key_id, operation, run_id, bucket_min, bucket_max, "
-      "request_id, outcome, latency_ms, detail FROM jetmon_audit_log WHERE run_id = ? ORDER BY "
-      "audit_id LIMIT ?",
-      {run_id, limit}, [&](const sql::Row& row) {
+      "request_id, outcome, latency_ms, detail FROM jetmon_audit_log WHERE run_id = ? AND "
+      "audit_id > ? ORDER BY audit_id LIMIT ?",
+      {run_id, after, limit}, [&](const sql::Row& row) {
         AuditRow a;
         a.audit_id = row.Int(0);
         a.at_ms = row.Int(1);

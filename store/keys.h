@@ -71,9 +71,9 @@ struct AuditRow {
   std::string detail;  // bounded to 1,000 characters
 };
 absl::Status InsertAudit(sql::Transaction& tx, const AuditRow& row);
-// A run's rows in order, at most `limit` (1..10,000).
+// A run's rows with an audit_id above `after`, in order, at most `limit` (1..10,000).
 absl::StatusOr<std::vector<AuditRow>> ListAuditOfRun(sql::Transaction& tx, std::string_view run_id,
-                                                     int limit);
+                                                     int limit, int64_t after = 0);
 
 }  // namespace jetmon::store
 

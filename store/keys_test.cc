@@ -84,6 +84,14 @@ TEST(Audit, KeepsRowsOfARunInOrder) {
                   EXPECT_EQ((*rows)[0].bucket_min, 0u);
                   EXPECT_FALSE((*rows)[0].bucket_max.has_value());
                   EXPECT_EQ((*rows)[0].detail.size(), 1000u);
+                  const auto rest = ListAuditOfRun(tx, "rol_1", 10, (*rows)[0].audit_id);
+                  EXPECT_EQ(rest->size(), 1u);
+                  EXPECT_EQ((*rest)[0].audit_id, (*rows)[1].audit_id);
+                  // No character is cut in two.
+                  row.run_id = "rol_3";
+                  row.detail = std::string(999, 'x') + "\u00fc";
+                  EXPECT_TRUE(InsertAudit(tx, row).ok());
+                  EXPECT_EQ((*ListAuditOfRun(tx, "rol_3", 1))[0].detail, std::string(999, 'x'));
                   return absl::OkStatus();
                 }).ok());
 }

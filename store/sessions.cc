@@ -145,16 +145,33 @@ absl::StatusOr<Checkpoint> InsertCheckpoint(sql::Transaction& tx, Checkpoint c) 
   return c;
 }
 
+absl::StatusOr<std::vector<std::string>> ClosedSessionsWithJobs(sql::Transaction& tx,
+                                                                int64_t closed_before_ms,
+                                                                int limit) {
+  std::vector<std::string> run_ids;
+  auto s = tx.Query(
+      "SELECT s.run_id FROM jetmon_rollout_sessions s WHERE s.state = 'closed' AND "
+      "s.closed_at_ms < ? AND EXISTS (SELECT 1 FROM jetmon_rollout_jobs j WHERE j.run_id = "
+      "s.run_id) ORDER BY s.closed_at_ms LIMIT ?",
+      {closed_before_ms, limit}, [&](const sql::Row& row) {
+        run_ids.push_back(row.Text(0));
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return run_ids;
+}
+
 absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(sql::Transaction& tx,
-                                                        std::string_view run_id) {
+                                                        std::string_view run_id, uint64_t after) {
   std::vector<Checkpoint> rows;
-  auto s = tx.Query(std::string("SELECT ") + kCheckpointColumns +
-                        " FROM jetmon_rollout_checkpoints WHERE run_id = ? ORDER BY ordinal LIMIT "
-                        "10000",
-                    {run_id}, [&](const sql::Row& row) {
-                      rows.push_back(CheckpointOf(row));
-                      return absl::OkStatus();
-                    });
+  auto s =
+      tx.Query(std::string("SELECT ") + kCheckpointColumns +
+                   " FROM jetmon_rollout_checkpoints WHERE run_id = ? AND ordinal > ? ORDER BY "
+                   "ordinal LIMIT 10000",
+               {run_id, after}, [&](const sql::Row& row) {
+                 rows.push_back(CheckpointOf(row));
+                 return absl::OkStatus();
+               });
   if (!s.ok()) return s;
   return rows;
 }

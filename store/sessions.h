@@ -43,6 +43,12 @@ absl::Status TouchSession(sql::Transaction& tx, std::string_view run_id, int64_t
 absl::StatusOr<bool> CloseSession(sql::Transaction& tx, std::string_view run_id,
                                   std::string_view reason, int64_t now_ms);
 
+// Sessions that were closed before then and still have jobs, the one closed longest ago first, at
+// most `limit`.
+absl::StatusOr<std::vector<std::string>> ClosedSessionsWithJobs(sql::Transaction& tx,
+                                                                int64_t closed_before_ms,
+                                                                int limit);
+
 // Kinds that the evidence rules know; an operator's own checkpoint may have any other kind of
 // [a-z0-9_]{1,32}.
 namespace checkpoint {
@@ -71,9 +77,10 @@ struct Checkpoint {
 
 // Inserts and fills in the ordinal.
 absl::StatusOr<Checkpoint> InsertCheckpoint(sql::Transaction& tx, Checkpoint c);
-// A run's checkpoints in order, at most 10,000.
+// A run's checkpoints with an ordinal above `after`, in order, at most 10,000.
 absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(sql::Transaction& tx,
-                                                        std::string_view run_id);
+                                                        std::string_view run_id,
+                                                        uint64_t after = 0);
 // The newest checkpoint of a kind whose range covers `range`, over all runs; with an owner_host
 // not "", only those of that owner.
 absl::StatusOr<std::optional<Checkpoint>> LatestCheckpoint(sql::Transaction& tx,

@@ -1,5 +1,6 @@
 #include "store/sessions.h"
 
+#include "store/jobs.h"
 #include "store/test_database.h"
 
 namespace jetmon::store {
@@ -76,6 +77,54 @@ TEST(Checkpoints, AreOrderedAndFoundByRange) {
               LatestOverlappingCheckpoint(tx, checkpoint::kSmoke, {100, 200})->has_value());
           return absl::OkStatus();
         }).ok());
+}
+
+TEST(Checkpoints, AreReadOnFromAnOrdinal) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  Checkpoint c;
+                  c.run_id = "rol_1";
+                  c.kind = "note";
+                  uint64_t first = 0;
+                  for (int i = 0; i < 3; ++i) {
+                    c.note = std::to_string(i);
+                    const auto inserted = InsertCheckpoint(tx, c);
+                    if (i == 0) first = inserted->ordinal;
+                  }
+                  EXPECT_EQ(ListCheckpoints(tx, "rol_1")->size(), 3u);
+                  const auto rest = ListCheckpoints(tx, "rol_1", first);
+                  EXPECT_EQ(rest->size(), 2u);
+                  EXPECT_EQ((*rest)[0].note, "1");
+                  EXPECT_TRUE(ListCheckpoints(tx, "rol_1", rest->back().ordinal)->empty());
+                  return absl::OkStatus();
+                }).ok());
+}
+
+TEST(Sessions, ClosedLongAgoWithJobs) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  for (int i = 1; i <= 5; ++i) {
+                    Session s;
+                    s.run_id = "rol_" + std::to_string(i);
+                    s.state = "open";
+                    EXPECT_TRUE(InsertSession(tx, s).ok());
+                    EXPECT_TRUE(i == 5 || *CloseSession(tx, s.run_id, "done", 100 - i));
+                    if (i == 4) continue;  // has none
+                    Job j;
+                    j.job_id = "rjob_" + std::to_string(i);
+                    j.run_id = s.run_id;
+                    j.state = job_state::kCompleted;
+                    EXPECT_TRUE(InsertJob(tx, j).ok());
+                  }
+                  EXPECT_EQ(*ClosedSessionsWithJobs(tx, 1000, 10),
+                            (std::vector<std::string>{"rol_3", "rol_2", "rol_1"}));
+                  EXPECT_EQ(*ClosedSessionsWithJobs(tx, 1000, 2),
+                            (std::vector<std::string>{"rol_3", "rol_2"}));
+                  EXPECT_EQ(*ClosedSessionsWithJobs(tx, 98, 10),
+                            (std::vector<std::string>{"rol_3"}));
+                  EXPECT_TRUE(ClosedSessionsWithJobs(tx, 97, 10)->empty());
+                  return absl::OkStatus();
+                }).ok());
 }
 
 }  // namespace

@@ -34,11 +34,11 @@ void AddPlanned(rpc::Registry& registry, rollout::Service& service, const char* 
       Name(method),
       [&service, op](CallContext& call, const Request& request,
                      v1::OperationResponse* response) -> absl::Status {
-        std::string reasons;
+        std::string detail = request.dry_run() ? "plan" : "execute";
         for (const auto& o : request.override()) {
-          absl::StrAppend(&reasons, "override ", o.code(), ": ", o.reason(), "; ");
+          absl::StrAppend(&detail, "; override ", o.code(), ": ", o.reason());
         }
-        if (!reasons.empty()) call.AuditDetail(reasons);
+        call.AuditDetail(detail);
         return Audited(
             call,
             service.Planned(
@@ -96,7 +96,7 @@ void AddSessions(rpc::Registry& registry, rollout::Service& service) {
   registry.AddUnary<v1::GetTimelineRequest, v1::Timeline>(
       Name("GetTimeline"),
       [&service](CallContext&, const v1::GetTimelineRequest& request, v1::Timeline* response) {
-        return service.GetTimeline(request.run_id(), response);
+        return service.GetTimeline(request, response);
       });
   registry.AddUnary<v1::RecordCheckpointRequest, v1::Checkpoint>(
       Name("RecordCheckpoint"),

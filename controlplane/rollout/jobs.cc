@@ -22,6 +22,9 @@ absl::Status Service::GetJob(const std::string& job_id, v1::OperationResponse* r
 absl::Status Service::ListJobs(const v1::ListJobsRequest& request, v1::ListJobsResponse* response) {
   auto page = PageOf(request.page_size(), request.page_token());
   if (!page.ok()) return page.status();
+  if (!request.state().empty() && !store::IsJobState(request.state())) {
+    return InvalidField("state", "takes queued, running, completed, blocked, failed or cancelled");
+  }
   return PageError(parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
     response->Clear();
     auto rows = store::ListJobs(tx, request.run_id(), request.state(), *page);
@@ -51,6 +54,7 @@ absl::Status Service::CancelJob(const Caller& caller, const std::string& job_id,
         return caller.on_commit ? caller.on_commit(tx, "job", job_id) : absl::OkStatus();
       });
   if (!s.ok()) return s;
+  runner_.Wake();  // who waits for it sees it at once
   return GetJob(job_id, response);
 }
 

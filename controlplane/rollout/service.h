@@ -41,7 +41,7 @@ class Service {
                             v1::ListSessionsResponse* response);
   absl::Status CloseSession(const Caller& caller, const v1::CloseSessionRequest& request,
                             v1::Session* response);
-  absl::Status GetTimeline(const std::string& run_id, v1::Timeline* response);
+  absl::Status GetTimeline(const v1::GetTimelineRequest& request, v1::Timeline* response);
   absl::Status RecordCheckpoint(const Caller& caller, const v1::RecordCheckpointRequest& request,
                                 v1::Checkpoint* response);
   // The checkpoint that an earlier equal request made: "run_id/ordinal".
