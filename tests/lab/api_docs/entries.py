@@ -56,6 +56,17 @@ SECTIONS = (
               "nothing about a site.", "smoke"),
         Entry("invalid_size", "Smoke", "Error: invalid_size",
               "Sizes are strings that hold a count.", "smoke"),
+        Entry("invalid_canary", "Preflight", "Error: invalid_canary",
+              "Canaries are URLs whose answer you know, for preflight and smoke; the text names "
+              "which of them and its field. The command takes them from a file, and would say the "
+              "same before it sends anything.", "preflight"),
+        Entry("compare", "CompareMethods", "Compare two modes on a sample",
+              "Information, so it never blocks and needs no token. The second check of a site begins "
+              "when the first has ended, and the modes go first by turns.", "compare-methods"),
+        Entry("comparison_results", "ListComparisonResults", "Rows of a comparison",
+              "By site. `comparison_class` takes `same`, `get_better`, `get_worse` or "
+              "`different_failure`. The command writes all rows to a file with `--csv FILE`.",
+              "jobs comparison-results {job_id}"),
     )),
     Section("Seed: plan and execute", (
         Entry("seed_plan", "Seed", "Plan a seed",

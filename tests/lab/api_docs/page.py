@@ -64,6 +64,8 @@ def flags_of(entry: Entry, exchange: Exchange) -> list[str]:
             flags.append(flag)
         elif name == "override":
             flags += [f"{flag} {shlex.quote(o['code'] + '=' + o['reason'])}" for o in value]
+        elif name == "canaries":
+            flags.append(f"{flag} canaries.json")
         else:
             flags.append(f"{flag} {shlex.quote(str(value))}")
     if "idempotency-key" in exchange.headers:

@@ -50,6 +50,13 @@ class Script:
                                        "wait": "60s"})
         record.refused("invalid_size", "smoke", {**self.where, "read_only": True,
                                                  "sample_size": "ten"})
+        record.refused("invalid_canary", "preflight", {**self.where, "canaries": [
+            {"name": "home", "url": "http://127.0.0.1/", "mode": "head-legacy",
+             "expect_http_code": 99}]})
+        job_id = record.done("compare", "compare-methods", {
+            **self.where, "from": "head-legacy", "to": "get-simple", "sample_size": str(sites),
+            "wait": "60s"})["job_id"]
+        record.get("comparison_results", f"jobs/{job_id}/comparison-results", page_size=2)
 
     def seed(self) -> None:
         record = self.record

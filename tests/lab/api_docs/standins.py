@@ -24,9 +24,12 @@ IDS = re.compile(r"\b(?P<ulid>[a-z]{3,4}_)[0-9A-HJKMNP-TV-Z]{26}\b"
 IN_TEXTS = [(re.compile(r"plan [0-9a-f]{12}, now [0-9a-f]{12}"),
              "plan 0123456789ab, now ba9876543210"),
             (re.compile(r"\b\d+(\.\d+)? ms\b"), "420 ms"),
+            (re.compile(r"latency x \d+\.\d+"), "latency x 1.25"),
             (re.compile(r"is running, \d+ of \d+"), "is running, 4 of 16"),
             (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:8080")]
-FIGURES = {"p50_ms": 41.5, "p90_ms": 97.25, "p99_ms": 180.5, "lease_silent_s": 1.25,
+FIGURES = {"p50_ms": 41.5, "p90_ms": 97.25, "p99_ms": 180.5, "from_p50_ms": 41.5,
+           "from_p99_ms": 180.5, "to_p50_ms": 51.5, "to_p99_ms": 190.5, "latency_ratio": 1.25,
+           "from_ms": 41.5, "to_ms": 51.5, "lease_silent_s": 1.25,
            "oldest_check_s": 2.5, "checks_per_s": 3.25, "oldest_due_s": 0, "due_backlog": "0",
            "in_flight": "0", "rss_bytes": "24117248", "pid": "4711"}
 # How far a job was when it was looked at, or broken off.
