@@ -42,7 +42,8 @@ struct Options {
   std::string version;
   probe::Engine::Options engine;  // what smoke probes with
   Times times;
-  // Rows of sites that a batch of seed goes over at most; 0: what suits the database.
+  // Rows of sites that a batch of seed, or of a policy stage, goes over at most; 0: what suits the
+  // database.
   uint64_t seed_rows = 0;
 };
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <map>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/pace.h"
 #include "controlplane/rollout/plan.h"
+#include "controlplane/rollout/slice_cursor.h"
 #include "store/events.h"
 #include "store/locks.h"
 #include "store/sessions.h"
@@ -18,59 +18,7 @@
 namespace jetmon::rollout {
 namespace {
 
-using std::chrono::milliseconds;
-
-// A batch holds what it writes for about this long: batches grow while they take less than half of
-// it, and shrink when they take more.
-constexpr milliseconds kHold{80};
-constexpr uint64_t kFirstRows = 2000, kFewestRows = 500;
-// Then others get the database for a part of that time. Of an embedded one a batch held all: who
-// waits for it looks every 25 ms or more often, and is let in within a batch or two. On a server
-// nobody waits for these rows; the rest is for its disk and its replicas.
-constexpr int kPausePart = 5, kPausePartOfServer = 16;
-constexpr milliseconds kLongestPause{50};
 constexpr char kCancelledByOperator[] = "cancelled by an operator";
-constexpr char kBySite[] = "site";
-
-// Where a pass is. By bucket: the next bucket and the last site of it that is done, "12:345". By
-// site: the last site that is done, "site:345".
-struct Cursor {
-  bool by_site = false;
-  uint32_t bucket = 0;
-  uint64_t after = 0;
-
-  std::string ToString() const {
-    return by_site ? absl::StrCat(kBySite, ":", after) : absl::StrCat(bucket, ":", after);
-  }
-  bool AtEnd(store::Range range) const {
-    return by_site ? after >= store::kLastSite : bucket > range.max;
-  }
-};
-
-absl::StatusOr<Cursor> ReadCursor(const std::string& text) {
-  Cursor c;
-  const std::vector<std::string> parts = absl::StrSplit(text, ':');
-  c.by_site = parts[0] == kBySite;
-  if (parts.size() == 2 && absl::SimpleAtoi(parts[1], &c.after) &&
-      (c.by_site || absl::SimpleAtoi(parts[0], &c.bucket))) {
-    return c;
-  }
-  return absl::InternalError("the job's cursor can't be read");
-}
-
-store::Slice SliceAt(const Cursor& cursor, store::Range range) {
-  store::Slice slice;
-  slice.buckets = cursor.by_site ? range : store::Range{cursor.bucket, cursor.bucket};
-  slice.after = cursor.after;
-  slice.by_site = cursor.by_site;
-  return slice;
-}
-
-Cursor Behind(const Cursor& cursor, const store::Slice& slice) {
-  const bool bucket_done = !cursor.by_site && slice.upto == store::kLastSite;
-  return bucket_done ? Cursor{false, cursor.bucket + 1, 0}
-                     : Cursor{cursor.by_site, cursor.bucket, slice.upto};
-}
 
 // Of counts by bucket, those of the range's.
 uint64_t Within(store::Range range, const std::map<uint32_t, uint64_t>& by_bucket) {
@@ -146,9 +94,7 @@ class Pass {
         range_(run.job.range),
         epoch_(epoch),
         save_(save),
-        most_rows_(run.options.seed_rows != 0 ? run.options.seed_rows
-                                              : store::MostRowsAtOnce(run.parts.db->dialect())),
-        rows_(std::min(kFirstRows, most_rows_)) {}
+        pace_(run.parts.db->dialect(), run.options.seed_rows) {}
 
   absl::Status Run(v1::SeedResult* result, std::string* conflict) {
     if (auto s = Begin(result); !s.ok()) return s;
@@ -169,7 +115,7 @@ class Pass {
       *result = batch.result;
       cursor_ = batch.after;
       done_ += batch.sites;
-      Rest(batch.held);
+      pace_.Rest(run_, batch.held);
     }
     return absl::OkStatus();
   }
@@ -180,7 +126,7 @@ class Pass {
     // Until COMMIT: after that SQLite still moves what was written into its file, and holds nobody
     // up.
     std::chrono::nanoseconds held{0};
-    Cursor after;
+    SliceCursor after;
     v1::SeedResult result;
     uint64_t sites = 0;
     std::string conflict;
@@ -198,7 +144,7 @@ class Pass {
     });
     if (!s.ok()) return s;
     if (save_ && !run_.job.cursor.empty()) {
-      auto cursor = ReadCursor(run_.job.cursor);
+      auto cursor = SliceCursor::Read(run_.job.cursor);
       if (!cursor.ok()) return cursor.status();
       cursor_ = *cursor;
       done_ = run_.job.done;
@@ -215,8 +161,7 @@ class Pass {
       if (!targets.ok()) return targets.status();
       auto open = store::CountOpenEvents(tx, range_);
       if (!open.ok()) return open.status();
-      const bool by_site = store::IsReadBySite(*active, ids_);
-      cursor_ = {by_site, by_site ? 0 : range_.min, 0};
+      cursor_ = SliceCursor::First(range_, *active, ids_);
       total_ = *active;
       result->set_targets_before(*targets);
       result->set_open_events_before(*open);
@@ -240,20 +185,15 @@ class Pass {
     actor.now_ms = run_.parts.clock->WallMs();
     // Small buckets go together.
     do {
-      store::Slice slice = SliceAt(batch->after, range_);
-      if (auto s = Hold(tx, slice.buckets, batch); !s.ok() || !batch->conflict.empty()) return s;
-      if (!slice.by_site) {
-        auto upto = store::SliceEnd(tx, slice, rows_);
-        if (!upto.ok()) return upto.status();
-        slice.upto = *upto;
-      } else if (const uint64_t end = std::max(slice.after, ids_.first) + rows_; end < ids_.last) {
-        slice.upto = end;
-      }
-      auto s = SeedSlice(tx, range_, slice, actor, &batch->result, &batch->sites);
+      auto s = Hold(tx, batch->after.Buckets(range_), batch);
+      if (!s.ok() || !batch->conflict.empty()) return s;
+      auto slice = batch->after.Next(tx, range_, ids_, pace_.rows());
+      if (!slice.ok()) return slice.status();
+      s = SeedSlice(tx, range_, *slice, actor, &batch->result, &batch->sites);
       if (!s.ok()) return s;
-      batch->after = Behind(batch->after, slice);
-    } while (!batch->after.by_site && !batch->after.AtEnd(range_) && batch->sites < rows_ / 2 &&
-             Now() - batch->began < kHold / 2);
+      batch->after = batch->after.Behind(*slice);
+    } while (!batch->after.by_site && !batch->after.AtEnd(range_) &&
+             batch->sites < pace_.rows() / 2 && Now() - batch->began < Pace::kHold / 2);
     if (!save_) return absl::OkStatus();
     auto saved = store::SaveJobProgress(tx, run_.lease, done_ + batch->sites, total_,
                                         batch->after.ToString(), batch->result.SerializeAsString());
@@ -270,21 +210,13 @@ class Pass {
     return absl::OkStatus();
   }
 
-  void Rest(std::chrono::nanoseconds held) {
-    if (held > kHold) rows_ = std::max(rows_ / 2, std::min(kFewestRows, most_rows_));
-    if (held < kHold / 2) rows_ = std::min(rows_ * 2, most_rows_);
-    const int part = run_.parts.db->dialect().Embedded() ? kPausePart : kPausePartOfServer;
-    run_.Pause(std::min(std::chrono::ceil<milliseconds>(held / part), kLongestPause));
-  }
-
   JobRun& run_;
   const store::Range range_;
   const uint64_t epoch_;
   const bool save_;
-  const uint64_t most_rows_;
-  uint64_t rows_;
+  Pace pace_;
   store::SiteIds ids_;
-  Cursor cursor_;
+  SliceCursor cursor_;
   uint64_t done_ = 0, total_ = 0;
 };
 
