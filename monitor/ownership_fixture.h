@@ -28,6 +28,10 @@ class ScriptedConfirmer final : public Confirmer {
   void Ask(std::vector<confirm::Question> questions, milliseconds, Done done) override {
     std::vector<RoundResult> results;
     for (const auto& q : questions) {
+      {
+        std::lock_guard lock(mutex_);
+        policies_.insert(q.method + " " + q.profile);
+      }
       RoundResult r;
       r.site_id = q.site_id;
       r.votes = votes_;
@@ -40,8 +44,18 @@ class ScriptedConfirmer final : public Confirmer {
   size_t enabled() const override { return static_cast<size_t>(votes_.enabled); }
   void CancelAll() override {}
 
+  // "method profile" of the questions so far.
+  std::set<std::string> policies() const {
+    std::lock_guard lock(mutex_);
+    return policies_;
+  }
+
   Votes votes_{3, 2, 0};
   std::atomic<int> rounds_{0};
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::string> policies_;
 };
 
 class OwnershipTest : public testing::Test {
@@ -91,11 +105,11 @@ class OwnershipTest : public testing::Test {
     EXPECT_TRUE(s.ok()) << s;
   }
   // A grant to `instance`, in state activating.
-  uint64_t Give(const std::string& instance = "ins_1") {
+  uint64_t Give(const std::string& instance = "ins_1", store::Range range = {0, 3}) {
     uint64_t epoch = 0;
     Write([&](sql::Transaction& tx) -> absl::Status {
       auto generation = store::HostGeneration(tx, "monitor-a");
-      store::Grant grant{{0, 3}, "monitor-a", instance, *generation, "rol_1", "rjob_1", "[]", 1};
+      store::Grant grant{range, "monitor-a", instance, *generation, "rol_1", "rjob_1", "[]", 1};
       auto granted = store::GrantRange(tx, grant);
       EXPECT_EQ(granted->outcome, store::GrantOutcome::kGranted);
       epoch = granted->lock.epoch;

@@ -1,6 +1,7 @@
 #include "monitor/ownership.h"
 
 #include <map>
+#include <set>
 
 #include "monitor/ownership_fixture.h"
 #include "store/notifications.h"
@@ -326,6 +327,88 @@ TEST_F(OwnershipTest, ASiteThatGoesAwayIsDropped) {
         .status();
   });
   EXPECT_TRUE(Until([&] { return !OpenEventOf(5).has_value(); }));
+}
+
+// --- a changed policy
+
+// With all buckets that there are, and production's times.
+class PolicyOfSitesTest : public OwnershipTest {
+ protected:
+  static constexpr uint32_t kAll = 512;
+
+  PolicyOfSitesTest() {
+    config_.unit = milliseconds(60'000);
+    config_.time_between_checks = 0.05;  // confirmations come soon
+    ownership_.reset();
+    ownership_ = NewOwnership();
+    Write([](sql::Transaction& tx) -> absl::Status {
+      EXPECT_TRUE(store::EnsureBuckets(tx, kAll, 1).ok());
+      std::vector<store::Target> targets;
+      for (uint64_t i = 1; i <= kSites; ++i) {
+        // The last ones in the order of reading, too.
+        auto moved = tx.Execute(
+            "UPDATE jetpack_monitor_sites SET bucket_no = ?, check_interval = 1 WHERE "
+            "jetpack_monitor_site_id = ?",
+            {kAll - i * 40, i});
+        if (!moved.ok()) return moved.status();
+        auto site = store::GetSite(tx, i);
+        if (!site.ok()) return site.status();
+        targets.push_back(store::TargetOf(**site));
+      }
+      return store::UpsertTargets(tx, targets, 1);
+    });
+  }
+  void Configure(const std::string& method, const std::string& profile) {
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      auto s = tx.Execute("DELETE FROM jetmon_endpoint_check_config", {}).status();
+      for (uint64_t i = 1; s.ok() && i <= kSites; ++i) {
+        s = tx.Execute(
+                  "INSERT INTO jetmon_endpoint_check_config (site_id, method, profile, revision, "
+                  "updated_at_ms) VALUES (?, ?, ?, 7, 1)",
+                  {i, method, profile})
+                .status();
+      }
+      return s;
+    });
+  }
+  void Unconfigure() {
+    Write([](sql::Transaction& tx) {
+      return tx.Execute("DELETE FROM jetmon_endpoint_check_config", {}).status();
+    });
+  }
+  // The methods of the requests from the n-th on.
+  std::set<std::string> MethodsFrom(size_t n) const {
+    std::set<std::string> methods;
+    const auto requests = server_.requests();
+    for (size_t i = n; i < requests.size(); ++i) {
+      methods.insert(requests[i].substr(0, requests[i].find(' ')));
+    }
+    return methods;
+  }
+  // After a virtual minute every check is as configured, over a whole interval.
+  void ExpectWithinAMinute(const std::string& method) {
+    EXPECT_FALSE(Until([] { return false; }));
+    const size_t then = server_.requests().size();
+    EXPECT_TRUE(Until([&] { return server_.requests().size() >= then + kSites; }));
+    EXPECT_EQ(MethodsFrom(then), std::set<std::string>{method});
+  }
+};
+
+TEST_F(PolicyOfSitesTest, IsUsedWithinAMinuteForChecksAndConfirmations) {
+  Give("ins_1", {0, kAll - 1});
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  EXPECT_EQ(MethodsFrom(0), std::set<std::string>{"HEAD"});
+  Configure("GET", "simple_http");
+  ExpectWithinAMinute("GET");
+  down_ = true;
+  // A minute until it is due, and one more for who suspects himself.
+  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > 0; }) ||
+              Until([&] { return confirmer_.rounds_ > 0; }));
+  EXPECT_EQ(confirmer_.policies(), std::set<std::string>{"GET simple_http"});
+  down_ = false;
+  Unconfigure();
+  ExpectWithinAMinute("HEAD");
 }
 
 TEST_F(OwnershipTest, StopSaysGoodbyeAndKeepsTheLock) {

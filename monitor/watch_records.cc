@@ -221,12 +221,12 @@ void Watch::RefreshNextBucket() {
     next_refresh_ =
         next_refresh_ + std::chrono::nanoseconds(parts_.config->RefreshPeriod()) / loaded_.size();
     if (now - next_refresh_ > std::chrono::seconds(5)) next_refresh_ = now;  // after a pause
-    uint32_t bucket = refresh_bucket_;
+    uint32_t bucket = refresh_bucket_, next = 0;
     {
       std::lock_guard lock(mutex_);
       const store::Range range = Staying();
       if (!range.Contains(bucket)) bucket = range.min;
-      refresh_bucket_ = bucket == range.max ? range.min : bucket + 1;
+      next = bucket == range.max ? range.min : bucket + 1;
     }
     std::vector<store::Site> sites;
     std::vector<store::CheckConfig> configs;
@@ -235,8 +235,9 @@ void Watch::RefreshNextBucket() {
     });
     if (!s.ok()) {
       LogWarning(absl::StrCat("bucket ", bucket, " was not read again: ", s.message()));
-      return;
+      return;  // the next time
     }
+    refresh_bucket_ = next;
     ApplyRefresh(bucket, sites, configs);
   }
 }
