@@ -1,11 +1,15 @@
 """A clean story made by hand, for the judge's own test: two ranges handed over, one handed back.
 
-Buckets 0-3 go from v1 to monitor-a and back, 4-7 to monitor-b, eight sites each, every 5 s. Site 1
+Buckets 0-3 go from v1 to monitor-a and back, 4-7 to monitor-b, eight sites each, every 5 s. Of
+monitor-b's, four sites get another check policy, and two more get one that is taken back. Site 1
 was Down under v1 and recovers under v2, site 2 goes down under v2 and is confirmed, site 40 stays
 Seems Down. Buckets 0-3 are compared while v1 has them, 4-7 while monitor-b has them.
 """
 from __future__ import annotations
 
+import dataclasses
+
+from judging.policy import FIRST_REVISION
 from judging.story import Alert, Request, Row, Sender, Site, Story, V1Switch
 
 T0 = 1_790_000_000_000  # Unix ms of second 0
@@ -22,7 +26,7 @@ def ms(second: float) -> int:
 def request(second: float, source: str, site_id: int) -> Request:
     version = "1.0" if source == V1 else "2.0"
     return Request(T0 + second * 1000, 5_000_000 + second * 1000, source, site_id,
-                   f"jetmon/{version} (Jetpack Site Uptime Monitor by WordPress.com)")
+                   f"jetmon/{version} (Jetpack Site Uptime Monitor by WordPress.com)", method="HEAD")
 
 
 def checks(source: str, site_ids: range, first: float, until: float) -> list[Request]:
@@ -135,6 +139,7 @@ def clean_story() -> Story:
                     if j["operation"] not in ("preflight", "smoke", "compare_methods")]
     story.audit = [{"run_id": run, "key_id": KEY} for run in (RUN_A, RUN_B)]
     add_incidents(story)
+    add_stages(story)
     story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "updated_at_ms": ms(28)}
                      for s in story.sites.values()]
     story.runtime = [{"site_id": s, "bucket_no": (s - 1) // 8, "last_checked_at_ms": ms(58)}
@@ -160,6 +165,44 @@ def parted_story() -> Story:
     for row in story.buckets[6:]:
         row.update(pool="v1", owner_host=None, owner_instance=None, epoch=0, state="free")
     return story
+
+
+def stage(number: int, sites: range, job_id: str, rollback_job_id: str = "") -> tuple[Row, list[Row]]:
+    """A stage that changed these sites to GET, and their rows."""
+    state = "restored" if rollback_job_id else "changed"
+    rows = [{"stage_id": f"stage_{number}", "site_id": s, "bucket_no": (s - 1) // 8, "had_row": 0,
+             "previous_method": None, "previous_profile": None, "previous_revision": 0,
+             "revision": FIRST_REVISION + number, "state": state} for s in sites]
+    return {"stage_id": f"stage_{number}", "run_id": RUN_B, "number": number, "bucket_min": 4,
+            "bucket_max": 7, "method": "GET", "profile": "legacy",
+            "state": "rolled_back" if rollback_job_id else "applied", "job_id": job_id,
+            "rollback_job_id": rollback_job_id, "changed": len(rows),
+            "restored": len(rows) if rollback_job_id else 0, "conflicts": 0}, rows
+
+
+KEPT, TAKEN_BACK = range(33, 37), range(37, 39)
+
+
+def add_stages(story: Story) -> None:
+    """A stage at 40 s that stays, and one at 42 s that is rolled back at 60 s; seen within 10 s."""
+    story.policy_seen_ms = 10_000
+    made = [job(f"job_stage_{n}", "stage_policy", RUN_B, 4, 7, start, start + 0.5)
+            for n, start in ((1, 40), (2, 42), (3, 60))]
+    story.jobs += made
+    story.tokens += [token_for(j) for j in made]
+    for row, rows in (stage(1, KEPT, "job_stage_1"),
+                      stage(2, TAKEN_BACK, "job_stage_2", "job_stage_3")):
+        story.stages.append(row)
+        story.stage_rows += rows
+    story.configs = [{"site_id": r["site_id"], "method": "GET", "profile": "legacy",
+                      "revision": r["revision"]} for r in story.stage_rows
+                     if r["state"] == "changed"]
+
+    def by(one: Request) -> Request:
+        by_get = one.site_id in KEPT and one.at_ms > ms(46) or \
+            one.site_id in TAKEN_BACK and ms(48) < one.at_ms < ms(66)
+        return dataclasses.replace(one, method="GET") if by_get and one.source == B else one
+    story.requests = [by(r) for r in story.requests]
 
 
 def add_incidents(story: Story) -> None:

@@ -98,6 +98,9 @@ TABLES = {
     "false_positives": "jetmon_false_positives",
     "targets": "jetmon_check_targets",
     "runtime": "jetmon_endpoint_runtime",
+    "stages": "jetmon_rollout_policy_stages",
+    "stage_rows": "jetmon_rollout_policy_stage_rows",
+    "configs": "jetmon_endpoint_check_config",
 }
 
 
@@ -135,7 +138,8 @@ def load_requests(story: Story, path: str) -> None:
                 story.strays += 1
                 continue
             story.requests.append(Request(at_ms, boot_ms, row["source"], site_id, row["agent"],
-                                          row.get("hop", 0), row.get("delay_ms", 0)))
+                                          row.get("hop", 0), row.get("delay_ms", 0),
+                                          row["method"]))
         elif row["kind"] == "notify":
             story.deliveries.append(row["idempotency_key"])
         elif row["kind"] == "stall":
@@ -175,6 +179,8 @@ def load(lab: dict[str, Any]) -> Story:
     story = Story()
     story.senders = {source: Sender(**who) for source, who in lab["senders"].items()}
     story.sites = load_sites(reader, lab["interval_unit_s"])
+    # A Monitor's turn over its buckets is scaled as its intervals are, down to 5 s.
+    story.policy_seen_ms = max(10_000, 1000 * lab["interval_unit_s"])
     for field, table in TABLES.items():
         setattr(story, field, reader.rows(table))
     load_requests(story, lab["request_log"])

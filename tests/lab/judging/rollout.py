@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from judging.incidents import ADOPTING_JOBS, during
+from judging.policy import judge_policies
 from judging.story import Row, Story, Verdict, covers, range_text
 
 EXECUTED = ("seed", "final_reconcile", "activate_buckets", "release_buckets", "stage_policy")
@@ -155,8 +156,10 @@ def judge_audit(story: Story) -> list[str]:
 def judge_8(story: Story) -> Verdict:
     verdict = Verdict(8)
     verdict.violations = (judge_jobs(story) + judge_locks(story) + judge_parts(story)
-                          + judge_buckets(story) + judge_adoption(story) + judge_audit(story))
+                          + judge_buckets(story) + judge_adoption(story) + judge_audit(story)
+                          + judge_policies(story))
     used = sum(1 for token in story.tokens if token["consumed_at_ms"])
     verdict.evidence = (f"{len(story.locks)} grants, {len(story.jobs)} jobs, {used} of "
-                        f"{len(story.tokens)} tokens used, {len(story.targets)} targets")
+                        f"{len(story.tokens)} tokens used, {len(story.targets)} targets, "
+                        f"{len(story.stages)} policy stages of {len(story.stage_rows)} writes")
     return verdict

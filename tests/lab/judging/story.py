@@ -22,6 +22,7 @@ class Request:
     agent: str = ""
     hop: int = 0  # 0: a check's first request; else a redirect's
     delay_ms: float = 0  # how long the site took to answer
+    method: str = ""  # '' where that is of no matter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +99,10 @@ class Story:
     false_positives: list[Row] = dataclasses.field(default_factory=list)
     targets: list[Row] = dataclasses.field(default_factory=list)
     runtime: list[Row] = dataclasses.field(default_factory=list)
+    stages: list[Row] = dataclasses.field(default_factory=list)
+    stage_rows: list[Row] = dataclasses.field(default_factory=list)
+    configs: list[Row] = dataclasses.field(default_factory=list)
+    policy_seen_ms: float = 60_000  # in which a Monitor uses a policy that was changed
     deliveries: list[str] = dataclasses.field(default_factory=list)  # ids that the receiver saw
     v1_alerts: list[Alert] = dataclasses.field(default_factory=list)
     v1_switches: list[V1Switch] = dataclasses.field(default_factory=list)

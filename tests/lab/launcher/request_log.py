@@ -13,6 +13,8 @@ class RequestLog:
         self._path, self._offset, self._rest = path, 0, b""
         # source -> site -> boot_ns of the last request.
         self.last: dict[str, dict[int, int]] = collections.defaultdict(dict)
+        # The same, of the method.
+        self.methods: dict[str, dict[int, str]] = collections.defaultdict(dict)
         self.notifications: list[dict] = []
         self.requests = 0
 
@@ -28,6 +30,7 @@ class RequestLog:
             if row["kind"] in ("request", "partial"):
                 self.requests += 1
                 self.last[row["source"]][row.get("site", -1)] = row["boot_ns"]
+                self.methods[row["source"]][row.get("site", -1)] = row["method"]
             elif row["kind"] == "notify":
                 self.notifications.append(row)
 
@@ -35,6 +38,11 @@ class RequestLog:
         """The sites that this source asked for since a moment."""
         self.read_on()
         return {site for site, at in self.last[source].items() if at >= boot_ns}
+
+    def sites_by(self, source: str, method: str) -> set[int]:
+        """The sites whose last request from this source was by that method."""
+        self.read_on()
+        return {site for site, last in self.methods[source].items() if last == method}
 
     def newest(self, source: str) -> int:
         """boot_ns of the newest request from a source; 0 if there is none."""
