@@ -36,7 +36,11 @@ constexpr Flag kFlags[] = {
     {"wait", Kind::kText, "how long the answer may wait for the job: 0s to 60s"},
     {"since", Kind::kText, "a duration such as 15m, or an RFC 3339 time"},
     {"read-only", Kind::kSwitch, "required: smoke writes nothing"},
-    {"mode", Kind::kText, "head-legacy, head-simple, get-legacy, get-simple"},
+    {"mode", Kind::kText, ""},
+    {"method", Kind::kText, "HEAD or GET; of a stage"},
+    {"profile", Kind::kText, "legacy or simple_http; of a stage"},
+    {"size", Kind::kText,
+     "of a stage: how many sites in all, earlier stages included; a count, or a percentage as 5%"},
     {"sample-size", Kind::kText, "how many sites; default 100"},
     {"canaries", Kind::kCanaries, "file of canaries, a JSON array; each mismatch blocks"},
     {"from", Kind::kText, "the mode to compare, such as head-legacy"},
@@ -62,6 +66,8 @@ struct Command {
   const char* help;
   const char* example;
   bool needs_run = false;  // {run_id} comes from --run-id
+  // What --mode takes here.
+  const char* modes = "";
 };
 
 constexpr Command kCommands[] = {
@@ -100,7 +106,8 @@ constexpr Command kCommands[] = {
      "Probe a sample of sites, read-only",
      "jetmon2 api rollout smoke --run-id rol_... --bucket-min 0 --bucket-max 99 --read-only\n  "
      "jetmon2 api rollout smoke --run-id rol_... --bucket-min 0 --bucket-max 99 --read-only "
-     "--mode get-simple --sample-size 10000 --canaries canaries.json"},
+     "--mode get-simple --sample-size 10000 --canaries canaries.json",
+     false, "head-legacy, head-simple, get-legacy, get-simple"},
     {"rollout compare-methods", "POST", "/api/v1/rollout/compare-methods",
      "bucket-min bucket-max run-id from to sample-size wait csv force", true,
      "Probe a sample of sites with two modes, read-only",
@@ -127,6 +134,12 @@ constexpr Command kCommands[] = {
      "Give a range back to v1, or a part from either end of it",
      "jetmon2 api rollout release-buckets --run-id rol_... --bucket-min 0 --bucket-max 99 "
      "--dry-run"},
+    {"rollout stage-policy", "POST", "/api/v1/rollout/stage-policy",
+     "bucket-min bucket-max run-id mode method profile size dry-run execute confirm wait", true,
+     "Change how a part of the sites is checked, or take that back",
+     "jetmon2 api rollout stage-policy --run-id rol_... --bucket-min 0 --bucket-max 99 "
+     "--mode stage --method GET --profile legacy --size 5% --dry-run",
+     false, "stage, pause, rollback-last-stage, rollback-all"},
     {"rollout bucket-coverage", "GET", "/api/v1/rollout/bucket-coverage",
      "bucket-min bucket-max owner-host run-id", false, "Gate: is every bucket active?",
      "jetmon2 api rollout bucket-coverage --bucket-min 0 --bucket-max 99"},
@@ -283,13 +296,14 @@ void AddCommand(CLI::App* api, const Command& command, ApiOptions* options, int*
   for (absl::string_view word : absl::StrSplit(command.flags, ' ', absl::SkipEmpty())) {
     const std::string name(word);
     const Flag& flag = FlagNamed(name);
+    const std::string help = name == "mode" ? command.modes : flag.help;
     CLI::Option* option = nullptr;
     if (flag.kind == Kind::kSwitch || flag.kind == Kind::kForce) {
-      option = c->add_flag("--" + name, values->switches[name], flag.help);
+      option = c->add_flag("--" + name, values->switches[name], help);
     } else if (flag.kind == Kind::kOverrides) {
-      option = c->add_option("--" + name, values->overrides, flag.help);
+      option = c->add_option("--" + name, values->overrides, help);
     } else {
-      option = c->add_option("--" + name, values->text[name], flag.help);
+      option = c->add_option("--" + name, values->text[name], help);
       if (flag.kind == Kind::kNumber) option->check(CLI::NonNegativeNumber);
     }
     if (flag.kind == Kind::kForce) option->needs("--csv");

@@ -10,6 +10,9 @@
 namespace jetmon::store {
 namespace {
 
+// Revisions that stages give begin here, so that they never meet those that people count by hand.
+constexpr uint64_t kFirstRevision = 1'000'000'000;
+
 constexpr char kColumns[] =
     "SELECT stage_id, run_id, number, bucket_min, bucket_max, method, profile, size, state, "
     "job_id, "
@@ -113,16 +116,25 @@ absl::Status UpdateConfigs(sql::Transaction& tx, const PolicyStage& stage,
 
 }  // namespace
 
-absl::StatusOr<PolicyStage> InsertPolicyStage(sql::Transaction& tx, PolicyStage stage) {
-  stage.state = stage_state::kApplying;
+absl::StatusOr<uint32_t> NextStageNumber(sql::Transaction& tx, std::string_view run_id) {
+  uint32_t number = 0;
   auto s =
       tx.Query("SELECT COALESCE(MAX(number), 0) FROM jetmon_rollout_policy_stages WHERE run_id = ?",
-               {stage.run_id}, [&](const sql::Row& row) {
-                 stage.number = static_cast<uint32_t>(row.Int(0)) + 1;
+               {run_id}, [&](const sql::Row& row) {
+                 number = static_cast<uint32_t>(row.Int(0)) + 1;
                  return absl::OkStatus();
                });
   if (!s.ok()) return s;
-  s = tx.Execute(
+  return number;
+}
+
+absl::StatusOr<PolicyStage> InsertPolicyStage(sql::Transaction& tx, PolicyStage stage) {
+  auto number = NextStageNumber(tx, stage.run_id);
+  if (!number.ok()) return number.status();
+  stage.number = *number;
+  stage.state = stage_state::kApplying;
+  auto s =
+      tx.Execute(
             "INSERT INTO jetmon_rollout_policy_stages (stage_id, run_id, number, bucket_min, "
             "bucket_max, method, profile, size, state, job_id, eligible, cohort, created_at_ms) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -259,12 +271,13 @@ absl::StatusOr<std::vector<uint64_t>> SiteIdsIn(sql::Transaction& tx, const Slic
 absl::Status WritePolicy(sql::Transaction& tx, const PolicyStage& stage,
                          const std::vector<PolicySite>& sites, int64_t now_ms) {
   if (sites.empty()) return absl::OkStatus();
-  auto revision = NextCounter(tx, "config_revision");
-  if (!revision.ok()) return revision.status();
+  auto counted = NextCounter(tx, "config_revision");
+  if (!counted.ok()) return counted.status();
+  const uint64_t revision = kFirstRevision + *counted;
   std::vector<std::vector<sql::Value>> rows;
   for (const PolicySite& s : sites) {
     // Greater than the row's own, also where somebody counted by himself.
-    const uint64_t written = std::max(*revision, s.revision + 1);
+    const uint64_t written = std::max(revision, s.revision + 1);
     rows.push_back({stage.stage_id, s.site_id, s.bucket, s.has_row, s.method, s.profile, s.revision,
                     written, "changed"});
   }
@@ -274,12 +287,13 @@ absl::Status WritePolicy(sql::Transaction& tx, const PolicyStage& stage,
                       "state) VALUES ",
                       "", 9, rows);
   if (!s.ok()) return s;
-  if (s = InsertConfigs(tx, stage, sites, *revision, now_ms); !s.ok()) return s;
+  if (s = InsertConfigs(tx, stage, sites, revision, now_ms); !s.ok()) return s;
   if (s = UpdateConfigs(tx, stage, sites, now_ms); !s.ok()) return s;
-  auto counted = tx.ExecuteOne(
-      "UPDATE jetmon_rollout_policy_stages SET changed = changed + ? WHERE stage_id = ?",
-      {sites.size(), stage.stage_id});
-  return counted.status();
+  return tx
+      .ExecuteOne(
+          "UPDATE jetmon_rollout_policy_stages SET changed = changed + ? WHERE stage_id = ?",
+          {sites.size(), stage.stage_id})
+      .status();
 }
 
 absl::StatusOr<std::vector<StagedSite>> StagedSites(sql::Transaction& tx, const PolicyStage& stage,

@@ -40,6 +40,8 @@ struct PolicyStage {
   int64_t created_at_ms = 0, paused_at_ms = 0, rolled_back_at_ms = 0;
 };
 
+// The number that the next stage of a run gets.
+absl::StatusOr<uint32_t> NextStageNumber(sql::Transaction& tx, std::string_view run_id);
 // Inserts a stage, `applying`, with the next number of its run.
 absl::StatusOr<PolicyStage> InsertPolicyStage(sql::Transaction& tx, PolicyStage stage);
 // The stages of a run that are not rolled back, newest first, at most 1,000.

@@ -115,6 +115,7 @@ TEST_P(PolicyStagesTest, StagesOfARunAreCountedAndFound) {
   EXPECT_EQ(Stage("s1").number, 1u);
   EXPECT_EQ(Stage("s2").number, 2u);
   EXPECT_EQ(Stage("x1", "GET", "legacy", "rol_2").number, 1u);
+  EXPECT_EQ(Get([](sql::Transaction& tx) { return NextStageNumber(tx, "rol_1"); }), 3u);
   const auto standing = Standing();
   ASSERT_EQ(standing.size(), 2u);
   EXPECT_EQ(standing[0].stage_id, "s2");  // newest first
@@ -189,17 +190,18 @@ TEST_P(PolicyStagesTest, SitesOfASliceAreSeenWithTheirRows) {
 TEST_P(PolicyStagesTest, AStageWritesAndItsRollbackRestores) {
   Edit(
       "INSERT INTO jetmon_endpoint_check_config (site_id, profile, keyword, revision, "
-      "updated_at_ms) VALUES (2, 'simple_http', 'hello', 5000, 1)",
+      "updated_at_ms) VALUES (2, 'simple_http', 'hello', 5000000000, 1)",
       {});
   const auto before = Rows();
   const PolicyStage one = Stage("s1");
   Apply(one, {1, 2, 3});
   // The counter's next, or one more than what somebody counted by himself.
-  EXPECT_EQ(Rows(), (std::map<uint64_t, std::string>{
-                        {1, "GET/legacy/1"}, {2, "GET/legacy/5001"}, {3, "GET/legacy/1"}}));
+  EXPECT_EQ(Rows(), (std::map<uint64_t, std::string>{{1, "GET/legacy/1000000001"},
+                                                     {2, "GET/legacy/5000000001"},
+                                                     {3, "GET/legacy/1000000001"}}));
   const auto sites = Sites();
   EXPECT_EQ(sites.at(2).staged_by, 1u);
-  EXPECT_EQ(sites.at(2).staged_revision, 5001u);
+  EXPECT_EQ(sites.at(2).staged_revision, 5000000001u);
   EXPECT_EQ(sites.at(2).staged_method, "GET");
   EXPECT_EQ(sites.at(2).staged_profile, "legacy");
   EXPECT_EQ(sites.at(4).staged_by, 0u);
@@ -211,8 +213,9 @@ TEST_P(PolicyStagesTest, AStageWritesAndItsRollbackRestores) {
   EXPECT_EQ(Sites().at(2).staged_by, 2u);
   EXPECT_EQ(Sites().at(1).staged_by, 1u);
   Restore(two);
-  EXPECT_EQ(Rows(), (std::map<uint64_t, std::string>{
-                        {1, "GET/legacy/1"}, {2, "GET/legacy/5001"}, {3, "GET/legacy/1"}}));
+  EXPECT_EQ(Rows(), (std::map<uint64_t, std::string>{{1, "GET/legacy/1000000001"},
+                                                     {2, "GET/legacy/5000000001"},
+                                                     {3, "GET/legacy/1000000001"}}));
   EXPECT_TRUE(Staged(two).empty());
   Restore(one);
   EXPECT_EQ(Rows(), before);
@@ -326,8 +329,8 @@ TEST_P(PolicyStagesTest, AnotherRunsStageIsAnotherEditor) {
   EXPECT_NE(Sites("rol_1").at(2).staged_revision, Sites("rol_1").at(2).revision);
   EXPECT_EQ(Sites("rol_2").at(2).staged_revision, Sites("rol_2").at(2).revision);
   Restore(one);
-  EXPECT_EQ(Rows(),
-            (std::map<uint64_t, std::string>{{2, "GET/simple_http/2"}, {3, "GET/simple_http/2"}}));
+  EXPECT_EQ(Rows(), (std::map<uint64_t, std::string>{{2, "GET/simple_http/1000000002"},
+                                                     {3, "GET/simple_http/1000000002"}}));
   EXPECT_EQ(Standing()[0].conflicts, 1u);
 }
 

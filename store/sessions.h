@@ -49,8 +49,8 @@ absl::StatusOr<std::vector<std::string>> ClosedSessionsWithJobs(sql::Transaction
                                                                 int64_t closed_before_ms,
                                                                 int limit);
 
-// Kinds that the evidence rules know; an operator's own checkpoint may have any other kind of
-// [a-z0-9_]{1,32}.
+// Kinds that the evidence rules know, and those of a check policy; an operator's own checkpoint
+// may have any other kind of [a-z0-9_]{1,32}.
 namespace checkpoint {
 inline constexpr char kPreflight[] = "preflight_passed";
 inline constexpr char kSmoke[] = "smoke_passed";
@@ -60,6 +60,9 @@ inline constexpr char kV1Stopped[] = "v1_stopped";
 inline constexpr char kV1Started[] = "v1_started";
 inline constexpr char kActivated[] = "activated";
 inline constexpr char kReleased[] = "released";
+inline constexpr char kPolicyStaged[] = "policy_staged";
+inline constexpr char kPolicyPaused[] = "policy_paused";
+inline constexpr char kPolicyRolledBack[] = "policy_rolled_back";
 }  // namespace checkpoint
 
 struct Checkpoint {

@@ -49,7 +49,7 @@ void AddPlanned(rpc::Registry& registry, rollout::Service& service, const char* 
 
 void AddReplays(rpc::Registry& registry, rollout::Service& service) {
   for (const char* method : {"Preflight", "Smoke", "Seed", "FinalReconcile", "ActivateBuckets",
-                             "ReleaseBuckets", "CompareMethods", "CancelJob"}) {
+                             "ReleaseBuckets", "CompareMethods", "StagePolicy", "CancelJob"}) {
     registry.AddReplay<v1::OperationResponse>(
         Name(method), [&service](CallContext&, std::string_view, std::string_view id,
                                  v1::OperationResponse* response) {
@@ -225,6 +225,17 @@ void AddRolloutService(rpc::Registry& registry, rollout::Service& service) {
   AddPlanned<v1::PlannedRequest>(registry, service, "ActivateBuckets",
                                  rollout::Operation::kActivate);
   AddPlanned<v1::PlannedRequest>(registry, service, "ReleaseBuckets", rollout::Operation::kRelease);
+  registry.AddUnary<v1::StagePolicyRequest, v1::OperationResponse>(
+      Name("StagePolicy"), [&service](CallContext& call, const v1::StagePolicyRequest& request,
+                                      v1::OperationResponse* response) {
+        call.AuditDetail(
+            absl::StrCat(request.mode().substr(0, 32), " ", request.method().substr(0, 8), " ",
+                         request.profile().substr(0, 16), " ", request.size().substr(0, 16)));
+        return Audited(call,
+                       service.StagePolicy(
+                           CallerOf(call), request, [&call] { return call.Cancelled(); }, response),
+                       *response);
+      });
   AddGates(registry, service);
   AddJobs(registry, service);
   AddReplays(registry, service);

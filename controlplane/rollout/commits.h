@@ -27,6 +27,8 @@ inline constexpr std::string_view kSweep = "sweep";
 inline constexpr std::string_view kShowLife = "show_life";
 inline constexpr std::string_view kCompareBatch = "compare_batch";
 inline constexpr std::string_view kSeedBatch = "seed_batch";
+inline constexpr std::string_view kPolicyBatch = "policy_batch";
+inline constexpr std::string_view kPolicyRollback = "policy_rollback";
 inline constexpr std::string_view kActivateLook = "activate_look";
 inline constexpr std::string_view kBeginActivating = "begin_activating";
 inline constexpr std::string_view kGiveUp = "give_up";
@@ -38,13 +40,16 @@ inline constexpr std::string_view kRevokePart = "revoke_part";
 inline constexpr std::string_view kFreePart = "free_part";
 
 inline constexpr std::string_view kAll[] = {
-    kEnsureBuckets,  kCreateSession,   kCloseSession,    kRecordCheckpoint,
-    kBeginPreflight, kRecordPreflight, kQueueJob,        kRequestCancel,
-    kMakeToken,      kExecute,         kClaimJob,        kYieldJob,
-    kFinishJob,      kSweep,           kShowLife,        kCompareBatch,
-    kSeedBatch,      kActivateLook,    kBeginActivating, kGiveUp,
-    kReleaseLook,    kProject,         kRevoke,          kFree,
-    kRevokePart,     kFreePart,
+    kEnsureBuckets,    kCreateSession,  kCloseSession,
+    kRecordCheckpoint, kBeginPreflight, kRecordPreflight,
+    kQueueJob,         kRequestCancel,  kMakeToken,
+    kExecute,          kClaimJob,       kYieldJob,
+    kFinishJob,        kSweep,          kShowLife,
+    kCompareBatch,     kSeedBatch,      kPolicyBatch,
+    kPolicyRollback,   kActivateLook,   kBeginActivating,
+    kGiveUp,           kReleaseLook,    kProject,
+    kRevoke,           kFree,           kRevokePart,
+    kFreePart,
 };
 
 }  // namespace jetmon::rollout::commits

@@ -4,6 +4,7 @@
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/requests.h"
 #include "controlplane/rollout/service.h"
+#include "store/policy_stages.h"
 
 namespace jetmon::rollout {
 
@@ -42,7 +43,7 @@ absl::Status Service::CancelJob(const Caller& caller, const std::string& job_id,
         auto job = store::GetJob(tx, job_id);
         if (!job.ok()) return job.status();
         if (!job->has_value()) return Error(v1::JOB_NOT_FOUND, "there is no such job");
-        const std::string& operation = (*job)->operation;
+        const std::string operation = (*job)->operation;
         if (operation == OperationName(Operation::kActivate) ||
             operation == OperationName(Operation::kRelease)) {
           return Error(v1::NOT_CANCELLABLE,
@@ -51,6 +52,12 @@ absl::Status Service::CancelJob(const Caller& caller, const std::string& job_id,
         auto cancelled = store::RequestCancel(tx, job_id, parts_.clock->WallMs());
         if (!cancelled.ok()) return cancelled.status();
         if (!*cancelled) return Error(v1::NOT_CANCELLABLE, "the job has ended");
+        // One that was queued has ended by that, and nobody will run it.
+        if (job = store::GetJob(tx, job_id); !job.ok()) return job.status();
+        if (operation == OperationName(Operation::kStagePolicy) && job->has_value() &&
+            store::IsFinished((*job)->state)) {
+          if (auto ended = store::EndStageOfJob(tx, job_id); !ended.ok()) return ended;
+        }
         return caller.on_commit ? caller.on_commit(tx, "job", job_id) : absl::OkStatus();
       });
   if (!s.ok()) return s;

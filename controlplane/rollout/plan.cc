@@ -10,6 +10,7 @@
 #include "controlplane/rollout/evidence.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/owners.h"
+#include "controlplane/rollout/plan_policy.h"
 #include "store/ids.h"
 #include "store/jobs.h"
 #include "store/sites.h"
@@ -326,6 +327,9 @@ absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer,
       break;
     case Operation::kRelease:
       s = PlanRelease(tx, &plan);
+      break;
+    case Operation::kStagePolicy:
+      s = PlanPolicy(tx, call, &plan, &digest);
       break;
   }
   if (!s.ok()) return s;

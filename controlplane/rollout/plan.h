@@ -12,6 +12,7 @@
 #include "controlplane/rollout/planned_call.h"
 #include "jetmon/v1/rollout.pb.h"
 #include "store/locks.h"
+#include "store/policy_stages.h"
 #include "store/sessions.h"
 
 namespace jetmon::rollout {
@@ -31,6 +32,8 @@ struct Plan {
   std::string overrides_json;
   // Release: the lock it would release.
   std::optional<store::RangeLock> lock;
+  // Stage policy: the stages that it pauses or rolls back, newest first.
+  std::vector<store::PolicyStage> stages;
   // What was asked for is done or under way already, by this job.
   std::string existing_job;
 

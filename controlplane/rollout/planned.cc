@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/plan_policy.h"
 #include "controlplane/rollout/requests.h"
 #include "controlplane/rollout/service.h"
 #include "store/ids.h"
@@ -94,6 +95,21 @@ absl::Status Service::Planned(const Caller& caller, Operation op, const v1::Plan
                               v1::OperationResponse* response) {
   auto call = ReadCall(op, request, options_.bucket_total);
   return call.ok() ? PlanOrExecute(caller, *call, cancelled, response) : call.status();
+}
+
+absl::Status Service::StagePolicy(const Caller& caller, const v1::StagePolicyRequest& request,
+                                  const std::function<bool()>& cancelled,
+                                  v1::OperationResponse* response) {
+  auto call = ReadCall(request, options_.bucket_total);
+  if (!call.ok()) return call.status();
+  absl::Status s = parts_.db->Read([&](sql::Transaction& tx) {
+    return CheckRun(tx, call->run_id, call->range, call->closed_too).status();
+  });
+  // Without a confirmation nothing need be looked at to refuse it.
+  if (s.ok() && (!call->execute || !call->confirm.empty())) {
+    s = LookAtSites(*parts_.db, cancelled, &*call);
+  }
+  return s.ok() ? PlanOrExecute(caller, *call, cancelled, response) : s;
 }
 
 absl::Status Service::PlanOrExecute(const Caller& caller, const PlannedCall& call,
@@ -215,12 +231,14 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, cons
     if (!released.ok()) return released.status();
     if (!*released) return absl::AbortedError("the range changed between two statements");
     job.epoch = plan->lock->epoch;
+  } else if (call.op == Operation::kStagePolicy) {
+    if (auto s = BeginPolicy(tx, call, *plan, job); !s.ok()) return s;
   }
   auto consumed = store::ConsumeToken(tx, token_hash, job.job_id, now);
   if (!consumed.ok()) return consumed.status();
   if (!*consumed) return InvalidConfirmation("the confirmation token was used or has expired");
   if (auto s = store::InsertJob(tx, job); !s.ok()) return s;
-  if (call.op == Operation::kRelease) {
+  if (call.closed_too) {
     if (auto s = store::TouchSession(tx, call.run_id, now); !s.ok()) return s;
   } else {
     const std::string& owner =

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "controlplane/rollout/evidence.h"
 #include "controlplane/rollout/requests.h"
+#include "probe/check.h"
 #include "store/bounded.h"
 #include "store/ids.h"
 
@@ -41,6 +42,35 @@ absl::Status CheckOverrides(Operation op, const v1::PlannedRequest& r) {
   return absl::OkStatus();
 }
 
+// method, profile and size belong to a stage, and to nothing else.
+absl::Status ReadStage(const v1::StagePolicyRequest& r, PolicyCall* policy) {
+  if (policy->mode != PolicyMode::kStage) {
+    if (r.method().empty() && r.profile().empty() && r.size().empty()) return absl::OkStatus();
+    return InvalidField(!r.method().empty()    ? "method"
+                        : !r.profile().empty() ? "profile"
+                                               : "size",
+                        "belongs to mode stage only");
+  }
+  if (r.method() != "HEAD" && r.method() != "GET") {
+    return InvalidField("method", "takes HEAD or GET");
+  }
+  auto mode = probe::ParseMode(r.method(), r.profile());
+  if (!mode.ok()) return InvalidField("profile", "takes legacy, simple_http or full");
+  if (r.profile() == "full") {
+    if (r.method() == "HEAD") {
+      return InvalidField("profile", "full needs GET: HEAD reads no body; use simple_http");
+    }
+    return Error(v1::NOT_AVAILABLE, "profile full is not available in this build; use simple_http");
+  }
+  auto size = StageSizeOf(r.size());
+  if (!size.ok()) return size.status();
+  policy->method = r.method();
+  policy->profile = r.profile();
+  policy->size_text = r.size();
+  policy->size = *size;
+  return absl::OkStatus();
+}
+
 // What every planned message has.
 template <typename Request>
 absl::StatusOr<PlannedCall> ReadCommon(Operation op, const Request& r, uint32_t bucket_total) {
@@ -74,8 +104,18 @@ std::string OperationName(Operation op) {
       return "activate_buckets";
     case Operation::kRelease:
       return "release_buckets";
+    case Operation::kStagePolicy:
+      return "stage_policy";
   }
   return "";
+}
+
+absl::StatusOr<PolicyMode> PolicyModeOf(const std::string& name) {
+  if (name == "stage") return PolicyMode::kStage;
+  if (name == "pause") return PolicyMode::kPause;
+  if (name == "rollback-last-stage") return PolicyMode::kRollbackLast;
+  if (name == "rollback-all") return PolicyMode::kRollbackAll;
+  return Error(v1::INVALID_MODE, "mode takes stage, pause, rollback-last-stage or rollback-all");
 }
 
 absl::StatusOr<PlannedCall> ReadCall(Operation op, const v1::PlannedRequest& request,
@@ -90,6 +130,21 @@ absl::StatusOr<PlannedCall> ReadCall(Operation op, const v1::PlannedRequest& req
     call->overrides.push_back(o);
     call->parameters.push_back(absl::StrCat(o.code(), "=", o.reason()));
   }
+  return call;
+}
+
+absl::StatusOr<PlannedCall> ReadCall(const v1::StagePolicyRequest& request, uint32_t bucket_total) {
+  auto call = ReadCommon(Operation::kStagePolicy, request, bucket_total);
+  if (!call.ok()) return call.status();
+  auto mode = PolicyModeOf(request.mode());
+  if (!mode.ok()) return mode.status();
+  PolicyCall& policy = call->policy;
+  policy.mode = *mode;
+  policy.mode_name = request.mode();
+  if (auto s = ReadStage(request, &policy); !s.ok()) return s;
+  // A policy can be taken back after the run was closed.
+  call->closed_too = *mode == PolicyMode::kRollbackLast || *mode == PolicyMode::kRollbackAll;
+  call->parameters = {policy.mode_name, policy.method, policy.profile, policy.size_text};
   return call;
 }
 

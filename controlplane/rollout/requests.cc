@@ -1,5 +1,7 @@
 #include "controlplane/rollout/requests.h"
 
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -55,6 +57,28 @@ absl::StatusOr<uint64_t> SampleSizeOf(const std::string& size) {
                  absl::StrCat("sample_size takes a count of 1 to ", kLargestSample));
   }
   return n;
+}
+
+uint64_t StageSize::Of(uint64_t eligible) const {
+  if (!percent) return std::min(n, eligible);
+  return eligible / 100 * n + (eligible % 100 * n + 99) / 100;
+}
+
+absl::StatusOr<StageSize> StageSizeOf(const std::string& size) {
+  if (size.empty()) {
+    return Error(v1::SIZE_REQUIRED, "a stage needs size: a count of sites, or a percentage as 5%");
+  }
+  StageSize s;
+  s.percent = size.back() == '%';
+  const std::string digits = s.percent ? size.substr(0, size.size() - 1) : size;
+  const uint64_t most = s.percent ? 100 : kLargestSample;
+  if (digits.empty() || digits[0] == '0' || digits.size() > 8 ||
+      digits.find_first_not_of("0123456789") != std::string::npos ||
+      !absl::SimpleAtoi(digits, &s.n) || s.n > most) {
+    return Error(v1::INVALID_SIZE,
+                 absl::StrCat("size takes a count of 1 to ", kLargestSample, ", or 1% to 100%"));
+  }
+  return s;
 }
 
 absl::StatusOr<int64_t> SinceOf(const std::string& since, int64_t now_ms) {

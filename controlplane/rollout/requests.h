@@ -29,6 +29,15 @@ absl::Status CheckHost(const std::string& host);
 absl::StatusOr<std::chrono::milliseconds> WaitOf(const std::string& wait);
 // "" = 100; 1 to 10,000,000, else invalid_size.
 absl::StatusOr<uint64_t> SampleSizeOf(const std::string& size);
+// Of a policy stage: how many of the eligible sites it means in all.
+struct StageSize {
+  uint64_t n = 0;
+  bool percent = false;
+  // A percentage is rounded up; a count takes no more than there are.
+  uint64_t Of(uint64_t eligible) const;
+};
+// A count of 1 to 10,000,000, or "1%" to "100%". size_required when empty, else invalid_size.
+absl::StatusOr<StageSize> StageSizeOf(const std::string& size);
 // "" = 15m; a duration, or an RFC 3339 time in the past. Unix ms. invalid_since.
 absl::StatusOr<int64_t> SinceOf(const std::string& since, int64_t now_ms);
 

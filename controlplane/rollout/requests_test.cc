@@ -86,5 +86,21 @@ TEST(RequestsTest, Run) {
   });
 }
 
+TEST(RequestsTest, StageSize) {
+  EXPECT_EQ(StageSizeOf("7")->Of(100), 7u);
+  EXPECT_EQ(StageSizeOf("7")->Of(5), 5u);
+  EXPECT_EQ(StageSizeOf("10000000")->Of(20'000'000), 10'000'000u);
+  EXPECT_EQ(StageSizeOf("1%")->Of(1), 1u);
+  EXPECT_EQ(StageSizeOf("1%")->Of(0), 0u);
+  EXPECT_EQ(StageSizeOf("1%")->Of(101), 2u);
+  EXPECT_EQ(StageSizeOf("33%")->Of(300), 99u);
+  EXPECT_EQ(StageSizeOf("100%")->Of(3'557'537), 3'557'537u);
+  EXPECT_EQ(ReasonOf(StageSizeOf("").status()), v1::SIZE_REQUIRED);
+  for (const char* size : {"0", "-1", "+1", "101%", "1e9", "5 %", "0%", "%", "05", "10000001",
+                           "99999999999999999999", "5%5", "1.5%"}) {
+    EXPECT_EQ(ReasonOf(StageSizeOf(size).status()), v1::INVALID_SIZE) << size;
+  }
+}
+
 }  // namespace
 }  // namespace jetmon::rollout

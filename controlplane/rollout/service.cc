@@ -4,6 +4,7 @@
 #include "controlplane/rollout/compare.h"
 #include "controlplane/rollout/gates.h"
 #include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/policy.h"
 #include "controlplane/rollout/preflight.h"
 #include "controlplane/rollout/range_jobs.h"
 #include "controlplane/rollout/requests.h"
@@ -17,6 +18,7 @@ std::map<std::string, Executor> Executors() {
           {OperationName(Operation::kFinalReconcile), ExecuteSeed},
           {OperationName(Operation::kActivate), ExecuteActivate},
           {OperationName(Operation::kRelease), ExecuteRelease},
+          {OperationName(Operation::kStagePolicy), ExecuteStagePolicy},
           {"smoke", ExecuteSmoke},
           {"compare_methods", ExecuteCompare},
           {"preflight", EndAbandonedPreflight}};

@@ -60,6 +60,9 @@ class Service {
   absl::Status Planned(const Caller& caller, Operation op, const v1::PlannedRequest& request,
                        const std::function<bool()>& cancelled, v1::OperationResponse* response);
 
+  absl::Status StagePolicy(const Caller& caller, const v1::StagePolicyRequest& request,
+                           const std::function<bool()>& cancelled, v1::OperationResponse* response);
+
   absl::Status GetStatus(v1::RolloutStatus* response);
   absl::Status ListMonitors(std::vector<v1::MonitorStatus>* monitors);
   enum class Gate { kCoverage, kActivity, kDrift };

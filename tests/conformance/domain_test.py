@@ -9,6 +9,7 @@ ON_MARIADB = {
     "controlplane/discovery": ["registrar_test"],
     "controlplane/rollout": [
         "canaries_test",
+        "cohort_test",
         "compare_test",
         "evidence_test",
         "gates_test",
@@ -18,6 +19,7 @@ ON_MARIADB = {
         "overrides_test",
         "parts_test",
         "planned_test",
+        "policy_test",
         "preflight_test",
         "race_test",
         "range_jobs_test",
