@@ -1,9 +1,6 @@
 #include "controlplane/rollout/cohort.h"
 
-#include <cstdlib>
-
-#include "absl/strings/str_cat.h"
-#include "store/ids.h"
+#include <algorithm>
 
 namespace jetmon::rollout {
 namespace {
@@ -13,11 +10,6 @@ constexpr int kBitsAPass = 16;
 constexpr uint64_t kSlots = uint64_t{1} << kBitsAPass;
 
 }  // namespace
-
-uint64_t CohortOrder(const std::string& run_id, uint64_t site_id) {
-  const std::string hash = store::Sha256Hex(absl::StrCat(run_id, "/", site_id));
-  return std::strtoull(hash.substr(0, 16).c_str(), nullptr, 16);
-}
 
 absl::Status RangeReader::Begin() {
   return db_.Read([&](sql::Transaction& tx) -> absl::Status {
@@ -31,35 +23,35 @@ absl::Status RangeReader::Begin() {
   });
 }
 
-// Each pass finds the next 16 bits of the last site's order, by counting the sites that have the
+// Each pass finds the next 16 bits of the last site's rank, by counting the sites that have the
 // bits found before.
-absl::StatusOr<Cohort> FindCohort(RangeReader& reader, const std::string& run_id, StageSize size) {
+absl::StatusOr<Cohort> FindCohort(RangeReader& reader, const SiteOrder& order, StageSize size) {
   Cohort cohort;
   uint64_t found = 0;  // the first `bits` bits
-  uint64_t rank = 0;   // which one it is of those that begin so, from 1
+  uint64_t nth = 0;    // which one it is of those that begin so, from 1
   std::vector<uint64_t> counts(kSlots);
   for (int bits = 0; bits < kBits; bits += kBitsAPass) {
     std::fill(counts.begin(), counts.end(), 0);
     const auto s = reader.Each(store::SiteIdsIn, [&](const std::vector<uint64_t>& ids) {
       for (uint64_t id : ids) {
-        const uint64_t order = CohortOrder(run_id, id);
-        if (bits > 0 && order >> (kBits - bits) != found) continue;
-        ++counts[order << bits >> (kBits - kBitsAPass)];
+        const uint64_t r = order.RankOf(id);
+        if (bits > 0 && r >> (kBits - bits) != found) continue;
+        ++counts[r << bits >> (kBits - kBitsAPass)];
       }
     });
     if (!s.ok()) return s;
     if (bits == 0) {
       for (uint64_t n : counts) cohort.eligible += n;
-      cohort.size = rank = size.Of(cohort.eligible);
+      cohort.size = nth = size.Of(cohort.eligible);
       if (cohort.size == 0) return cohort;
     }
     uint64_t slot = 0;
     // The last one, if sites went meanwhile.
-    while (slot + 1 < kSlots && counts[slot] < rank) rank -= counts[slot++];
+    while (slot + 1 < kSlots && counts[slot] < nth) nth -= counts[slot++];
     found = found << kBitsAPass | slot;
     const int rest = kBits - bits - kBitsAPass;
     cohort.last = rest == 0 ? found : (found + 1) * (uint64_t{1} << rest) - 1;
-    if (counts[slot] <= rank) break;  // all of those that begin so
+    if (counts[slot] <= nth) break;  // all of those that begin so
   }
   return cohort;
 }

@@ -9,24 +9,22 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "controlplane/rollout/requests.h"
+#include "controlplane/rollout/site_order.h"
 #include "controlplane/rollout/slice_cursor.h"
 #include "store/policy_stages.h"
 
 // Which sites a policy stage means, and how they stand to it.
 namespace jetmon::rollout {
 
-// Where a site comes in a run: a number that depends on the two only, and looks random. Smoke takes
-// its samples in the same order.
-uint64_t CohortOrder(const std::string& run_id, uint64_t site_id);
-
-// The first sites of a range in the order of a run. A greater cohort of the same run contains a
-// smaller one; so does the cohort of a wider range, as far as both have the same share of theirs.
+// The first sites of a range in the order of a run, which is also that of its samples. A greater
+// cohort of the same run contains a smaller one; so does the cohort of a wider range, as far as
+// both have the same share of theirs.
 struct Cohort {
   uint64_t eligible = 0;  // active sites of the range
   uint64_t size = 0;
-  uint64_t last = 0;  // CohortOrder of its last site; of no meaning if size is 0
-  bool Has(const std::string& run_id, uint64_t site_id) const {
-    return size > 0 && CohortOrder(run_id, site_id) <= last;
+  uint64_t last = 0;  // the rank of its last site; of no meaning if size is 0
+  bool Has(const SiteOrder& order, uint64_t site_id) const {
+    return size > 0 && order.RankOf(site_id) <= last;
   }
 };
 
@@ -72,7 +70,7 @@ class RangeReader {
 };
 
 // Goes over the sites twice or three times, and keeps 512 KiB meanwhile, however many there are.
-absl::StatusOr<Cohort> FindCohort(RangeReader& reader, const std::string& run_id, StageSize size);
+absl::StatusOr<Cohort> FindCohort(RangeReader& reader, const SiteOrder& order, StageSize size);
 
 enum class Stand {
   kChange,    // the stage is to change it

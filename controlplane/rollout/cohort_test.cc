@@ -8,15 +8,6 @@
 namespace jetmon::rollout {
 namespace {
 
-TEST(CohortOrder, DependsOnRunAndSiteAndLooksRandom) {
-  EXPECT_EQ(CohortOrder("rol_1", 7), CohortOrder("rol_1", 7));
-  EXPECT_NE(CohortOrder("rol_1", 7), CohortOrder("rol_2", 7));
-  int low = 0;
-  for (uint64_t id = 1; id <= 1000; ++id) low += CohortOrder("rol_1", id) < (uint64_t{1} << 63);
-  EXPECT_GT(low, 430);
-  EXPECT_LT(low, 570);
-}
-
 class CohortTest : public testing::Test {
  protected:
   static constexpr store::Range kRange{2, 5};
@@ -42,14 +33,14 @@ class CohortTest : public testing::Test {
   Cohort Find(const std::string& size, const std::string& run = "rol_1",
               store::Range range = kRange) {
     RangeReader reader(rollout_.db(), range, [] { return absl::OkStatus(); });
-    auto cohort = FindCohort(reader, run, *StageSizeOf(size));
+    auto cohort = FindCohort(reader, SiteOrder(run), *StageSizeOf(size));
     EXPECT_TRUE(cohort.ok()) << cohort.status();
     return *cohort;
   }
   std::set<uint64_t> Members(const Cohort& cohort, const std::string& run = "rol_1") {
     std::set<uint64_t> members;
     for (uint64_t id = kFirst; id < kFirst + kSites; ++id) {
-      if (id != kFirst + 3 && cohort.Has(run, id)) members.insert(id);
+      if (id != kFirst + 3 && cohort.Has(SiteOrder(run), id)) members.insert(id);
     }
     return members;
   }
@@ -60,7 +51,7 @@ class CohortTest : public testing::Test {
 TEST_F(CohortTest, HasExactlyTheFirstSitesOfTheOrder) {
   std::vector<std::pair<uint64_t, uint64_t>> order;
   for (uint64_t id = kFirst; id < kFirst + kSites; ++id) {
-    if (id != kFirst + 3) order.emplace_back(CohortOrder("rol_1", id), id);
+    if (id != kFirst + 3) order.emplace_back(SiteOrder("rol_1").RankOf(id), id);
   }
   std::sort(order.begin(), order.end());
   for (const uint64_t n : {1, 2, 7, 100, 401, 402}) {
@@ -79,7 +70,7 @@ TEST_F(CohortTest, APercentageIsRoundedUpAndACountTakesWhatIsThere) {
   EXPECT_EQ(Members(Find("100%")).size(), 402u);
   EXPECT_EQ(Members(Find("5000")).size(), 402u);
   EXPECT_EQ(Find("10%", "rol_1", {9, 10}).size, 0u);
-  EXPECT_FALSE(Find("10%", "rol_1", {9, 10}).Has("rol_1", kFirst));
+  EXPECT_FALSE(Find("10%", "rol_1", {9, 10}).Has(SiteOrder("rol_1"), kFirst));
 }
 
 TEST_F(CohortTest, AGreaterOneContainsASmallerOneAndAnotherRunHasAnother) {
@@ -95,7 +86,8 @@ TEST_F(CohortTest, AGreaterOneContainsASmallerOneAndAnotherRunHasAnother) {
 
 TEST_F(CohortTest, TheReaderGivesUpWhenItIsTold) {
   RangeReader reader(rollout_.db(), kRange, [] { return absl::CancelledError("enough"); });
-  EXPECT_TRUE(absl::IsCancelled(FindCohort(reader, "rol_1", *StageSizeOf("1")).status()));
+  EXPECT_TRUE(
+      absl::IsCancelled(FindCohort(reader, SiteOrder("rol_1"), *StageSizeOf("1")).status()));
 }
 
 TEST(StandOf, TellsOursFromOthers) {

@@ -161,7 +161,8 @@ absl::Status LookAtSites(sql::Database& db, const std::function<bool()>& cancell
     return cancelled && cancelled() ? absl::CancelledError("the caller went away")
                                     : absl::OkStatus();
   });
-  auto cohort = FindCohort(reader, call->run_id, policy.size);
+  const SiteOrder order(call->run_id);
+  auto cohort = FindCohort(reader, order, policy.size);
   if (!cohort.ok()) return cohort.status();
   policy.cohort = *cohort;
   policy.stands = {};
@@ -171,7 +172,7 @@ absl::Status LookAtSites(sql::Database& db, const std::function<bool()>& cancell
       },
       [&](const std::vector<store::PolicySite>& sites) {
         for (const store::PolicySite& site : sites) {
-          if (!cohort->Has(call->run_id, site.site_id)) continue;
+          if (!cohort->Has(order, site.site_id)) continue;
           policy.stands.Add(StandOf(site, policy.method, policy.profile), site.site_id);
         }
       });

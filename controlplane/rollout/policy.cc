@@ -120,11 +120,11 @@ absl::Status Finish(JobRun& run, const Batches& batches, const std::string& summ
                     });
 }
 
-// Applies a stage. Its cursor: the order of the cohort's last site, "/", where it is in the range.
+// Applies a stage. Its cursor: the rank of the cohort's last site, "/", where it is in the range.
 class Applying {
  public:
   Applying(JobRun& run, store::PolicyStage stage, StageSize size)
-      : run_(run), stage_(std::move(stage)), size_(size), batches_(run) {}
+      : run_(run), stage_(std::move(stage)), size_(size), order_(stage_.run_id), batches_(run) {}
 
   absl::Status Run() {
     if (auto s = Begin(); !s.ok()) return s;
@@ -163,7 +163,7 @@ class Applying {
     if (!run_.job.cursor.empty()) return GoOn();
     shown_ = run_.parts.clock->Boot();
     RangeReader reader(*run_.parts.db, stage_.range, [this] { return ShowLife(); });
-    auto cohort = FindCohort(reader, stage_.run_id, size_);
+    auto cohort = FindCohort(reader, order_, size_);
     if (!cohort.ok()) return run_.stopping() ? absl::OkStatus() : cohort.status();
     cohort_ = *cohort;
     cursor_ = SliceCursor::First(stage_.range, cohort_.eligible, ids_);
@@ -212,7 +212,7 @@ class Applying {
     std::vector<store::PolicySite> change;
     v1::StagePolicyResult& r = batch->result;
     for (store::PolicySite& site : *sites) {
-      if (!cohort_.Has(stage_.run_id, site.site_id)) continue;
+      if (!cohort_.Has(order_, site.site_id)) continue;
       ++batch->done;
       switch (StandOf(site, stage_.method, stage_.profile)) {
         case Stand::kChange:
@@ -238,6 +238,7 @@ class Applying {
   JobRun& run_;
   const store::PolicyStage stage_;
   const StageSize size_;
+  const SiteOrder order_;
   Batches batches_;
   BootTime shown_;
   store::SiteIds ids_;

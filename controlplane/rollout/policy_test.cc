@@ -107,7 +107,7 @@ class PolicyTest : public ServiceTest {
   // The first `n` sites in the run's order.
   std::set<uint64_t> First(size_t n) {
     std::vector<std::pair<uint64_t, uint64_t>> order;
-    for (uint64_t id = 1; id <= kSites; ++id) order.emplace_back(CohortOrder(run_id_, id), id);
+    for (uint64_t id = 1; id <= kSites; ++id) order.emplace_back(SiteOrder(run_id_).RankOf(id), id);
     std::sort(order.begin(), order.end());
     std::set<uint64_t> first;
     for (size_t i = 0; i < n; ++i) first.insert(order[i].second);

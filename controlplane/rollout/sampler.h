@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "controlplane/rollout/site_order.h"
 #include "store/sites.h"
 #include "store/sql/database.h"
 
@@ -16,19 +17,6 @@ namespace jetmon::rollout {
 // How many of each bucket's sites a sample takes: in proportion, `size` in all (all of them when
 // there are fewer).
 std::vector<uint64_t> Stratify(const std::vector<uint64_t>& sites_by_bucket, uint64_t size);
-
-// Which sites of a bucket a sample takes: those that come first in an order that depends on run and
-// site only. So the same run always takes the same ones, and a larger sample contains a smaller
-// one.
-class SiteOrder {
- public:
-  explicit SiteOrder(const std::string& run_id);
-  // Different for different sites.
-  uint64_t RankOf(uint64_t site_id) const;
-
- private:
-  const uint64_t salt_;
-};
 
 // The active sites of a range that a sample takes, bucket after bucket, some at a time: what is
 // held is 32 bytes for each site that is taken of one bucket, and a page. Reads each bucket's

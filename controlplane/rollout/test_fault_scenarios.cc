@@ -123,6 +123,25 @@ void WithTimeToProbe(FaultWorld& w) {
   w.monitor().Run();
 }
 
+// Policies are written and restored in several batches.
+void InSmallBatches(FaultWorld& w) {
+  w.rollout().options().seed_rows = 2;
+  w.monitor().Run();
+}
+
+// Half of the sites have a policy by a stage; one site has had another before.
+void Stage(FaultWorld& w) {
+  AddSites(w);
+  w.rollout().Write([](sql::Transaction& tx) {
+    return tx
+        .Execute(
+            "INSERT INTO jetmon_endpoint_check_config (site_id, method, profile, revision, "
+            "updated_at_ms) VALUES (4, 'GET', 'legacy', 1, 1)")
+        .status();
+  });
+  EXPECT_TRUE(w.CarryPolicy("stage", "50%").ok());
+}
+
 std::vector<FaultScenario> Make() {
   using namespace commits;        // NOLINT: names of one list
   std::deque<FaultScenario> all;  // what `add` answers stays where it is
@@ -251,6 +270,21 @@ std::vector<FaultScenario> Make() {
     w.rollout().options().times.sweep = std::chrono::hours(1);
     w.monitor().Run();
   };
+  auto& stage = add("stage_policy", {kMakeToken, kExecute, kClaimJob, kPolicyBatch, kFinishJob},
+                    [](FaultWorld& w) { return w.CarryPolicy("stage", "100%"); });
+  stage.before = Stage;
+  stage.around = InSmallBatches;
+  auto& back =
+      add("roll_back_policy", {kMakeToken, kExecute, kClaimJob, kPolicyRollback, kFinishJob},
+          [](FaultWorld& w) { return w.CarryPolicy("rollback-all"); });
+  back.before = [](FaultWorld& w) {
+    Stage(w);
+    EXPECT_TRUE(w.CarryPolicy("stage", "100%").ok());
+  };
+  back.around = InSmallBatches;
+  add("pause_policy", {kMakeToken, kExecute, kClaimJob, kShowLife, kFinishJob}, [](FaultWorld& w) {
+    return w.CarryPolicy("pause");
+  }).before = Stage;
   return {all.begin(), all.end()};
 }
 

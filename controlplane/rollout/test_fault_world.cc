@@ -198,14 +198,16 @@ v1::PlannedRequest FaultWorld::Overridden() {
   return request;
 }
 
-absl::Status FaultWorld::Carry(Operation op, const v1::PlannedRequest& request) {
-  const std::string note = "token-" + OperationName(op);
+template <typename Request>
+absl::Status FaultWorld::CarryBy(
+    const std::string& note, const Request& request,
+    const std::function<absl::Status(const Request&, v1::OperationResponse*)>& send) {
   std::string token = Known(note);
   if (token.empty()) {
-    v1::PlannedRequest plan = request;
+    Request plan = request;
     plan.set_dry_run(true);
     v1::OperationResponse planned;
-    if (auto s = service_->Planned(Key(), op, plan, {}, &planned); !s.ok()) return s;
+    if (auto s = send(plan, &planned); !s.ok()) return s;
     if (!planned.job_id().empty()) return Follow(planned.job_id());
     if (planned.confirmation_token().empty()) {
       return absl::FailedPreconditionError("blocked: " + planned.ShortDebugString());
@@ -213,17 +215,41 @@ absl::Status FaultWorld::Carry(Operation op, const v1::PlannedRequest& request) 
     token = planned.confirmation_token();
     Remember(note, token);
   }
-  v1::PlannedRequest execute = request;
+  Request execute = request;
   execute.set_execute(true);
   execute.set_confirm(token);
   execute.set_wait("0s");
   v1::OperationResponse answer;
-  const absl::Status s = service_->Planned(Key(), op, execute, {}, &answer);
+  const absl::Status s = send(execute, &answer);
   const bool used = ReasonOf(s) == v1::INVALID_CONFIRMATION && !MetadataOf(s, "job_id").empty();
   if (!s.ok() && !used) return s;
   const std::string job_id = used ? MetadataOf(s, "job_id") : answer.job_id();
   if (job_id.empty()) return absl::FailedPreconditionError("blocked: " + answer.ShortDebugString());
   return Follow(job_id);
+}
+
+absl::Status FaultWorld::Carry(Operation op, const v1::PlannedRequest& request) {
+  return CarryBy<v1::PlannedRequest>("token-" + OperationName(op), request,
+                                     [&](const auto& r, v1::OperationResponse* answer) {
+                                       return service_->Planned(Key(), op, r, {}, answer);
+                                     });
+}
+
+absl::Status FaultWorld::CarryPolicy(const std::string& mode, const std::string& size) {
+  v1::StagePolicyRequest request;
+  request.set_run_id(OpenSession());
+  request.set_bucket_min(kRange.min);
+  request.set_bucket_max(kRange.max);
+  request.set_mode(mode);
+  if (!size.empty()) {
+    request.set_method("GET");
+    request.set_profile("simple_http");
+    request.set_size(size);
+  }
+  return CarryBy<v1::StagePolicyRequest>("token-" + mode + size, request,
+                                         [&](const auto& r, v1::OperationResponse* answer) {
+                                           return service_->StagePolicy(Key(), r, {}, answer);
+                                         });
 }
 
 absl::Status FaultWorld::AwaitThat(const std::string& what, const std::function<bool()>& is_so) {

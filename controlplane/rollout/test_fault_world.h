@@ -68,6 +68,8 @@ class FaultWorld {
   v1::PlannedRequest Overridden();
   // Plans, notes the token down, executes with it, follows the job to its end.
   absl::Status Carry(Operation op, const v1::PlannedRequest& request);
+  // The same of stage_policy; a size is a stage's only.
+  absl::Status CarryPolicy(const std::string& mode, const std::string& size = "");
   // Waits until the job ended, however.
   absl::Status Follow(const std::string& job_id);
   absl::Status AwaitState(const std::string& job_id, std::string_view state);
@@ -75,6 +77,10 @@ class FaultWorld {
   absl::Status Settle();
 
  private:
+  template <typename Request>
+  absl::Status CarryBy(
+      const std::string& note, const Request& request,
+      const std::function<absl::Status(const Request&, v1::OperationResponse*)>& send);
   std::string Known(const std::string& name) const;
   void Remember(const std::string& name, const std::string& text) const;
   void AtCommit(std::string_view name, bool committed);

@@ -98,6 +98,17 @@ class Look {
           "jetmon_rollout_jobs j ON j.job_id = t.job_id ORDER BY t.job_id",
           2);
     table("target", "SELECT site_id, bucket_no, url FROM jetmon_check_targets ORDER BY site_id", 3);
+    table(
+        "stage",
+        "SELECT number, size, state, eligible, cohort, changed, restored, conflicts, paused_at_ms "
+        "<> 0 FROM jetmon_rollout_policy_stages ORDER BY run_id, number",
+        9);
+    table("stage row",
+          "SELECT site_id, had_row, previous_method, previous_profile, state FROM "
+          "jetmon_rollout_policy_stage_rows ORDER BY site_id, stage_id",
+          5);
+    table("policy",
+          "SELECT site_id, method, profile FROM jetmon_endpoint_check_config ORDER BY site_id", 3);
     table("event",
           "SELECT site_id, severity, source, notified, ended_at_ms IS NULL, end_reason, last_seq "
           "FROM jetmon_events ORDER BY site_id, event_id",
