@@ -186,7 +186,7 @@ void Ownership::ReportPart(const store::RangeLock& lock) {
   if (part.state != rs::kDraining || part.drained) return;
   // A part that this watch never loaded has nothing to end but what one before had asked.
   const bool watched = watch_->range().Covers(part.range);
-  if (watched ? !watch_->part_drained() : parts_.clock->Boot() < silent_from_) return;
+  if ((watched && !watch_->part_drained()) || parts_.clock->Boot() < silent_from_) return;
   const bool reported =
       ReportDelivered(lock, part.range, part_began_, [&](sql::Transaction& tx, uint64_t queued) {
         return store::ReportPartDrained(tx, part.job_id, parts_.config->instance, queued,
@@ -297,9 +297,9 @@ void Ownership::FollowDraining(const store::RangeLock& lock, BootTime read) {
     Renew(lock, read);
     watch_->BeginDrain();
     if (!watch_->drained()) return;
-  } else if (parts_.clock->Boot() < silent_from_) {
-    return;
   }
+  // What a watch before this one had asked goes on, too.
+  if (parts_.clock->Boot() < silent_from_) return;
   const bool reported =
       ReportDelivered(lock, lock.range, drain_began_, [&](sql::Transaction& tx, uint64_t queued) {
         return store::ReportDrained(tx, lock.epoch, parts_.config->instance, queued,

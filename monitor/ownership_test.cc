@@ -147,6 +147,24 @@ TEST_F(OwnershipTest, AWatchThatWasDroppedDrainsWhenItsVerifliersHaveEnded) {
   EXPECT_TRUE(Lock(epoch).drained);
 }
 
+TEST_F(OwnershipTest, AWatchLoadedAgainDrainsWhenTheVerifliersOfTheOneBeforeHaveEnded) {
+  const uint64_t epoch = Give();
+  ownership_->Poll();
+  FenceOutOnce();
+  ownership_->Poll();  // drops it
+  ASSERT_EQ(ownership_->watch(), nullptr);
+  ownership_->Poll();  // loads it again
+  ASSERT_TRUE(ownership_->watch()->started());
+  Write([&](sql::Transaction& tx) { return store::BeginRelease(tx, epoch, "rjob_2", 9).status(); });
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return ownership_->watch()->drained(); }, /*poll=*/false));
+  ownership_->Poll();
+  EXPECT_FALSE(Lock(epoch).drained);
+  clock_.Advance(seconds(10));
+  ownership_->Poll();
+  EXPECT_TRUE(Lock(epoch).drained);
+}
+
 TEST_F(OwnershipTest, NoGoodbyeWhileAVeriflierMayStillSend) {
   Give();
   ownership_->Poll();

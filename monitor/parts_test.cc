@@ -313,6 +313,23 @@ TEST_F(PartsTest, APartOfAWatchThatWasDroppedIsReportedWhenItsVerifliersHaveEnde
   EXPECT_EQ(ownership_->watch()->range(), kRest);
 }
 
+TEST_F(PartsTest, APartOfAWatchLoadedAgainIsReportedWhenTheVerifliersOfTheOneBeforeHaveEnded) {
+  Begin();
+  FenceOutOnce();
+  ownership_->Poll();  // drops it
+  ASSERT_EQ(ownership_->watch(), nullptr);
+  ownership_->Poll();  // loads it again
+  ASSERT_TRUE(ownership_->watch()->started());
+  BeginPart();
+  ownership_->Poll();
+  EXPECT_TRUE(Until([&] { return ownership_->watch()->part_drained(); }, /*poll=*/false));
+  ownership_->Poll();
+  EXPECT_FALSE(Part().drained);
+  clock_.Advance(seconds(10));
+  ownership_->Poll();
+  EXPECT_TRUE(Part().drained);
+}
+
 TEST_F(PartsTest, NoGoodbyeWhileAVeriflierMayStillSendForARevokedPart) {
   Begin();
   BeginPart();
