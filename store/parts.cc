@@ -38,16 +38,11 @@ absl::StatusOr<std::optional<RangePart>> One(sql::Transaction& tx, const std::st
   return part;
 }
 
-// What a conditional update of the range row, which comes first, asks of the part's row.
-std::string WherePartIs(const std::string& condition) {
-  return absl::StrCat(
-      " WHERE state = 'active' AND part_job_id = ? AND epoch = ? AND EXISTS (SELECT 1 FROM "
-      "jetmon_rollout_range_parts p WHERE p.job_id = ? AND ",
-      condition, ")");
-}
+// Of the range row that a part is leaving.
+constexpr char kWhereLeaving[] = " WHERE epoch = ? AND state = 'active' AND part_job_id = ?";
 
-// A change of the part's rows after the range row's matched: as many as there are, or the
-// transaction must not commit.
+// A change that follows from one that matched: of as many rows as there are, or the transaction
+// must not commit.
 absl::Status Expect(const absl::StatusOr<int64_t>& matched, uint64_t expected,
                     const std::string& what) {
   if (!matched.ok()) return matched.status();
@@ -64,8 +59,39 @@ absl::Status SetBuckets(sql::Transaction& tx, uint64_t epoch, Range range, std::
                 range.size(), absl::StrCat("part ", range.ToString(), " of epoch ", epoch));
 }
 
+// The part's row becomes `released`, where it is as `condition` says. Conditions are asked of a row
+// by an update of that row: on a server a subquery may see it as it was before the update waited.
+absl::StatusOr<int64_t> ReleaseRow(sql::Transaction& tx, std::string_view job_id,
+                                   const std::string& condition, int64_t now_ms) {
+  return tx.Execute(absl::StrCat("UPDATE jetmon_rollout_range_parts SET notifications_left = CASE "
+                                 "WHEN drained = 1 THEN notifications_left ELSE ",
+                                 kCountQueued,
+                                 " END, state = 'released', released_at_ms = ? WHERE job_id = ? "
+                                 "AND ",
+                                 condition),
+                    {now_ms, job_id});
+}
+
+// The range is the rest, where its lease is as it was seen, if that is given.
+absl::StatusOr<int64_t> ShrinkRange(sql::Transaction& tx, const RangePart& p,
+                                    std::optional<uint64_t> lease_seq) {
+  const int64_t before = static_cast<int64_t>(p.range.min) - 1;
+  const int64_t after = static_cast<int64_t>(p.range.max) + 1;
+  const std::string update = absl::StrCat(
+      "UPDATE jetmon_rollout_range_locks SET bucket_min = CASE WHEN bucket_min = ? THEN ? ELSE "
+      "bucket_min END, bucket_max = CASE WHEN bucket_max = ? THEN ? ELSE bucket_max END, "
+      "part_job_id = '', revision = revision + 1",
+      kWhereLeaving);
+  if (!lease_seq.has_value()) {
+    return tx.Execute(update, {p.range.min, after, p.range.max, before, p.epoch, p.job_id});
+  }
+  return tx.Execute(absl::StrCat(update, " AND lease_seq = ?"),
+                    {p.range.min, after, p.range.max, before, p.epoch, p.job_id, *lease_seq});
+}
+
 // The part's buckets are v1's and the range is the rest, where the part is as `condition` says and,
-// if given, the range's lease is as it was seen.
+// if given, the range's lease is as it was seen. What may not hold is asked first: the other row
+// then follows.
 absl::StatusOr<bool> Free(sql::Transaction& tx, std::string_view job_id,
                           const std::string& condition, std::optional<uint64_t> lease_seq,
                           int64_t now_ms) {
@@ -73,36 +99,23 @@ absl::StatusOr<bool> Free(sql::Transaction& tx, std::string_view job_id,
   if (!part.ok()) return part.status();
   if (!part->has_value()) return false;
   const RangePart& p = **part;  // what is used of it never changes
-  const int64_t before = static_cast<int64_t>(p.range.min) - 1;
-  const int64_t after = static_cast<int64_t>(p.range.max) + 1;
-  const std::string update = absl::StrCat(
-      "UPDATE jetmon_rollout_range_locks SET bucket_min = CASE WHEN bucket_min = ? THEN ? ELSE "
-      "bucket_min END, bucket_max = CASE WHEN bucket_max = ? THEN ? ELSE bucket_max END, "
-      "part_job_id = '', revision = revision + 1",
-      WherePartIs(condition));
-  auto matched = lease_seq.has_value() ? tx.ExecuteOne(absl::StrCat(update, " AND lease_seq = ?"),
-                                                       {p.range.min, after, p.range.max, before,
-                                                        job_id, p.epoch, job_id, *lease_seq})
-                                       : tx.ExecuteOne(update, {p.range.min, after, p.range.max,
-                                                                before, job_id, p.epoch, job_id});
-  if (!matched.ok() || !*matched) return matched;
+  const auto first = lease_seq.has_value() ? ShrinkRange(tx, p, lease_seq)
+                                           : ReleaseRow(tx, job_id, condition, now_ms);
+  if (!first.ok()) return first.status();
+  if (*first == 0) return false;
+  auto s = Expect(lease_seq.has_value() ? ReleaseRow(tx, job_id, condition, now_ms)
+                                        : ShrinkRange(tx, p, lease_seq),
+                  1, absl::StrCat("part ", p.range.ToString(), " of epoch ", p.epoch));
+  if (!s.ok()) return s;
   auto ordinal = NextCounter(tx, "ordinal");
   if (!ordinal.ok()) return ordinal.status();
-  auto s = Expect(
+  s = Expect(
       tx.Execute(
           "UPDATE jetmon_rollout_bucket_locks SET pool = ?, owner_host = NULL, owner_instance = "
           "NULL, epoch = 0, state = ?, touched = touched + 1, changed_ordinal = ?, changed_at_ms = "
           "? WHERE bucket_no BETWEEN ? AND ? AND epoch = ?",
           {kPoolV1, kBucketFree, *ordinal, now_ms, p.range.min, p.range.max, p.epoch}),
       p.range.size(), absl::StrCat("freeing part ", p.range.ToString(), " of epoch ", p.epoch));
-  if (!s.ok()) return s;
-  s = Expect(tx.Execute(absl::StrCat("UPDATE jetmon_rollout_range_parts SET notifications_left = "
-                                     "CASE WHEN drained = 1 THEN notifications_left ELSE ",
-                                     kCountQueued,
-                                     " END, state = 'released', released_at_ms = ? WHERE job_id = "
-                                     "?"),
-                        {now_ms, job_id}),
-             1, "a part");
   if (!s.ok()) return s;
   return true;
 }
@@ -143,34 +156,35 @@ absl::StatusOr<bool> RevokePart(sql::Transaction& tx, std::string_view job_id, i
   if (!part.ok()) return part.status();
   if (!part->has_value()) return false;
   const RangePart& p = **part;  // what is used of it never changes
-  auto matched =
-      tx.ExecuteOne(absl::StrCat("UPDATE jetmon_rollout_range_locks SET revision = revision + 1",
-                                 WherePartIs("p.state = 'draining' AND p.drained = 0")),
-                    {job_id, p.epoch, job_id});
+  auto matched = tx.ExecuteOne(
+      "UPDATE jetmon_rollout_range_parts SET state = 'revoked', revoked_at_ms = ? WHERE job_id = ? "
+      "AND state = 'draining' AND drained = 0",
+      {now_ms, job_id});
   if (!matched.ok() || !*matched) return matched;
-  auto s = SetBuckets(tx, p.epoch, p.range, range_state::kDraining, range_state::kRevoked);
+  auto s = Expect(
+      tx.Execute(absl::StrCat("UPDATE jetmon_rollout_range_locks SET revision = revision + 1",
+                              kWhereLeaving),
+                 {p.epoch, job_id}),
+      1, "a range that a part leaves");
   if (!s.ok()) return s;
-  s = Expect(tx.Execute("UPDATE jetmon_rollout_range_parts SET state = 'revoked', revoked_at_ms = "
-                        "? WHERE job_id = ?",
-                        {now_ms, job_id}),
-             1, "a part");
+  s = SetBuckets(tx, p.epoch, p.range, range_state::kDraining, range_state::kRevoked);
   if (!s.ok()) return s;
   return true;
 }
 
 absl::StatusOr<bool> FreePartDrained(sql::Transaction& tx, std::string_view job_id,
                                      int64_t now_ms) {
-  return Free(tx, job_id, "p.state = 'draining' AND p.drained = 1", std::nullopt, now_ms);
+  return Free(tx, job_id, "state = 'draining' AND drained = 1", std::nullopt, now_ms);
 }
 
 absl::StatusOr<bool> FreePartRevoked(sql::Transaction& tx, std::string_view job_id,
                                      int64_t now_ms) {
-  return Free(tx, job_id, "p.state = 'revoked'", std::nullopt, now_ms);
+  return Free(tx, job_id, "state = 'revoked'", std::nullopt, now_ms);
 }
 
 absl::StatusOr<bool> FreePartDead(sql::Transaction& tx, std::string_view job_id,
                                   uint64_t lease_seq_seen, int64_t now_ms) {
-  return Free(tx, job_id, "p.state IN ('draining', 'revoked')", lease_seq_seen, now_ms);
+  return Free(tx, job_id, "state IN ('draining', 'revoked')", lease_seq_seen, now_ms);
 }
 
 absl::StatusOr<bool> ReportPartDrained(sql::Transaction& tx, std::string_view job_id,
@@ -180,18 +194,23 @@ absl::StatusOr<bool> ReportPartDrained(sql::Transaction& tx, std::string_view jo
   if (!part.ok()) return part.status();
   if (!part->has_value()) return false;
   auto matched = tx.ExecuteOne(
-      absl::StrCat("UPDATE jetmon_rollout_range_locks SET lease_seq = lease_seq + 1, revision = "
-                   "revision + 1",
-                   WherePartIs("p.state = 'draining' AND p.drained = 0"),
-                   " AND owner_instance = ?"),
-      {job_id, (*part)->epoch, job_id, instance});
+      "UPDATE jetmon_rollout_range_parts SET drained = 1, notifications_left = ?, drained_at_ms = "
+      "? "
+      "WHERE job_id = ? AND state = 'draining' AND drained = 0",
+      {notifications_left, now_ms, job_id});
   if (!matched.ok() || !*matched) return matched;
-  auto s = Expect(tx.Execute("UPDATE jetmon_rollout_range_parts SET drained = 1, "
-                             "notifications_left = ?, drained_at_ms = ? WHERE job_id = ?",
-                             {notifications_left, now_ms, job_id}),
+  auto renewed = tx.ExecuteOne(absl::StrCat("UPDATE jetmon_rollout_range_locks SET lease_seq = "
+                                            "lease_seq + 1, revision = revision + 1",
+                                            kWhereLeaving, " AND owner_instance = ?"),
+                               {(*part)->epoch, job_id, instance});
+  if (!renewed.ok() || *renewed) return renewed;
+  // Another instance's: the part's row is again what it was.
+  auto s = Expect(tx.Execute("UPDATE jetmon_rollout_range_parts SET drained = 0, "
+                             "notifications_left = 0, drained_at_ms = 0 WHERE job_id = ?",
+                             {job_id}),
                   1, "a part");
   if (!s.ok()) return s;
-  return true;
+  return false;
 }
 
 }  // namespace jetmon::store

@@ -13,9 +13,9 @@
 
 // Release of a part of a range: of some buckets from either end of it, one part at a time, while
 // the owner keeps the rest. As in locks.h every function runs inside the caller's transaction and
-// answers false, having changed nothing, when its condition did not hold. Each change goes through
-// the range row and bumps its revision, so that only a Monitor that has read it renews; and while a
-// part is on its way no other change of the range's state matches.
+// answers false, having changed nothing, when its condition did not hold. Each change is one of
+// the range row too and bumps its revision, so that only a Monitor that has read it renews; and
+// while a part is on its way no other change of the range's state matches.
 //
 //   (of an active range) -BeginPartRelease-> draining
 //   draining -ReportPartDrained (drained=1)-> FreePartDrained -> released
