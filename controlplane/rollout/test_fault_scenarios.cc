@@ -80,15 +80,41 @@ absl::Status CancelSmoke(FaultWorld& w) {
   return s.ok() ? w.Follow(job_id) : s;
 }
 
-absl::Status Preflight(FaultWorld& w) {
+absl::Status Preflight(FaultWorld& w, bool with_canary) {
   return w.Once("preflight", [&](const Caller& caller) {
     v1::PreflightRequest request;
     request.set_run_id(w.OpenSession());
     request.set_bucket_min(FaultWorld::kRange.min);
     request.set_bucket_max(FaultWorld::kRange.max);
+    if (with_canary) {
+      v1::Canary* canary = request.add_canaries();
+      canary->set_name("up");
+      canary->set_url(w.SiteUrl("/up"));
+      canary->set_mode("get-simple");
+      canary->set_expect_success(true);
+    }
     v1::OperationResponse answer;
     return w.service().Preflight(caller, request, &answer);
   });
+}
+
+absl::Status Compare(FaultWorld& w) {
+  std::string job_id;
+  const absl::Status s = w.Once(
+      "compare",
+      [&](const Caller& caller) {
+        v1::CompareMethodsRequest request;
+        request.set_run_id(w.OpenSession());
+        request.set_bucket_min(FaultWorld::kRange.min);
+        request.set_bucket_max(FaultWorld::kRange.max);
+        request.set_from("head-legacy");
+        request.set_to("get-simple");
+        request.set_wait("0s");
+        v1::OperationResponse answer;
+        return w.service().CompareMethods(caller, request, {}, &answer);
+      },
+      &job_id);
+  return s.ok() ? w.Follow(job_id) : s;
 }
 
 absl::Status Close(FaultWorld& w) {
@@ -165,7 +191,7 @@ std::vector<FaultScenario> Make() {
   add("checkpoint", {kRecordCheckpoint}, [](FaultWorld& w) {
     return w.Checkpoint("v1_stopped");
   }).before = OpenSession;
-  add("preflight", {kRecordPreflight}, Preflight).before = [](FaultWorld& w) {
+  const auto with_vantage = [](FaultWorld& w) {
     AddSites(w);
     w.OpenSession();
     w.rollout().Write([](sql::Transaction& tx) {
@@ -177,6 +203,15 @@ std::vector<FaultScenario> Make() {
       return store::InsertVantage(tx, v).status();
     });
   };
+  add("preflight", {kRecordPreflight}, [](FaultWorld& w) { return Preflight(w, false); }).before =
+      with_vantage;
+  // Who dies while its canaries are checked leaves a job, which the next control plane ends.
+  auto& canaries = add("preflight_canaries", {kBeginPreflight, kRecordPreflight},
+                       [](FaultWorld& w) { return Preflight(w, true); });
+  canaries.before = with_vantage;
+  canaries.may_leave = {"job: preflight | 2-5 | monitor-a | 0 | failed",
+                        // whose end the run's sequence counts
+                        "session: 2 | 5 | monitor-a | open | "};
   // Its sites take so long that it shows in between that it lives.
   auto& smoke = add("smoke", {kQueueJob, kClaimJob, kShowLife, kFinishJob}, SmokeToItsEnd);
   smoke.around = WithTimeToProbe;
@@ -197,6 +232,10 @@ std::vector<FaultScenario> Make() {
           CancelSmokeAfterAStop);
   stop.around = WithTimeToProbe;
   stop.before = cancel.before;
+  auto& compare =
+      add("compare", {kQueueJob, kClaimJob, kShowLife, kCompareBatch, kFinishJob}, Compare);
+  compare.around = WithTimeToProbe;
+  compare.before = smoke.before;
   add("seed", {kMakeToken, kExecute, kClaimJob, kSeedBatch, kFinishJob}, Carrying(Operation::kSeed))
       .before = [](FaultWorld& w) {
     AddSites(w);
@@ -251,6 +290,25 @@ std::vector<FaultScenario> Make() {
     w.monitor().drains = false;
     w.monitor().Run();
   };
+  const auto releasing_part = [](FaultWorld& w) {
+    return w.Carry(Operation::kRelease, w.Request({2, 3}));
+  };
+  auto& part = add("release_part",
+                   {kMakeToken, kExecute, kClaimJob, kReleaseLook, kProject, kFreePart, kFinishJob},
+                   releasing_part);
+  part.before = Activate;
+  auto& revoked_part = add(
+      "release_part_revoked",
+      {kMakeToken, kExecute, kClaimJob, kReleaseLook, kRevokePart, kProject, kFreePart, kFinishJob},
+      releasing_part);
+  revoked_part.before = Activate;
+  revoked_part.around = revoked.around;
+  auto& dead_part =
+      add("release_part_dead_owner",
+          {kMakeToken, kExecute, kClaimJob, kReleaseLook, kProject, kFreePart, kFinishJob},
+          releasing_part);
+  dead_part.before = Activate;
+  dead_part.around = dead.around;
   // Nobody drives the range any more but the sweep.
   auto& sweep = add(
       "sweep",

@@ -26,6 +26,8 @@ struct FaultScenario {
   // With a running control plane, but for the scenario `starts`, whose request starts it.
   std::function<absl::Status(FaultWorld&)> request;
   bool starts = false;
+  // How lines of FinalState begin that a crash may leave otherwise than an undisturbed run does.
+  std::vector<std::string> may_leave;
 };
 
 const std::vector<FaultScenario>& FaultScenarios();

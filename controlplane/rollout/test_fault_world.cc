@@ -182,11 +182,11 @@ absl::Status FaultWorld::Checkpoint(const std::string& kind) {
   });
 }
 
-v1::PlannedRequest FaultWorld::Request() {
+v1::PlannedRequest FaultWorld::Request(store::Range range) {
   v1::PlannedRequest request;
   request.set_run_id(OpenSession());
-  request.set_bucket_min(kRange.min);
-  request.set_bucket_max(kRange.max);
+  request.set_bucket_min(range.min);
+  request.set_bucket_max(range.max);
   return request;
 }
 

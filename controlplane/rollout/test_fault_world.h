@@ -63,7 +63,7 @@ class FaultWorld {
   // The run that he works on, opened if need be.
   std::string OpenSession();
   absl::Status Checkpoint(const std::string& kind);
-  v1::PlannedRequest Request();
+  v1::PlannedRequest Request(store::Range range = kRange);
   // The same with overrides for whatever evidence an activation misses.
   v1::PlannedRequest Overridden();
   // Plans, notes the token down, executes with it, follows the job to its end.

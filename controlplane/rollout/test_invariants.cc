@@ -54,6 +54,7 @@ class Look {
       if (l.state != rs::kReleased && l.state != rs::kActive) {
         Say("range ", l.epoch, " is ", l.state);
       }
+      if (l.part.has_value()) Say("range ", l.epoch, ": a part leaves");
     }
     for (const auto& [id, job] : jobs_) {
       if (!store::IsFinished(job.state)) Say("job ", id, " ", job.operation, " is ", job.state);
@@ -93,6 +94,15 @@ class Look {
     for (const store::BucketLock& b : buckets_) {
       add("bucket", {absl::StrCat(b.bucket), b.pool, b.owner_host, absl::StrCat(b.epoch), b.state});
     }
+    table("part",
+          "SELECT p.epoch, p.bucket_min, p.bucket_max, p.state, p.drained, p.revoked_at_ms <> 0, "
+          "j.state FROM jetmon_rollout_range_parts p JOIN jetmon_rollout_jobs j ON j.job_id = "
+          "p.job_id ORDER BY p.job_id",
+          7);
+    table(
+        "comparison",
+        "SELECT site_id, class FROM jetmon_rollout_comparison_results ORDER BY site_id",
+        2);
     table("token",
           "SELECT t.operation, j.operation FROM jetmon_rollout_confirmation_tokens t JOIN "
           "jetmon_rollout_jobs j ON j.job_id = t.job_id ORDER BY t.job_id",
@@ -167,7 +177,12 @@ class Look {
       if (l.drained && l.state != rs::kDraining && l.state != rs::kReleased) {
         Say(name, ": drained");
       }
-      if ((l.state == rs::kActive) && l.acknowledged_at_ms == 0) Say(name, ": not acknowledged");
+      if (l.state == rs::kActive && l.acknowledged_at_ms == 0) Say(name, ": not acknowledged");
+      if (!l.part.has_value()) continue;
+      if (l.state != rs::kActive) Say(name, ": a part leaves");
+      if (!l.range.Covers(l.part->range) || l.range == l.part->range) {
+        Say(name, ": ", l.part->range.ToString(), " is no part of it");
+      }
     }
   }
 
@@ -190,10 +205,12 @@ class Look {
       if (b.bucket < range->range.min || b.bucket > range->range.max) {
         Say(name, ": not of range ", range->range.ToString());
       }
-      if (b.state != range->state || b.owner_host != range->owner_host ||
+      const bool leaves = range->part.has_value() && range->part->range.Contains(b.bucket);
+      const std::string& state = leaves ? range->part->state : range->state;
+      if (b.state != state || b.owner_host != range->owner_host ||
           b.owner_instance != range->owner_instance || b.pool != store::kPoolApi) {
         Say(name, ": ", b.pool, " ", b.state, " ", b.owner_host, "/", b.owner_instance,
-            ", its range ", range->state, " ", range->owner_host, "/", range->owner_instance);
+            ", its range ", state, " ", range->owner_host, "/", range->owner_instance);
       }
     }
   }
