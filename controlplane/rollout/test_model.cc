@@ -23,10 +23,6 @@ void See(std::map<std::string, Watch::Sight>* table, const std::map<std::string,
   *table = std::move(next);
 }
 
-bool IsSeed(const std::string& operation) {
-  return operation == "seed" || operation == "final_reconcile";
-}
-
 }  // namespace
 
 void State::Observe(Watch* watch, int64_t now) const {
@@ -207,29 +203,54 @@ Answer State::PlanActivate(const Watch& watch, const Asked& asked, int64_t now,
   return answer;
 }
 
-Answer State::PlanRelease(const Asked& asked) const {
+Answer State::MayLeave(uint64_t epoch, Range range) const {
   Answer answer;
-  const auto held = HeldOverlapping(asked.range);
-  if (!held.has_value()) {
-    answer.blockers = {"nothing_to_roll_back"};
+  const Lock& l = locks.at(epoch);
+  std::string first;
+  if (!l.part.empty()) {
+    if (parts.at(l.part).range == range) first = l.part;
+  } else if (l.state == "draining" || l.state == "revoked") {
+    if (l.range != range) answer.blockers = {"owner_range_conflict"};
+    first = l.release_job;
+  } else {
+    if (l.range != range && l.state != "active") answer.blockers = {"owner_range_conflict"};
     return answer;
   }
-  // Of several, the first is named.
-  const Lock& l = locks.at(*held);
-  const std::string& owner = OwnerOf(asked);
-  if (l.range != asked.range || l.run != asked.run || (!owner.empty() && l.host != owner)) {
-    answer.blockers = {"owner_range_conflict"};
-    return answer;
-  }
-  if (l.state != "draining" && l.state != "revoked") return answer;
+  if (!answer.blockers.empty()) return answer;
   for (const auto& [id, j] : jobs) {
-    if (j.epoch == *held && j.operation == "release_buckets" && j.unfinished()) {
+    if (j.epoch == epoch && j.operation == "release_buckets" && j.range == range &&
+        j.unfinished()) {
       answer.jobs.insert(id);
     }
   }
-  if (answer.jobs.empty() && !l.release_job.empty()) answer.jobs = {l.release_job};
+  const bool other_part = !l.part.empty() && parts.at(l.part).range != range;
+  if (other_part) answer.jobs.clear();
+  if (answer.jobs.empty() && !first.empty()) answer.jobs = {first};
   if (answer.jobs.empty()) answer.blockers = {"owner_range_conflict"};
   return answer;
+}
+
+// All of a range, or some buckets from one end of it.
+Answer State::PlanRelease(const Asked& asked) const {
+  Answer answer;
+  int overlapping = 0;
+  for (const auto& [epoch, l] : locks) {
+    overlapping += l.held() && l.range.Overlaps(asked.range) ? 1 : 0;
+  }
+  if (overlapping == 0) {
+    answer.blockers = {"nothing_to_roll_back"};
+    return answer;
+  }
+  const uint64_t epoch = *HeldOverlapping(asked.range);
+  const Lock& l = locks.at(epoch);
+  const bool end = l.range.Covers(asked.range) &&
+                   (asked.range.min == l.range.min || asked.range.max == l.range.max);
+  const std::string& owner = OwnerOf(asked);
+  if (overlapping > 1 || !end || l.run != asked.run || (!owner.empty() && l.host != owner)) {
+    answer.blockers = {"owner_range_conflict"};
+    return answer;
+  }
+  return MayLeave(epoch, asked.range);
 }
 
 Answer State::Plan(const Watch& watch, const Asked& asked, int64_t now) const {
@@ -239,7 +260,8 @@ Answer State::Plan(const Watch& watch, const Asked& asked, int64_t now) const {
   std::string digest =
       absl::StrCat(RequestOf(asked, OwnerOf(asked)), " sequence ", sessions.at(asked.run).sequence);
   for (const auto& [epoch, l] : locks) {
-    if (l.held() && l.range.Overlaps(asked.range)) absl::StrAppend(&digest, " ", epoch, l.state);
+    if (!l.held() || !l.range.Overlaps(asked.range)) continue;
+    absl::StrAppend(&digest, " ", epoch, l.state, l.range.ToString(), l.part);
   }
   if (asked.operation == "activate_buckets") {
     answer = PlanActivate(watch, asked, now, &digest);
@@ -278,9 +300,8 @@ Answer State::Execute(const Watch& watch, const Asked& asked, const std::string&
   return answer;
 }
 
-void State::Mark(uint64_t epoch, uint64_t new_epoch) {
+void State::Mark(Range range, uint64_t new_epoch) {
   ++ordinal_;
-  const Range range = locks.at(epoch).range;
   for (uint32_t b = range.min; b <= range.max; ++b) buckets_[b] = {new_epoch, ordinal_};
 }
 
@@ -302,17 +323,22 @@ void State::Executed(const Watch& watch, const Asked& asked, const std::string& 
     l.activate_job = job;
     j.epoch = ++epoch_;
     locks[j.epoch] = l;
-    Mark(j.epoch, j.epoch);
+    Mark(l.range, j.epoch);
     ++generations[l.host];
     session.owner = l.host;
   } else if (asked.operation == "release_buckets") {
     j.epoch = *HeldOverlapping(asked.range);
     Lock& l = locks[j.epoch];
     j.owner = l.host;
-    l.drained = l.state == "preparing";
-    l.state = "draining";
-    l.release_job = job;
     ++l.revision;
+    if (l.range != asked.range) {
+      l.part = job;
+      parts[job] = {j.epoch, asked.range, job, "draining", false};
+    } else {
+      l.drained = l.state == "preparing";
+      l.state = "draining";
+      l.release_job = job;
+    }
   }
   ++session.sequence;
   tokens[token].job = job;
@@ -357,6 +383,16 @@ bool State::Drained(uint64_t epoch, const std::string& instance) {
   return true;
 }
 
+bool State::PartDrained(const std::string& job, const std::string& instance) {
+  Part& p = parts.at(job);
+  Lock& l = locks.at(p.epoch);
+  if (l.part != job || p.state != "draining" || p.drained || l.instance != instance) return false;
+  p.drained = true;
+  ++l.lease_seq;
+  ++l.revision;
+  return true;
+}
+
 bool State::TakeOver(uint64_t epoch, const std::string& old_instance, uint64_t lease_seq,
                      const std::string& instance) {
   Lock& l = locks.at(epoch);
@@ -364,194 +400,10 @@ bool State::TakeOver(uint64_t epoch, const std::string& old_instance, uint64_t l
   if (!alive || l.instance != old_instance || l.lease_seq != lease_seq) return false;
   l.instance = instance;
   l.drained = l.drained || l.state == "draining";
+  if (!l.part.empty() && parts[l.part].state == "draining") parts[l.part].drained = true;
   ++l.lease_seq;
   ++l.revision;
   return true;
-}
-
-std::string State::Claimed(const std::string& job, const std::string& worker, const Watch& watch) {
-  Job& j = jobs.at(job);
-  if (j.state == "running") {
-    const Watch::Sight* sight = watch.Find(watch.jobs, job);
-    if (!watch.Dead(sight)) return "a job was taken from a worker that is not known to be dead";
-    if (sight->seq != j.seq) return "a job was taken whose worker has shown that it lives";
-  } else if (j.state != "queued") {
-    return "a job was taken up that is " + j.state;
-  } else if (++ordinal_; j.started == 0) {
-    j.started = ordinal_;
-  }
-  j.state = "running";
-  j.worker = worker;
-  ++j.attempt;
-  j.verdict.clear();
-  j.looked.reset();
-  j.waits_since.reset();
-  return "";
-}
-
-void State::Break(const std::string& job, const std::string& worker) {
-  Job& j = jobs.at(job);
-  ++ordinal_;
-  if (j.started == 0) j.started = ordinal_;
-  j.state = "failed";
-  j.worker = worker;
-  ++j.attempt;
-}
-
-bool State::HasJob(uint64_t epoch, const std::string& operation) const {
-  return std::any_of(jobs.begin(), jobs.end(), [&](const auto& entry) {
-    const Job& j = entry.second;
-    return j.epoch == epoch && j.operation == operation && j.unfinished();
-  });
-}
-
-void State::Queue(const std::string& operation, uint64_t epoch) {
-  const Lock& l = locks.at(epoch);
-  Job j;
-  j.operation = operation;
-  j.run = l.run;
-  j.range = l.range;
-  j.owner = l.host;
-  j.epoch = epoch;
-  unnamed.push_back(std::move(j));
-}
-
-void State::Sweep() {
-  for (const auto& [epoch, l] : locks) {
-    if (!l.held() || l.state == "active") continue;
-    const bool back = l.state == "draining" || l.state == "revoked";
-    const std::string operation = back ? "release_buckets" : "activate_buckets";
-    if (!HasJob(epoch, operation)) Queue(operation, epoch);
-  }
-}
-
-// A batch of seed goes over the range if all of it is v1's; the last pass of an activation if all
-// of it is held and preparing.
-std::string State::Batch(Job* j) {
-  const uint64_t epoch = j->operation == "activate_buckets" ? j->epoch : 0;
-  bool good = epoch == 0 || locks.at(epoch).state == "preparing";
-  for (uint32_t b = j->range.min; b <= j->range.max; ++b) {
-    good = good && buckets_[b].epoch == epoch;
-  }
-  j->verdict = good ? "completed" : "blocked";
-  if (IsSeed(j->operation)) {
-    if (j->cancel) j->verdict = "cancelled";
-    j->seeded = j->verdict == "completed";
-  }
-  return "";
-}
-
-// Who is dead is dead by the lease that was looked at, when the worker turned to the projection.
-bool State::MayFree(const Job& j, const Watch& watch) const {
-  if (!j.looked.has_value()) return false;
-  const Watch::Sight* sight = watch.Find(watch.leases, absl::StrCat(j.epoch));
-  const bool dead = watch.Dead(sight) && sight->seq == j.looked->lease_seq;
-  return j.looked->drained || j.goodbye || dead;
-}
-
-std::string State::Free(Job* j) {
-  if (!j->looked.has_value() || !j->may_free) return "a range was freed whose owner may live";
-  const Lock& seen = *j->looked;
-  Lock& l = locks.at(j->epoch);
-  const bool drained = seen.drained && seen.state == "draining";
-  const bool frees =
-      drained ? l.state == "draining" && l.drained
-              : (l.state == "draining" || l.state == "revoked") && l.lease_seq == seen.lease_seq;
-  if (!frees) return "";
-  Mark(j->epoch, 0);
-  l.state = "released";
-  ++l.revision;
-  return "";
-}
-
-std::string State::Finish(Job* j, int64_t now) {
-  std::string kind, owner;
-  if (IsSeed(j->operation)) {
-    if (j->verdict.empty() && !j->seeded) return "a seed ended before its batches";
-    j->state = j->verdict.empty() ? "completed" : j->verdict;
-    kind = j->operation == "seed" ? "seed_completed" : "final_reconcile_completed";
-  } else if (j->operation == "smoke") {
-    j->state = j->cancel ? "cancelled" : "completed";
-    kind = "smoke_passed";
-    owner = j->owner;
-  } else {
-    if (!j->looked.has_value()) return "a job ended that had not looked";
-    owner = j->looked->host;
-    const std::string& state = j->looked->state;
-    if (j->operation == "activate_buckets") {
-      if (state == "preparing" || state == "activating") return "an activation ended on its way";
-      j->state = state == "active" ? "completed" : "failed";
-      kind = "activated";
-    } else {
-      if (state != "released") return "a release ended while the range was " + state;
-      j->state = "completed";
-      kind = "released";
-    }
-  }
-  if (j->state == "completed") {
-    Record(j->run, kind, j->range, owner, j->started, now);
-  } else {
-    ++sessions[j->run].sequence;
-  }
-  return "";
-}
-
-std::string State::Commit(std::string_view commit, const std::string& job,
-                          const std::string& worker, uint64_t attempt, const Watch& watch,
-                          int64_t now) {
-  Job& j = jobs.at(job);
-  const bool its_own = j.state == "running" && j.worker == worker && j.attempt == attempt;
-  if (!its_own && commit == "yield_job") return "";
-  if (!its_own) return absl::StrCat("wrote for a job that is ", j.state, " with ", j.worker);
-  if (commit == "activate_look" || commit == "release_look") {
-    j.looked = locks.at(j.epoch);
-    auto owner = processes.find(j.looked->instance);
-    j.goodbye = owner != processes.end() && owner->second.goodbye;
-    j.may_free = false;
-    const std::string& state = j.looked->state;
-    if (state != "preparing" && !j.waits_since.has_value()) j.waits_since = now;
-    return "";
-  }
-  if (commit == "seed_batch") return Batch(&j);
-  if (commit == "finish_job") return Finish(&j, now);
-  if (commit == "free") return Free(&j);
-  if (commit == "project") {
-    j.may_free = MayFree(j, watch);
-    return "";
-  }
-  if (commit == "yield_job") {
-    j.state = "queued";
-    j.worker.clear();
-    return "";
-  }
-  Lock& l = locks.at(j.epoch);
-  if (commit == "begin_activating") {
-    if (j.verdict != "completed") return "activating without the last pass";
-    if (l.state != "preparing") return "";
-    l.state = "activating";
-    ++l.revision;
-    return "";
-  }
-  const bool waited = j.waits_since.has_value() && now - *j.waits_since >= kAcknowledgeMs;
-  if (commit == "give_up") {
-    if (!waited) return "an activation was given up early";
-    if (l.state != "preparing" && l.state != "activating") return "";
-    l.drained = l.state == "preparing";
-    l.state = "draining";
-    l.gave_up = true;
-    ++l.revision;
-    Mark(j.epoch, j.epoch);
-    Queue("release_buckets", j.epoch);
-    return "";
-  }
-  if (commit == "revoke") {
-    if (!waited) return "a range was revoked early";
-    if (l.state != "draining" || l.drained) return "";
-    l.state = "revoked";
-    ++l.revision;
-    return "";
-  }
-  return absl::StrCat("an unknown commit of a job: ", std::string(commit));
 }
 
 }  // namespace jetmon::rollout::model

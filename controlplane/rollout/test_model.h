@@ -39,11 +39,19 @@ struct Checkpoint {
   uint64_t started = 0;
   int64_t at_ms = 0;
 };
+// Buckets from one end of a range that leave it while the rest stays.
+struct Part {
+  uint64_t epoch = 0;
+  Range range;
+  std::string job, state = "draining";
+  bool drained = false;
+};
 struct Lock {
   Range range;
   std::string host, instance, state, run, activate_job, release_job;
   uint64_t revision = 1, lease_seq = 0;
   bool gave_up = false, drained = false;
+  std::string part;  // the job of the part that leaves it, "" if none does
   bool held() const { return state != "released"; }
 };
 struct Bucket {
@@ -56,11 +64,12 @@ struct Job {
   bool cancel = false;
   bool seeded = false;  // its cursor is at the end
   // What the worker has in mind; gone with it.
-  std::string verdict;         // of its last batch: completed, blocked, cancelled
-  std::optional<Lock> looked;  // as it saw the lock last
-  bool goodbye = false;        // and whether its owner had said goodbye
-  bool may_free = false;       // and whether it held it for drained or its owner for dead
-  std::optional<int64_t> waits_since;
+  std::string verdict;              // of its last batch: completed, blocked, cancelled
+  std::optional<Lock> looked;       // as it saw the lock last
+  std::optional<Part> looked_part;  // and the part that it releases
+  bool goodbye = false;             // and whether its owner had said goodbye
+  bool may_free = false;            // and whether it held it for drained or its owner for dead
+  std::optional<int64_t> waits_since, revoked_since;
   bool unfinished() const { return state == "queued" || state == "running"; }
 };
 struct Token {
@@ -113,6 +122,7 @@ class State {
   std::map<std::string, Session> sessions;
   std::vector<Checkpoint> checkpoints;
   std::map<uint64_t, Lock> locks;
+  std::map<std::string, Part> parts;  // by job, those that have left too
   std::map<std::string, Job> jobs;
   std::vector<Job> unnamed;  // queued by the domain itself; their ids are not known yet
   std::map<std::string, Token> tokens;
@@ -149,6 +159,7 @@ class State {
   bool Renew(uint64_t epoch, const std::string& instance, uint64_t revision);
   bool Acknowledge(uint64_t epoch, const std::string& instance, uint64_t revision);
   bool Drained(uint64_t epoch, const std::string& instance);
+  bool PartDrained(const std::string& job, const std::string& instance);
   bool TakeOver(uint64_t epoch, const std::string& old_instance, uint64_t lease_seq,
                 const std::string& instance);
 
@@ -171,16 +182,22 @@ class State {
                        std::string* digest) const;
   std::string RunError(const Asked& asked) const;
   const std::string& OwnerOf(const Asked& asked) const;
-  void Mark(uint64_t epoch, uint64_t new_epoch);
-  bool HasJob(uint64_t epoch, const std::string& operation) const;
-  void Queue(const std::string& operation, uint64_t epoch);
+  void Mark(Range range, uint64_t new_epoch);
+  bool HasJob(uint64_t epoch, const std::string& operation, Range range) const;
+  void Queue(const std::string& operation, uint64_t epoch, Range range);
   std::string Finish(Job* job, int64_t now);
   std::string Batch(Job* job);
-  bool MayFree(const Job& job, const Watch& watch) const;
+  bool MayFree(const Job& job, const Watch& watch, int64_t now) const;
   std::string Free(Job* job);
+  std::string FreePart(Job* job, int64_t now);
+  std::string CommitOfRange(std::string_view commit, Job* job, int64_t now);
+  void Look(Job* job, int64_t now);
+  const Part* PartOf(uint64_t epoch, Range range) const;
   Answer PlanActivate(const Watch& watch, const Asked& asked, int64_t now,
                       std::string* digest) const;
   Answer PlanRelease(const Asked& asked) const;
+  // Whether the range that is held lets these buckets of it go; or the jobs that do it already.
+  Answer MayLeave(uint64_t epoch, Range range) const;
 
   std::vector<Bucket> buckets_;
   uint64_t ordinal_ = 0, epoch_ = 0;

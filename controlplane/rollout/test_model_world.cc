@@ -10,21 +10,19 @@
 #include "store/ids.h"
 #include "store/jobs.h"
 #include "store/locks.h"
-#include "store/sessions.h"
-#include "store/tokens.h"
+#include "store/parts.h"
 #include "store/vantages.h"
 
 namespace jetmon::rollout {
 namespace {
 
-constexpr store::Range kAllBuckets{0, ModelWorld::kBuckets - 1};
-
 // Commits of a job's worker; the others are of calls, which are judged by their answers.
 bool IsOfJob(std::string_view commit) {
   using namespace commits;  // NOLINT: names of one list
   static const std::set<std::string_view> kNames = {
-      kClaimJob, kYieldJob,    kFinishJob, kSeedBatch, kActivateLook, kBeginActivating,
-      kGiveUp,   kReleaseLook, kProject,   kRevoke,    kFree};
+      kClaimJob,        kYieldJob,   kFinishJob, kSeedBatch, kActivateLook,
+      kBeginActivating, kRevokePart, kFreePart,  kGiveUp,    kReleaseLook,
+      kProject,         kRevoke,     kFree};
   return kNames.count(commit) > 0;
 }
 
@@ -88,10 +86,10 @@ void ModelWorld::Reset() {
   model_ = model::State(kBuckets);
   Write([&](sql::Transaction& tx) -> absl::Status {
     for (const char* table :
-         {"jetmon_rollout_range_locks", "jetmon_rollout_bucket_locks", "jetmon_rollout_sessions",
-          "jetmon_rollout_checkpoints", "jetmon_rollout_jobs", "jetmon_process_health",
-          "jetmon_rollout_confirmation_tokens", "jetmon_hosts", "jetmon_counters",
-          "jetmon_veriflier_vantages"}) {
+         {"jetmon_rollout_range_locks", "jetmon_rollout_range_parts", "jetmon_rollout_bucket_locks",
+          "jetmon_rollout_sessions", "jetmon_rollout_checkpoints", "jetmon_rollout_jobs",
+          "jetmon_process_health", "jetmon_rollout_confirmation_tokens", "jetmon_hosts",
+          "jetmon_counters", "jetmon_veriflier_vantages"}) {
       if (auto s = tx.Execute(absl::StrCat("DELETE FROM ", table)); !s.ok()) return s.status();
     }
     store::Vantage v;
@@ -452,6 +450,13 @@ bool ModelWorld::Drained(uint64_t epoch, const std::string& instance) {
       model_.Drained(epoch, instance));
 }
 
+bool ModelWorld::PartDrained(const std::string& job, const std::string& instance) {
+  return Both(
+      "part drained",
+      [&](sql::Transaction& tx) { return store::ReportPartDrained(tx, job, instance, 0, NowMs()); },
+      model_.PartDrained(job, instance));
+}
+
 bool ModelWorld::TakeOver(uint64_t epoch, const std::string& old_instance, uint64_t lease_seq,
                           const std::string& instance) {
   return Both(
@@ -460,132 +465,6 @@ bool ModelWorld::TakeOver(uint64_t epoch, const std::string& old_instance, uint6
         return store::TakeOverRange(tx, epoch, old_instance, lease_seq, instance, NowMs());
       },
       model_.TakeOver(epoch, old_instance, lease_seq, instance));
-}
-
-// --- the database against the model
-
-void ModelWorld::Compare(bool all) {
-  if (!wrong_.empty()) return;
-  const absl::Status s = db_->Read([&](sql::Transaction& tx) {
-    CompareRanges(tx);
-    if (!all) return absl::OkStatus();
-    CompareJobs(tx);
-    CompareSessions(tx);
-    CompareTokens(tx);
-    CompareProcesses(tx);
-    return absl::OkStatus();
-  });
-  if (!s.ok()) Differ(absl::StrCat("not read: ", s.ToString()));
-}
-
-void ModelWorld::CompareRanges(sql::Transaction& tx) {
-  for (const auto& [epoch, m] : model_.locks) {
-    auto found = store::GetRangeLock(tx, epoch);
-    if (!found.ok() || !found->has_value()) return Differ(absl::StrCat("no range ", epoch));
-    const store::RangeLock& l = **found;
-    const auto text = [&](const auto& r, const std::string& host, const std::string& instance,
-                          const std::string& run, const std::string& activate,
-                          const std::string& release) {
-      return absl::StrCat(r.range.ToString(), " ", host, "/", instance, " ", r.state, " revision ",
-                          r.revision, " lease ", r.lease_seq, " ", run, " ", activate, " ", release,
-                          r.gave_up ? " gave up" : "", r.drained ? " drained" : "");
-    };
-    Same(absl::StrCat("range ", epoch),
-         text(l, l.owner_host, l.owner_instance, l.run_id, l.activate_job_id, l.release_job_id),
-         text(m, m.host, m.instance, m.run, m.activate_job, m.release_job));
-  }
-  auto held = store::ListHeldRanges(tx);
-  auto buckets = store::ListBuckets(tx, kAllBuckets);
-  if (!held.ok() || !buckets.ok()) return Differ("ranges can't be read");
-  for (const store::RangeLock& l : *held) {
-    if (model_.locks.count(l.epoch) == 0) Differ(absl::StrCat("a range that is none: ", l.epoch));
-  }
-  for (const store::BucketLock& b : *buckets) {
-    const uint64_t epoch = model_.buckets()[b.bucket].epoch;
-    std::string expected = "v1 // 0 free";
-    if (epoch != 0) {
-      const model::Lock& l = model_.locks.at(epoch);
-      expected = absl::StrCat("api ", l.host, "/", l.instance, "/ ", epoch, " ", l.state);
-    }
-    std::string is =
-        absl::StrCat(b.pool, " ", b.owner_host, "/", b.owner_instance, "/ ", b.epoch, " ", b.state);
-    if (epoch == 0 && b.owner_host.empty() && b.owner_instance.empty()) {
-      is = absl::StrCat(b.pool, " // ", b.epoch, " ", b.state);
-    }
-    Same(absl::StrCat("bucket ", b.bucket), is, expected);
-  }
-}
-
-void ModelWorld::CompareSessions(sql::Transaction& tx) {
-  std::string is, expected;
-  for (const auto& [run, m] : model_.sessions) {
-    auto found = store::GetSession(tx, run);
-    if (!found.ok() || !found->has_value()) return Differ("no session " + run);
-    const store::Session& s = **found;
-    Same("session " + run, absl::StrCat(s.state, " ", s.owner_host, " ", s.sequence),
-         absl::StrCat(m.open ? "open" : "closed", " ", m.owner, " ", m.sequence));
-    auto rows = store::ListCheckpoints(tx, run);
-    if (!rows.ok()) return Differ("checkpoints can't be read");
-    is.clear();
-    expected.clear();
-    for (const store::Checkpoint& c : *rows) {
-      absl::StrAppend(&is, c.kind, " ", c.range.ToString(), " ", c.owner_host, "; ");
-    }
-    for (const model::Checkpoint& c : model_.checkpoints) {
-      if (c.run != run) continue;
-      absl::StrAppend(&expected, c.kind, " ", c.range.ToString(), " ", c.owner, "; ");
-    }
-    Same("checkpoints of " + run, is, expected);
-  }
-}
-
-void ModelWorld::CompareJobs(sql::Transaction& tx) {
-  auto rows = store::ListJobs(tx, "", "", {1000, ""});
-  if (!rows.ok()) return Differ("jobs can't be read");
-  for (const store::Job& j : rows->rows) {
-    auto known = model_.jobs.find(j.job_id);
-    if (known == model_.jobs.end()) {
-      // One that the domain queued by itself gets its name here.
-      auto& unnamed = model_.unnamed;
-      auto match = std::find_if(unnamed.begin(), unnamed.end(), [&](const model::Job& m) {
-        return m.operation == j.operation && m.epoch == j.epoch && m.run == j.run_id;
-      });
-      if (match == unnamed.end()) return Differ("a job that nobody asked for: " + j.operation);
-      known = model_.jobs.emplace(j.job_id, *match).first;
-      unnamed.erase(match);
-    }
-    model::Job& m = known->second;
-    if (j.seq < m.seq) Differ("a job's seq went back");
-    m.seq = j.seq;
-    Same(absl::StrCat("job ", j.operation, " ", j.job_id),
-         absl::StrCat(j.state, " ", j.operation, " ", j.run_id, " ", j.range.ToString(), " ",
-                      j.epoch, " '", j.lease_owner, "' attempt ", j.attempt, " ",
-                      j.cancel_requested),
-         absl::StrCat(m.state, " ", m.operation, " ", m.run, " ", m.range.ToString(), " ", m.epoch,
-                      " '", m.worker, "' attempt ", m.attempt, " ", m.cancel));
-  }
-  if (!model_.unnamed.empty()) Differ("a job is missing: " + model_.unnamed[0].operation);
-  if (rows->rows.size() != model_.jobs.size()) Differ("a job is gone");
-}
-
-void ModelWorld::CompareTokens(sql::Transaction& tx) {
-  for (const auto& [hash, m] : model_.tokens) {
-    auto token = store::GetToken(tx, hash);
-    if (!token.ok() || !token->has_value()) return Differ("no token");
-    const store::ConfirmationToken& t = **token;
-    if ((t.consumed_at_ms != 0) != !m.job.empty()) Differ("a token is used, or is not");
-    Same("token's job", t.job_id, m.job);
-  }
-}
-
-void ModelWorld::CompareProcesses(sql::Transaction& tx) {
-  auto rows = store::ListProcesses(tx, "monitor", /*with_gone=*/true);
-  if (!rows.ok()) return Differ("processes can't be read");
-  for (const store::ProcessHealth& p : *rows) {
-    const model::Process& m = model_.processes.at(p.instance);
-    Same("process " + p.instance, absl::StrCat(p.host, " ", p.seq, " ", p.goodbye),
-         absl::StrCat(m.host, " ", m.seq, " ", m.goodbye));
-  }
 }
 
 }  // namespace jetmon::rollout

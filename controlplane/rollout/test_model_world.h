@@ -71,6 +71,7 @@ class ModelWorld {
   bool Renew(uint64_t epoch, const std::string& instance, uint64_t revision);
   bool Acknowledge(uint64_t epoch, const std::string& instance, uint64_t revision);
   bool Drained(uint64_t epoch, const std::string& instance);
+  bool PartDrained(const std::string& job, const std::string& instance);
   bool TakeOver(uint64_t epoch, const std::string& old_instance, uint64_t lease_seq,
                 const std::string& instance);
 
