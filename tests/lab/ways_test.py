@@ -1,15 +1,22 @@
 """The same rollout, driven over REST by curl and over gRPC by a Python client; test story_test drives
-it by the CLI. A range goes to one owner and back, to another owner, and back when that one is dead."""
+it by the CLI. A range goes to one owner and back, to another owner, and back when that one is dead; its
+sites are compared while v1 has them, and while v2 has."""
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import subprocess
 import unittest
+from collections import Counter
 from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
+from judge import judge
+from judging.story import Story
+from lab import SOURCES
 from lab_case import LabCase
 from launcher.rest import Json
 from launcher.waiting import wait_until
@@ -54,7 +61,8 @@ class Grpc:
     CALLS = {"preflight": "Preflight", "smoke": "Smoke", "seed": "Seed",
              "final-reconcile": "FinalReconcile", "activate-buckets": "ActivateBuckets",
              "release-buckets": "ReleaseBuckets", "bucket-coverage": "GetBucketCoverage",
-             "activity-check": "CheckActivity", "projection-drift": "GetProjectionDrift"}
+             "activity-check": "CheckActivity", "projection-drift": "GetProjectionDrift",
+             "compare-methods": "CompareMethods"}
 
     def __init__(self, address: str, token: str, descriptors: str):
         self._channel = grpc.insecure_channel(address)
@@ -100,6 +108,7 @@ class Grpc:
 
 
 LOW, HIGH = 0, 255
+COMPARED = 40  # sites
 
 
 class WaysTest(LabCase):
@@ -122,6 +131,20 @@ class WaysTest(LabCase):
         story = self.assert_judged_ok(killed=("monitor-b",))
         self.assertEqual([(lock["owner_host"], lock["state"]) for lock in story.locks],
                          [("monitor-a", "released"), ("monitor-b", "released")])
+        self.look_at_comparisons(story)
+
+    def look_at_comparisons(self, story: Story) -> None:
+        """Each site twice, and the judge does not take one that comes later."""
+        jobs = [job for job in story.jobs if job["operation"] == "compare_methods"]
+        self.assertEqual(len(jobs), 4)
+        for job in jobs:
+            sent = [r for r in story.requests if r.source == SOURCES["controlplane"]
+                    and job["created_at_ms"] <= r.at_ms <= job["finished_at_ms"]]
+            self.assertEqual(sorted(Counter(r.site_id for r in sent).values()), [2] * COMPARED)
+            late = copy.copy(story)
+            late.requests = story.requests + [
+                dataclasses.replace(sent[0], at_ms=job["finished_at_ms"] + 50.0)]
+            self.assertEqual([v.number for v in judge(late) if not v.ok], [1])
 
     def there(self, client: Curl | Grpc, owner: str) -> Json:
         """From v1 to that owner; what the run's requests begin with."""
@@ -130,6 +153,7 @@ class WaysTest(LabCase):
         body = {**where, "run_id": run_id}
         self.good(client.operation("preflight", body))
         self.finished(client, client.operation("smoke", {**body, "read_only": True, "wait": "60s"}))
+        self.compare(client, run_id)
         self.planned(client, "seed", body)
         self.lab.stop_v1(LOW, HIGH)
         client.checkpoint(run_id, "v1_stopped")
@@ -138,8 +162,15 @@ class WaysTest(LabCase):
         self.assertEqual(done["activate"]["range_state"], "active")
         self.good(client.gate("bucket-coverage", LOW, HIGH))
         self.lab.wait_checked(owner, LOW, HIGH)
+        self.compare(client, run_id)
         self.good(client.gate("projection-drift", LOW, HIGH))
         return body
+
+    def compare(self, client: Curl | Grpc, run_id: str) -> None:
+        done = self.finished(client, client.operation("compare-methods", {
+            "run_id": run_id, "bucket_min": LOW, "bucket_max": HIGH, "from": "head-legacy",
+            "to": "get-simple", "sample_size": str(COMPARED), "wait": "60s"}))
+        self.assertEqual(int(done["compare"]["compared"]), COMPARED)
 
     def back(self, client: Curl | Grpc, body: Json) -> Json:
         """To v1 again; the release's result."""

@@ -46,14 +46,17 @@ SECTIONS = (
               "Nobody reports as `monitor-x`. Each blocker has a stable `code`, a sentence with "
               "figures, and what to do; `preflight.items` has all that was looked at.",
               "preflight"),
-        Entry("preflight", "Preflight", "A preflight that passes",
-              "The owner is the session's if none is named. It counts as evidence for 24 hours.",
-              "preflight"),
+        Entry("preflight", "Preflight", "A preflight that passes, with a canary",
+              "The owner is the session's if none is named. A canary is a check of a known URL whose "
+              "outcome is known; for the command the list stands in a file. A preflight that passed "
+              "counts as evidence for 24 hours.", "preflight"),
         Entry("run_range_mismatch", "Preflight", "Error: run_range_mismatch",
               "An operation stays within its run's range.", "preflight"),
         Entry("smoke", "Smoke", "Smoke: probe a sample",
               "Sites that v1 also has as down do not block. `read_only` must be true: a smoke writes "
               "nothing about a site.", "smoke"),
+        Entry("smoke_canary", "Smoke", "A smoke whose canary fails",
+              "It was expected to answer 503. Each mismatch is a blocker.", "smoke"),
         Entry("invalid_size", "Smoke", "Error: invalid_size",
               "Sizes are strings that hold a count.", "smoke"),
         Entry("invalid_canary", "Preflight", "Error: invalid_canary",

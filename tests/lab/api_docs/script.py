@@ -42,12 +42,18 @@ class Script:
         record = self.record
         record.blocked("preflight_blocked", "preflight", {**self.where, "owner_host": "monitor-x"},
                        "owner_unavailable")
-        record.done("preflight", "preflight", self.where)
+        front_page = {"name": "front page", "url": self.lab.fixture_url + "/healthz",
+                      "mode": "get-simple"}
+        record.done("preflight", "preflight", {
+            **self.where, "canaries": [{**front_page, "expect_http_code": 200}]})
         record.refused("run_range_mismatch", "preflight", {**self.where, "bucket_max": 300})
         # All of them: which ones a smaller sample takes depends on the run's id.
         sites = len(self.lab.sites_of(LOW, HIGH))
         record.done("smoke", "smoke", {**self.where, "read_only": True, "sample_size": str(sites),
                                        "wait": "60s"})
+        record.blocked("smoke_canary", "smoke", {
+            **self.where, "read_only": True, "sample_size": str(sites), "wait": "60s",
+            "canaries": [{**front_page, "expect_http_code": 503}]}, "canary_mismatch")
         record.refused("invalid_size", "smoke", {**self.where, "read_only": True,
                                                  "sample_size": "ten"})
         record.refused("invalid_canary", "preflight", {**self.where, "canaries": [

@@ -20,7 +20,8 @@ IDS = re.compile(r"\b(?P<ulid>[a-z]{3,4}_)[0-9A-HJKMNP-TV-Z]{26}\b"
                  r"|\b(?P<token>jmr_)[0-9a-f]{48}\b"
                  r"|\b(?P<instance>ins_)[0-9a-f]{24}\b"
                  r"|\b(?P<digest>)[0-9a-f]{64}\b")
-# In sentences: the beginning of a digest, how long something took, where the lab's web server is.
+# In sentences: the beginning of a digest, how long something took or how far it was, where the lab's
+# web server is.
 IN_TEXTS = [(re.compile(r"plan [0-9a-f]{12}, now [0-9a-f]{12}"),
              "plan 0123456789ab, now ba9876543210"),
             (re.compile(r"\b\d+(\.\d+)? ms\b"), "420 ms"),
@@ -29,9 +30,10 @@ IN_TEXTS = [(re.compile(r"plan [0-9a-f]{12}, now [0-9a-f]{12}"),
             (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:8080")]
 FIGURES = {"p50_ms": 41.5, "p90_ms": 97.25, "p99_ms": 180.5, "from_p50_ms": 41.5,
            "from_p99_ms": 180.5, "to_p50_ms": 51.5, "to_p99_ms": 190.5, "latency_ratio": 1.25,
-           "from_ms": 41.5, "to_ms": 51.5, "lease_silent_s": 1.25,
+           "from_ms": 41.5, "to_ms": 51.5, "ms": 42.5, "lease_silent_s": 1.25,
            "oldest_check_s": 2.5, "checks_per_s": 3.25, "oldest_due_s": 0, "due_backlog": "0",
-           "in_flight": "0", "rss_bytes": "24117248", "pid": "4711"}
+           "in_flight": "0", "rss_bytes": "24117248", "pid": "4711",
+           "first": "from"}  # by turns, in an order that the run's id decides
 # How far a job was when it was looked at, or broken off.
 PROGRESS = {"done": "4", "total": "16"}
 UNFINISHED = ("running", "cancelled")
