@@ -150,7 +150,7 @@ absl::StatusOr<std::vector<std::string>> ClosedSessionsWithJobs(sql::Transaction
                                                                 int limit) {
   std::vector<std::string> run_ids;
   auto s = tx.Query(
-      "SELECT s.run_id FROM jetmon_rollout_sessions s WHERE s.state = 'closed' AND "
+      "SELECT s.run_id FROM jetmon_rollout_sessions s WHERE s.closed_at_ms > 0 AND "
       "s.closed_at_ms < ? AND EXISTS (SELECT 1 FROM jetmon_rollout_jobs j WHERE j.run_id = "
       "s.run_id) ORDER BY s.closed_at_ms LIMIT ?",
       {closed_before_ms, limit}, [&](const sql::Row& row) {

@@ -100,8 +100,8 @@ inline constexpr const char* k0004RolloutComplete[] = {
     "ALTER TABLE jetmon_bucket_activity ADD COLUMN late_sites VARCHAR(1000) NOT NULL DEFAULT ''",
 
     // --- jobs of runs that were closed long ago are removed.
-    "CREATE INDEX IF NOT EXISTS jetmon_rollout_sessions_closed ON jetmon_rollout_sessions (state, "
-    "closed_at_ms)",
+    "CREATE INDEX IF NOT EXISTS jetmon_rollout_sessions_closed ON jetmon_rollout_sessions "
+    "(closed_at_ms)",
 };
 
 }  // namespace jetmon::store::migrations
