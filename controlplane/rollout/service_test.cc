@@ -53,8 +53,10 @@ TEST_F(ServiceTest, AWholeRolloutThereAndBack) {
             (std::vector<std::string>{"preflight_passed", "smoke_passed", "seed_completed",
                                       "v1_stopped", "final_reconcile_completed", "activated",
                                       "released", "v1_started"}));
+  v1::GetTimelineRequest story;
+  story.set_run_id(run_id);
   v1::Timeline timeline;
-  ASSERT_TRUE(service_->GetTimeline(run_id, &timeline).ok());
+  ASSERT_TRUE(service_->GetTimeline(story, &timeline).ok());
   EXPECT_GE(timeline.entries_size(), 8);
 }
 
