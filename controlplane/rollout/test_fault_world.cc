@@ -198,13 +198,13 @@ v1::PlannedRequest FaultWorld::Overridden() {
   return request;
 }
 
-template <typename Request>
+template <typename Message>
 absl::Status FaultWorld::CarryBy(
-    const std::string& note, const Request& request,
-    const std::function<absl::Status(const Request&, v1::OperationResponse*)>& send) {
+    const std::string& note, const Message& request,
+    const std::function<absl::Status(const Message&, v1::OperationResponse*)>& send) {
   std::string token = Known(note);
   if (token.empty()) {
-    Request plan = request;
+    Message plan = request;
     plan.set_dry_run(true);
     v1::OperationResponse planned;
     if (auto s = send(plan, &planned); !s.ok()) return s;
@@ -215,7 +215,7 @@ absl::Status FaultWorld::CarryBy(
     token = planned.confirmation_token();
     Remember(note, token);
   }
-  Request execute = request;
+  Message execute = request;
   execute.set_execute(true);
   execute.set_confirm(token);
   execute.set_wait("0s");

@@ -77,10 +77,10 @@ class FaultWorld {
   absl::Status Settle();
 
  private:
-  template <typename Request>
+  template <typename Message>
   absl::Status CarryBy(
-      const std::string& note, const Request& request,
-      const std::function<absl::Status(const Request&, v1::OperationResponse*)>& send);
+      const std::string& note, const Message& request,
+      const std::function<absl::Status(const Message&, v1::OperationResponse*)>& send);
   std::string Known(const std::string& name) const;
   void Remember(const std::string& name, const std::string& text) const;
   void AtCommit(std::string_view name, bool committed);
