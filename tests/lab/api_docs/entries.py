@@ -125,16 +125,36 @@ SECTIONS = (
         Entry("drift", "GetProjectionDrift", "Gate: drift",
               "Does the legacy table say what the open incidents say?", "projection-drift"),
     )),
+    Section("Another check policy, in stages", (
+        Entry("size_required", "StagePolicy", "Error: size_required",
+              "How many sites a stage is of must be said.", "stage-policy"),
+        Entry("stage_plan", "StagePolicy", "Plan a stage",
+              "`size` is of all stages together, a count or a percentage of the range's active sites: "
+              "a later stage of 50% would take these 25% in.", "stage-policy"),
+        Entry("stage", "StagePolicy", "Execute the stage",
+              "The Monitor asks these sites by the new method from its next reading on, within 60 s.",
+              "stage-policy"),
+        Entry("stage_back", "StagePolicy", "Take the last stage back",
+              "Planned like any other, not shown. A site that somebody else has changed since keeps "
+              "that, and is counted under `conflicts`.", "stage-policy"),
+    )),
     Section("Back to v1", (
-        Entry("release_plan", "ReleaseBuckets", "Plan a release",
-              "Legal whatever the session's state.", "release-buckets"),
-        Entry("release", "ReleaseBuckets", "Execute the release",
+        Entry("release_part_plan", "ReleaseBuckets", "Plan the release of a part",
+              "From either end of a held range; the owner keeps the rest, and goes on with it "
+              "meanwhile.", "release-buckets"),
+        Entry("release_part", "ReleaseBuckets", "Execute the release of the part",
               "The Monitor ends what it has in flight first. Start v1 when `v1_may_start` is true, "
               "not before.", "release-buckets"),
+        Entry("checkpoint_part", "RecordCheckpoint", "Record that v1 starts with the part",
+              "Refused while the buckets are not v1's.", "checkpoint --run-id {run_id}"),
+        Entry("release_plan", "ReleaseBuckets", "Plan the release of the rest",
+              "Legal whatever the session's state.", "release-buckets"),
+        Entry("release", "ReleaseBuckets", "Execute the release of the rest",
+              "The run has no range any more.", "release-buckets"),
         Entry("timeline", "GetTimeline", "What happened in the run",
-              "In order. Of its entries only those of kind `session` and `checkpoint` are shown here; "
-              "jobs and audit rows are there too.", "sessions timeline {run_id}",
-              kept=("entries", ("session", "checkpoint"))),
+              "Oldest first, in pages. Of its entries only those of kind `session`, `checkpoint` and "
+              "`range` are shown here; jobs and audited calls are there too.",
+              "sessions timeline {run_id}", kept=("entries", ("session", "checkpoint", "range"))),
         Entry("close_session", "CloseSession", "Close the session",
               "Refused while its range is held or its jobs run.", "sessions close {run_id}"),
     )),

@@ -7,6 +7,7 @@ from launcher.rest import Json
 from launcher.waiting import wait_until
 
 LOW, HIGH = 0, 255
+PART_LOW = 192
 OTHER_LOW, OTHER_HIGH = 256, 511
 
 
@@ -24,6 +25,7 @@ class Script:
         self.reconcile()
         self.activate()
         self.look_after()
+        self.stage()
         self.give_back()
         self.take_long()
 
@@ -117,13 +119,34 @@ class Script:
         record.gate("activity", "activity-check", **where, since="15m")
         record.gate("drift", "projection-drift", **where)
 
+    def stage(self) -> None:
+        record, path = self.record, "stage-policy"
+        stage = {**self.where, "mode": "stage", "method": "GET", "profile": "legacy"}
+        record.refused("size_required", path, {**stage, "dry_run": True})
+        plan = record.done("stage_plan", path, {**stage, "size": "25%", "dry_run": True})
+        record.done("stage", path, {**stage, "size": "25%", "execute": True,
+                                    "confirm": plan["confirmation_token"], "wait": "60s"})
+        back = {**self.where, "mode": "rollback-last-stage"}
+        plan = self.lab.api.post("/api/v1/rollout/stage-policy", {**back, "dry_run": True})
+        record.done("stage_back", path, {**back, "execute": True, "wait": "60s",
+                                         "confirm": plan["confirmation_token"]})
+
     def give_back(self) -> None:
-        record = self.record
-        plan = record.done("release_plan", "release-buckets", {**self.where, "dry_run": True})
-        record.done("release", "release-buckets", {
-            **self.where, "execute": True, "confirm": plan["confirmation_token"], "wait": "60s"})
-        self.lab.start_v1_range(self.run_id, LOW, HIGH)
-        record.get("timeline", f"sessions/{self.run_id}/timeline")
+        """The upper quarter first, then the rest."""
+        record, path = self.record, "release-buckets"
+        part = {**self.where, "bucket_min": PART_LOW}
+        plan = record.done("release_part_plan", path, {**part, "dry_run": True})
+        record.done("release_part", path, {**part, "execute": True, "wait": "60s",
+                                           "confirm": plan["confirmation_token"]})
+        record.post("checkpoint_part", f"sessions/{self.run_id}/checkpoints", {
+            "kind": "v1_started", "bucket_min": PART_LOW, "bucket_max": HIGH})
+        self.lab.start_v1_range(self.run_id, PART_LOW, HIGH)
+        rest = {**self.where, "bucket_max": PART_LOW - 1}
+        plan = record.done("release_plan", path, {**rest, "dry_run": True})
+        record.done("release", path, {**rest, "execute": True, "wait": "60s",
+                                      "confirm": plan["confirmation_token"]})
+        self.lab.start_v1_range(self.run_id, LOW, PART_LOW - 1)
+        record.get("timeline", f"sessions/{self.run_id}/timeline", page_size=200)
         record.post("close_session", f"sessions/{self.run_id}:close", {"reason": "rehearsed"})
 
     def take_long(self) -> None:

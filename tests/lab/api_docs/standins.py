@@ -81,7 +81,9 @@ class StandIns:
     def _object(self, value: Json) -> Json:
         shown: Json = {}
         for name, field in value.items():
-            if name in FIGURES:
+            if name == "cursor" and field:
+                shown[name] = "opaque"
+            elif name in FIGURES:
                 shown[name] = FIGURES[name]
             elif name in PROGRESS and value.get("state") in UNFINISHED:
                 shown[name] = PROGRESS[name]
