@@ -19,6 +19,7 @@ ON_MARIADB = {
         "overrides_test",
         "parts_test",
         "planned_test",
+        "policy_jobs_test",
         "policy_test",
         "preflight_test",
         "race_test",
