@@ -55,8 +55,8 @@ class StagesTest(LabCase):
                          (2, str(len(last)), "0"))
         self.wait_asked_by_get({edited})
         self.assertEqual(self.staged(), {edited})
-        kinds = [entry["text"] for entry in lab.api.get(
-            f"/api/v1/rollout/sessions/{self.where['run_id']}/timeline")["entries"]
+        kinds = [entry["text"].split()[0] for entry in lab.api.get(
+            f"/api/v1/rollout/sessions/{self.where['run_id']}/timeline?page_size=200")["entries"]
                  if entry["kind"] == "checkpoint" and entry["text"].startswith("policy_")]
         self.assertEqual(kinds, 3 * ["policy_staged"] + ["policy_rolled_back", "policy_paused",
                                                          "policy_rolled_back"])
