@@ -231,7 +231,9 @@ TEST_F(OwnershipTest, WhatIsTakenOverIsNotAdoptedThoughTheFirstRenewalMatchesNot
   options.observer = [&](std::string_view sql, sql::Params) {
     if (sql.find(" jetmon_endpoint_check_config ") == sql.npos || loads++ > 0) return;
     Write([&](sql::Transaction& tx) {
-      return tx.Execute("UPDATE jetmon_rollout_range_locks SET revision = revision + 1", {})
+      return tx
+          .Execute("UPDATE jetmon_rollout_range_locks SET revision = revision + 1 WHERE epoch = ?",
+                   {epoch})
           .status();
     });
   };

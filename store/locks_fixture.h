@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "store/hosts.h"
 #include "store/locks.h"
 #include "store/test_database.h"
@@ -127,6 +128,45 @@ class LocksFixture : public testing::Test {
     EXPECT_TRUE(Do([&](auto& tx) {
       return lock.drained ? FreeDrained(tx, epoch, 9) : FreeDead(tx, epoch, lock.lease_seq, 9);
     }));
+  }
+
+  // All that the lock tables hold.
+  std::string Dump() {
+    std::string text;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      text.clear();
+      for (const char* sql :
+           {"SELECT epoch || state || owner_instance || revision || '/' || lease_seq || drained || "
+            "gave_up || notifications_left || bucket_min || '-' || bucket_max || release_job_id || "
+            "part_job_id || activating_at_ms || acknowledged_at_ms || draining_at_ms || "
+            "drained_at_ms || revoked_at_ms || released_at_ms FROM jetmon_rollout_range_locks "
+            "ORDER "
+            "BY epoch",
+            "SELECT job_id || epoch || state || drained || notifications_left || '/' || "
+            "draining_at_ms || drained_at_ms || revoked_at_ms || released_at_ms FROM "
+            "jetmon_rollout_range_parts ORDER BY job_id",
+            "SELECT bucket_no || pool || COALESCE(owner_host, '-') || COALESCE(owner_instance, "
+            "'-') || epoch || state || '/' || touched || '/' || changed_ordinal || '/' || "
+            "changed_at_ms FROM jetmon_rollout_bucket_locks ORDER BY bucket_no",
+            "SELECT name || value FROM jetmon_counters ORDER BY name",
+            "SELECT host || generation FROM jetmon_hosts ORDER BY host"}) {
+        auto s = tx.Query(sql, {}, [&](const sql::Row& row) {
+          absl::StrAppend(&text, row.Text(0), "\n");
+          return absl::OkStatus();
+        });
+        if (!s.ok()) return s;
+      }
+      return absl::OkStatus();
+    });
+    return text;
+  }
+  uint64_t Ordinal(Range range) {
+    uint64_t ordinal = 0;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      ordinal = *LastChangeOrdinal(tx, range);
+      return absl::OkStatus();
+    });
+    return ordinal;
   }
 
   TestDatabase first_;

@@ -38,39 +38,6 @@ class LocksStatesTest : public LocksFixture {
     EXPECT_TRUE(Do([&](auto& tx) { return FreeDrained(tx, epoch, 10); }));
     return epoch;
   }
-  // All that the lock tables hold.
-  std::string Dump() {
-    std::string text;
-    Write([&](sql::Transaction& tx) -> absl::Status {
-      text.clear();
-      for (const char* sql :
-           {"SELECT epoch || state || owner_instance || revision || '/' || lease_seq || drained || "
-            "gave_up || notifications_left || release_job_id || activating_at_ms || "
-            "acknowledged_at_ms || draining_at_ms || drained_at_ms || revoked_at_ms || "
-            "released_at_ms FROM jetmon_rollout_range_locks ORDER BY epoch",
-            "SELECT bucket_no || pool || COALESCE(owner_host, '-') || COALESCE(owner_instance, "
-            "'-') || epoch || state || '/' || touched || '/' || changed_ordinal || '/' || "
-            "changed_at_ms FROM jetmon_rollout_bucket_locks ORDER BY bucket_no",
-            "SELECT name || value FROM jetmon_counters ORDER BY name",
-            "SELECT host || generation FROM jetmon_hosts ORDER BY host"}) {
-        auto s = tx.Query(sql, {}, [&](const sql::Row& row) {
-          absl::StrAppend(&text, row.Text(0), "\n");
-          return absl::OkStatus();
-        });
-        if (!s.ok()) return s;
-      }
-      return absl::OkStatus();
-    });
-    return text;
-  }
-  uint64_t Ordinal(Range range) {
-    uint64_t ordinal = 0;
-    Write([&](sql::Transaction& tx) -> absl::Status {
-      ordinal = *LastChangeOrdinal(tx, range);
-      return absl::OkStatus();
-    });
-    return ordinal;
-  }
 };
 
 struct Operation {

@@ -47,40 +47,6 @@ class PartsTest : public LocksFixture {
     });
     return part;
   }
-  // All that the lock tables hold.
-  std::string Dump() {
-    std::string text;
-    Write([&](sql::Transaction& tx) -> absl::Status {
-      text.clear();
-      for (const char* sql :
-           {"SELECT epoch || state || owner_instance || revision || '/' || lease_seq || drained || "
-            "bucket_min || '-' || bucket_max || part_job_id || release_job_id FROM "
-            "jetmon_rollout_range_locks ORDER BY epoch",
-            "SELECT job_id || epoch || state || drained || notifications_left || '/' || "
-            "draining_at_ms || drained_at_ms || revoked_at_ms || released_at_ms FROM "
-            "jetmon_rollout_range_parts ORDER BY job_id",
-            "SELECT bucket_no || pool || COALESCE(owner_host, '-') || COALESCE(owner_instance, "
-            "'-') || epoch || state || '/' || touched || '/' || changed_ordinal || '/' || "
-            "changed_at_ms FROM jetmon_rollout_bucket_locks ORDER BY bucket_no",
-            "SELECT name || value FROM jetmon_counters ORDER BY name"}) {
-        auto s = tx.Query(sql, {}, [&](const sql::Row& row) {
-          absl::StrAppend(&text, row.Text(0), "\n");
-          return absl::OkStatus();
-        });
-        if (!s.ok()) return s;
-      }
-      return absl::OkStatus();
-    });
-    return text;
-  }
-  uint64_t Ordinal(Range range) {
-    uint64_t ordinal = 0;
-    Write([&](sql::Transaction& tx) -> absl::Status {
-      ordinal = *LastChangeOrdinal(tx, range);
-      return absl::OkStatus();
-    });
-    return ordinal;
-  }
   // Whatever is left of it is v1's, and the next one has a job of its own.
   void End(uint64_t epoch) {
     const RangeLock lock = Lock(epoch);

@@ -239,11 +239,7 @@ TEST_F(CompareTest, WorksUnderAnyOpenRunThatCoversTheRange) {
 }
 
 TEST_F(CompareTest, WhatIsWrongWithTheRequestIsAnError) {
-  const std::string closed = OpenSession();
-  v1::CloseSessionRequest close;
-  close.set_run_id(closed);
-  v1::Session session;
-  ASSERT_TRUE(service_->CloseSession(Key(), close, &session).ok());
+  const std::string closed = ClosedSession();
   struct Case {
     v1::ErrorReason reason;
     std::function<void(v1::CompareMethodsRequest*)> change;

@@ -104,11 +104,7 @@ TEST_F(OverridesTest, OneThatLetsNothingPassIsSaidAndNotKept) {
 }
 
 TEST_F(OverridesTest, WhatIsWrongWithACheckpointIsAnError) {
-  const std::string closed = OpenSession();
-  v1::CloseSessionRequest close;
-  close.set_run_id(closed);
-  v1::Session session;
-  ASSERT_TRUE(service_->CloseSession(Key(), close, &session).ok());
+  const std::string closed = ClosedSession();
   struct Case {
     std::string run_id, kind, note;
     v1::ErrorReason reason;

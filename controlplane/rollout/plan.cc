@@ -52,24 +52,21 @@ absl::Status BlockUnlessV1s(sql::Transaction& tx, Plan* plan) {
   return absl::OkStatus();
 }
 
-absl::Status PlanSeed(sql::Transaction& tx, Plan* plan) {
+absl::Status PlanSeed(sql::Transaction& tx, const RangeFigures& figures, Plan* plan) {
   if (auto s = BlockUnlessV1s(tx, plan); !s.ok()) return s;
-  auto sites = store::CountSites(tx, plan->range);
-  if (!sites.ok()) return sites.status();
-  auto targets = store::CountTargets(tx, plan->range);
-  if (!targets.ok()) return targets.status();
+  const store::SiteCounts& sites = figures.sites;
   v1::SeedResult* result = plan->response.mutable_seed();
-  result->set_active_sites(sites->active);
-  result->set_targets_before(*targets);
-  result->set_legacy_up(sites->up);
-  result->set_legacy_seems_down(sites->seems_down + sites->other);
-  result->set_legacy_down(sites->down);
-  plan->counts = {{"active_sites", sites->active},
-                  {"not_up", sites->seems_down + sites->down + sites->other}};
+  result->set_active_sites(sites.active);
+  result->set_targets_before(figures.targets);
+  result->set_legacy_up(sites.up);
+  result->set_legacy_seems_down(sites.seems_down + sites.other);
+  result->set_legacy_down(sites.down);
+  plan->counts = {{"active_sites", sites.active},
+                  {"not_up", sites.seems_down + sites.down + sites.other}};
   plan->response.set_summary(
-      absl::StrCat(sites->active, " active sites in buckets ", plan->range.ToString(), ", ",
-                   *targets, " targets written before; v1 has ", sites->seems_down,
-                   " as seems down and ", sites->down, " as down, which are taken over silently"));
+      absl::StrCat(sites.active, " active sites in buckets ", plan->range.ToString(), ", ",
+                   figures.targets, " targets written before; v1 has ", sites.seems_down,
+                   " as seems down and ", sites.down, " as down, which are taken over silently"));
   return absl::OkStatus();
 }
 
@@ -151,13 +148,12 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const 
   digest->insert(digest->end(), evidence.ids.begin(), evidence.ids.end());
   digest->push_back(absl::StrCat("instance:", plan->owner_instance));
   digest->push_back(absl::StrCat("generation:", plan->owner_generation));
-  auto sites = store::CountActiveSites(tx, plan->range);
-  if (!sites.ok()) return sites.status();
-  plan->counts = {{"active_sites", *sites}};
-  plan->response.mutable_activate()->set_active_sites(*sites);
+  const uint64_t sites = call.figures.sites.active;
+  plan->counts = {{"active_sites", sites}};
+  plan->response.mutable_activate()->set_active_sites(sites);
   plan->response.mutable_activate()->set_owner_instance(plan->owner_instance);
   plan->response.set_summary(absl::StrCat(plan->owner_host, " gets buckets ",
-                                          plan->range.ToString(), " with ", *sites,
+                                          plan->range.ToString(), " with ", sites,
                                           " active sites"));
   for (const v1::Override& o : call.overrides) {
     digest->push_back(absl::StrCat("override:", o.code()));
@@ -301,6 +297,23 @@ absl::Status AddLocks(sql::Transaction& tx, store::Range range, std::vector<std:
 
 }  // namespace
 
+absl::Status CountRange(sql::Transaction& tx, PlannedCall* call) {
+  if (call->op == Operation::kActivate) {
+    auto active = store::CountActiveSites(tx, call->range);
+    if (active.ok()) call->figures.sites.active = *active;
+    return active.status();
+  }
+  if (call->op != Operation::kSeed && call->op != Operation::kFinalReconcile) {
+    return absl::OkStatus();
+  }
+  auto sites = store::CountSites(tx, call->range);
+  if (!sites.ok()) return sites.status();
+  auto targets = store::CountTargets(tx, call->range);
+  if (!targets.ok()) return targets.status();
+  call->figures = {*sites, *targets};
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer,
                               const PlannedCall& call, const store::Session& session,
                               int64_t now_ms) {
@@ -320,7 +333,7 @@ absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer,
   switch (call.op) {
     case Operation::kSeed:
     case Operation::kFinalReconcile:
-      s = PlanSeed(tx, &plan);
+      s = PlanSeed(tx, call.figures, &plan);
       break;
     case Operation::kActivate:
       s = PlanActivate(tx, observer, call, now_ms, &plan, &digest);

@@ -40,7 +40,10 @@ struct Plan {
   bool blocked() const { return response.blockers_size() > 0; }
 };
 
-// `call` has passed its run checks.
+// Fills in the call's figures, as far as its operation has them.
+absl::Status CountRange(sql::Transaction& tx, PlannedCall* call);
+
+// `call` has passed its run checks, and its range was counted.
 absl::StatusOr<Plan> MakePlan(sql::Transaction& tx, const Observer& observer,
                               const PlannedCall& call, const store::Session& session,
                               int64_t now_ms);

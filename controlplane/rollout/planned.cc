@@ -94,7 +94,13 @@ absl::Status Service::Planned(const Caller& caller, Operation op, const v1::Plan
                               const std::function<bool()>& cancelled,
                               v1::OperationResponse* response) {
   auto call = ReadCall(op, request, options_.bucket_total);
-  return call.ok() ? PlanOrExecute(caller, *call, cancelled, response) : call.status();
+  if (!call.ok()) return call.status();
+  // Without a confirmation nothing need be counted to refuse it.
+  if (!call->execute || !call->confirm.empty()) {
+    auto s = parts_.db->Read([&](sql::Transaction& tx) { return CountRange(tx, &*call); });
+    if (!s.ok()) return s;
+  }
+  return PlanOrExecute(caller, *call, cancelled, response);
 }
 
 absl::Status Service::StagePolicy(const Caller& caller, const v1::StagePolicyRequest& request,

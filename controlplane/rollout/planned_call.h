@@ -12,6 +12,7 @@
 #include "jetmon/v1/rollout.pb.h"
 #include "store/range.h"
 #include "store/sessions.h"
+#include "store/sites.h"
 
 namespace jetmon::rollout {
 
@@ -39,6 +40,13 @@ struct PolicyCall {
   Stands stands;
 };
 
+// What a range has, counted before the call is decided on: that takes longer than a transaction of
+// a writer may. Counts are outside of a plan's digest.
+struct RangeFigures {
+  store::SiteCounts sites;  // of an activation only `active`
+  uint64_t targets = 0;     // of seed and final reconcile
+};
+
 // A planned operation as it was asked for, whichever message it came in. Its form is right; whether
 // its run exists and has that range is seen later.
 struct PlannedCall {
@@ -50,6 +58,7 @@ struct PlannedCall {
   std::string confirm;
   std::chrono::milliseconds wait{0};
   std::vector<v1::Override> overrides;  // of an activation
+  RangeFigures figures;                 // of seed, final reconcile, activation; see CountRange
   PolicyCall policy;                    // of stage_policy
   // What of these the request's hash covers, as words.
   std::vector<std::string> parameters;

@@ -280,11 +280,7 @@ TEST_F(PreflightTest, WhatChangedHandsMeanwhileHasNotPassed) {
 }
 
 TEST_F(PreflightTest, WhatIsWrongWithTheRequestIsAnError) {
-  const std::string closed = OpenSession();
-  v1::CloseSessionRequest close;
-  close.set_run_id(closed);
-  v1::Session session;
-  ASSERT_TRUE(service_->CloseSession(Key(), close, &session).ok());
+  const std::string closed = ClosedSession();
   struct Case {
     const char* what;
     v1::ErrorReason reason;

@@ -77,6 +77,14 @@ class ServiceTest : public ::testing::Test {
     EXPECT_TRUE(s.ok()) << s;
     return session.run_id();
   }
+  std::string ClosedSession() {
+    v1::CloseSessionRequest request;
+    request.set_run_id(OpenSession());
+    v1::Session session;
+    const absl::Status s = service_->CloseSession(Key(), request, &session);
+    EXPECT_TRUE(s.ok()) << s;
+    return session.run_id();
+  }
   template <typename Request>
   static Request On(const std::string& run_id, store::Range range = kRange) {
     Request request;
