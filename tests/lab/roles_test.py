@@ -33,6 +33,10 @@ ROLLOUT = ["DELETE FROM jetmon_rollout_sessions", "UPDATE jetmon_rollout_session
            "UPDATE jetmon_rollout_jobs SET state = 'completed'",
            "INSERT INTO jetmon_rollout_range_locks (epoch) VALUES (1)",
            "DELETE FROM jetmon_rollout_range_locks",
+           "UPDATE jetmon_rollout_range_locks SET part_job_id = 'x'",
+           "UPDATE jetmon_rollout_range_parts SET state = 'released'",
+           "UPDATE jetmon_rollout_policy_stages SET state = 'applied'",
+           "SELECT * FROM jetmon_rollout_comparison_results",
            "UPDATE jetmon_rollout_range_locks SET owner_host = 'x'",
            "UPDATE jetmon_rollout_range_locks SET bucket_max = 511",
            "UPDATE jetmon_rollout_bucket_locks SET pool = 'api'",
@@ -88,7 +92,9 @@ class RolesTest(LabCase):
     def test_controlplane(self) -> None:
         self.refuses("controlplane", TABLES + LEGACY + ELSEWHERE + KEYS + SCHEMA + HISTORY + [
             "DELETE FROM jetmon_rollout_sessions", "DELETE FROM jetmon_rollout_range_locks",
-            "DELETE FROM jetmon_rollout_jobs", "UPDATE jetmon_rollout_checkpoints SET kind = 'x'",
+            "DELETE FROM jetmon_rollout_range_parts", "DELETE FROM jetmon_rollout_policy_stages",
+            "UPDATE jetmon_rollout_comparison_results SET class = 'same'",
+            "UPDATE jetmon_rollout_checkpoints SET kind = 'x'",
             "UPDATE jetmon_bucket_activity SET late = 0",
             "UPDATE jetmon_notifications SET state = 'delivered'"])
 
