@@ -222,6 +222,14 @@ absl::StatusOr<Json> OverridesOf(const std::vector<std::string>& words) {
   return list;
 }
 
+// "" if it is one, else what is wrong with it.
+std::string WholeNumber(const std::string& text) {
+  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  return digits && !text.empty() && text.size() <= 9
+             ? ""
+             : absl::StrCat("takes a whole number, 0 or more, not '", text.substr(0, 32), "'");
+}
+
 // The body, or for GET the query, that the flags given spell.
 absl::Status FillRequest(const Command& command, const Values& values, Request* request) {
   Json body = *Json::Parse("{}");
@@ -304,7 +312,7 @@ void AddCommand(CLI::App* api, const Command& command, ApiOptions* options, int*
       option = c->add_option("--" + name, values->overrides, help);
     } else {
       option = c->add_option("--" + name, values->text[name], help);
-      if (flag.kind == Kind::kNumber) option->check(CLI::NonNegativeNumber);
+      if (flag.kind == Kind::kNumber) option->type_name("N")->check(WholeNumber);
     }
     if (flag.kind == Kind::kForce) option->needs("--csv");
     if (command.needs_run && name == "run-id") option->required();
