@@ -44,7 +44,7 @@ absl::Status JobRun::Finish(std::string_view state, const std::string& result,
                             const std::string& error, const sql::Body& also, bool touches_run) {
   return parts.Commit(commits::kFinishJob, parts.clock->Boot() + kWriteLimit,
                       [&](sql::Transaction& tx) -> absl::Status {
-                        const int64_t now = parts.clock->WallMs();
+                        const int64_t now = finished_ms_ = parts.clock->WallMs();
                         auto ours = store::FinishJob(tx, lease, state, result, error, now);
                         if (!ours.ok()) return ours.status();
                         if (!*ours) return NotOurs();
@@ -67,7 +67,7 @@ absl::Status JobRun::Record(sql::Transaction& tx, std::string_view kind,
   c.started_ordinal = job.started_ordinal;
   c.key_id = job.key_id;
   c.consumer = job.consumer;
-  c.created_at_ms = parts.clock->WallMs();
+  c.created_at_ms = finished_ms_;
   return store::InsertCheckpoint(tx, std::move(c)).status();
 }
 

@@ -48,13 +48,14 @@ class JobRun {
   // unless the job has shown or changed nothing that a plan of the run goes by.
   absl::Status Finish(std::string_view state, const std::string& result, const std::string& error,
                       const sql::Body& also = {}, bool touches_run = true);
-  // Records what the job has shown, within Finish's transaction.
+  // Records what the job has shown, within Finish's transaction and at its time.
   absl::Status Record(sql::Transaction& tx, std::string_view kind, const std::string& owner_host);
   // Waits for `d` or until this process stops (false), and shows that the worker lives.
   bool Pause(std::chrono::milliseconds d);
 
  private:
   const std::function<bool()>& stopping_;
+  int64_t finished_ms_ = 0;  // by Finish, for what is recorded with it
 };
 
 // A queued job that goes on with a held range: a release if it, or a part of it, drains, else an

@@ -23,8 +23,12 @@
 #ifndef NI
 #define NI 2 /* instances: 0 and 1 of one host, 2 and 3 of another */
 #endif
-#ifndef NE
-#define NE 5 /* epochs in circulation; an assertion says when they do not suffice */
+#ifndef NE /* epochs in circulation; an assertion says when they do not suffice */
+#if NI > 3
+#define NE 10
+#else
+#define NE 5
+#endif
 #endif
 #ifndef SLOW
 #define SLOW 0 /* 1: a second replica of the control plane, which acts on an old reading */
