@@ -87,6 +87,8 @@ class Guided {
   absl::StatusOr<Json> Get(const std::string& path,
                            std::vector<std::pair<std::string, std::string>> query = {});
   absl::StatusOr<Json> WaitForJob(const std::string& job_id, const std::string& what);
+  // Sends an operation of this run that is not planned, and concludes.
+  absl::Status Ask(const std::string& operation, Json body, const std::string& what);
   // Shows the answer of an operation, waits for its job, and judges its end.
   absl::Status Conclude(const Json& answer, const std::string& what);
   std::string RangeText() const;

@@ -205,27 +205,27 @@ absl::Status Guided::Conclude(const Json& first, const std::string& what) {
   return absl::OkStatus();
 }
 
-absl::Status Guided::Preflight() {
+absl::Status Guided::Ask(const std::string& operation, Json body, const std::string& what) {
   Request request;
   request.method = "POST";
-  request.path = absl::StrCat(kRollout, "preflight");
+  request.path = absl::StrCat(kRollout, operation);
   request.mutating = true;
+  request.body = body.Dump();
+  request.idempotency_key =
+      absl::StrCat("api-rollout:", state_->Get("run_id"), ":", operation, ":", store::RandomHex(4));
+  auto answer = Call(std::move(request));
+  if (!answer.ok()) return answer.status();
+  return Conclude(*answer, what);
+}
+
+absl::Status Guided::Preflight() {
   Json body = RangeBody();
   body.Set("run_id", state_->Get("run_id")).Set("owner_host", options_.owner_host);
   if (options_.canaries.IsList()) body.Set("canaries", options_.canaries);
-  request.body = body.Dump();
-  request.idempotency_key =
-      absl::StrCat("api-rollout:", state_->Get("run_id"), ":preflight:", store::RandomHex(4));
-  auto answer = Call(std::move(request));
-  if (!answer.ok()) return answer.status();
-  return Conclude(*answer, "preflight");
+  return Ask("preflight", std::move(body), "preflight");
 }
 
 absl::Status Guided::Smoke() {
-  Request request;
-  request.method = "POST";
-  request.path = absl::StrCat(kRollout, "smoke");
-  request.mutating = true;
   Json body = RangeBody();
   body.Set("run_id", state_->Get("run_id"))
       .Set("owner_host", options_.owner_host)
@@ -233,28 +233,14 @@ absl::Status Guided::Smoke() {
       .Set("mode", options_.smoke_mode);
   if (!options_.smoke_sample_size.empty()) body.Set("sample_size", options_.smoke_sample_size);
   if (options_.canaries.IsList()) body.Set("canaries", options_.canaries);
-  request.body = body.Dump();
-  request.idempotency_key =
-      absl::StrCat("api-rollout:", state_->Get("run_id"), ":smoke:", store::RandomHex(4));
-  auto answer = Call(std::move(request));
-  if (!answer.ok()) return answer.status();
-  return Conclude(*answer, "smoke");
+  return Ask("smoke", std::move(body), "smoke");
 }
 
 absl::Status Guided::Compare() {
-  Request request;
-  request.method = "POST";
-  request.path = absl::StrCat(kRollout, "compare-methods");
-  request.mutating = true;
   Json body = RangeBody();
   body.Set("run_id", state_->Get("run_id")).Set("from", "head-legacy").Set("to", "get-simple");
   if (!options_.smoke_sample_size.empty()) body.Set("sample_size", options_.smoke_sample_size);
-  request.body = body.Dump();
-  request.idempotency_key =
-      absl::StrCat("api-rollout:", state_->Get("run_id"), ":compare:", store::RandomHex(4));
-  auto answer = Call(std::move(request));
-  if (!answer.ok()) return answer.status();
-  return Conclude(*answer, "comparison");
+  return Ask("compare-methods", std::move(body), "comparison");
 }
 
 absl::Status Guided::Plan(const std::string& name, const std::string& path) {
