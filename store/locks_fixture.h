@@ -121,6 +121,23 @@ class LocksFixture : public testing::Test {
     });
     return held;
   }
+  // Writes a row of history under the fence of a bucket that host 0 holds. False: fenced out.
+  bool WriteFenced(sql::Database& db, uint32_t bucket, uint64_t epoch, int writer) {
+    const absl::Status s = db.Write([&](sql::Transaction& tx) -> absl::Status {
+      auto fenced = FenceBucket(tx, bucket, epoch, Instance(0));
+      if (!fenced.ok()) return fenced.status();
+      if (!*fenced) return absl::NotFoundError("fenced out");
+      return tx
+          .Insert(
+              "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, outcome, "
+              "http_code, error_code, failure_class, total_us) VALUES (?, ?, 1, 'h0', 'down', 0, "
+              "1, '', 1)",
+              {epoch, writer})
+          .status();
+    });
+    EXPECT_TRUE(s.ok() || absl::IsNotFound(s)) << s;
+    return s.ok();
+  }
   // From whatever state back to v1's.
   void Release(uint64_t epoch) {
     Do([&](auto& tx) { return BeginRelease(tx, epoch, "rjob_2", 8); });

@@ -91,24 +91,7 @@ TEST_F(LocksRaceTest, NothingFencedCommitsAfterTheRangeIsFreed) {
         }));
         return;
       }
-      for (;;) {
-        const absl::Status s = Db(i).Write([&](sql::Transaction& tx) -> absl::Status {
-          auto fenced = FenceBucket(tx, i, epoch, Instance(0));
-          if (!fenced.ok()) return fenced.status();
-          if (!*fenced) return absl::NotFoundError("fenced out");
-          return tx
-              .Insert(
-                  "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, "
-                  "outcome, http_code, error_code, failure_class, total_us) VALUES (?, ?, 1, "
-                  "'h0', 'down', 0, 1, '', 1)",
-                  {epoch, i})
-              .status();
-        });
-        if (absl::IsNotFound(s)) return;
-        EXPECT_TRUE(s.ok()) << s;
-        if (!s.ok()) return;
-        ++written;
-      }
+      while (WriteFenced(Db(i), i, epoch, i)) ++written;
     });
     int64_t at_end = 0;
     Write([&](sql::Transaction& tx) { return count(tx, &at_end); });
