@@ -280,22 +280,7 @@ absl::Status Summarize(JobRun& run, JobLife& life, v1::CompareResult* result) {
 void Conclude(uint64_t asked, uint64_t active, v1::OperationResponse* answer) {
   v1::CompareResult& r = *answer->mutable_compare();
   r.set_sample_size(r.compared() + r.skipped() + r.lost());
-  if (active == 0) {
-    *answer->add_warnings() =
-        MakeFinding("empty_range", "the range has no active site", "check the range");
-  } else if (asked > active) {
-    *answer->add_warnings() =
-        MakeFinding("sample_is_all",
-                    absl::StrCat("the range has ", active, " active sites; all were taken"), "");
-  }
-  if (r.skipped() > 0) {
-    *answer->add_warnings() =
-        MakeFinding("sites_skipped",
-                    absl::StrCat(r.skipped(),
-                                 " sites were not compared: refused by target safety, or not "
-                                 "checkable by this build"),
-                    "see preflight");
-  }
+  WarnOfSample(asked, active, r.skipped(), "compared", answer);
   if (r.lost() > 0) {
     *answer->add_warnings() = MakeFinding(
         "checks_lost", absl::StrCat(r.lost(), " sites could not be probed to an end here"),

@@ -19,11 +19,11 @@ JobLife::JobLife(JobRun& run)
 absl::Status JobLife::Save(std::string_view commit, uint64_t done, uint64_t total,
                            const sql::Body& body) {
   const BootTime before = run_.parts.clock->Boot();
-  bool cancel = false;
+  bool cancelled = false;
   const absl::Status s = run_.Write(commit, [&](sql::Transaction& tx) -> absl::Status {
-    auto row = store::GetJob(tx, run_.job.job_id);
-    if (!row.ok()) return row.status();
-    cancel = row->has_value() && (*row)->cancel_requested;
+    auto asked = run_.IsCancelled(tx);
+    if (!asked.ok()) return asked.status();
+    cancelled = *asked;
     if (body) {
       if (auto added = body(tx); !added.ok()) return added;
     }
@@ -31,7 +31,7 @@ absl::Status JobLife::Save(std::string_view commit, uint64_t done, uint64_t tota
         .status();
   });
   if (!s.ok()) return s;
-  run_.job.cancel_requested = cancel;
+  run_.job.cancel_requested = cancelled;
   run_.job.done = done;
   run_.job.total = total;
   saved_ = before;
@@ -53,7 +53,7 @@ absl::Status JobLife::LastTurn(uint64_t done, uint64_t total) {
 absl::Status JobLife::End(const absl::Status& why) {
   if (!absl::IsFailedPrecondition(why) || !Ending()) return why;
   if (run_.stopping()) return absl::OkStatus();
-  return run_.Finish(store::job_state::kCancelled, "", "cancelled by an operator");
+  return run_.Finish(store::job_state::kCancelled, "", kCancelledByOperator);
 }
 
 }  // namespace jetmon::rollout

@@ -56,8 +56,8 @@ absl::Status JobRun::Finish(std::string_view state, const std::string& result,
                       });
 }
 
-absl::Status JobRun::Record(sql::Transaction& tx, std::string_view kind,
-                            const std::string& owner_host) {
+store::Checkpoint CheckpointOf(const store::Job& job, std::string_view kind,
+                               const std::string& owner_host, int64_t at_ms) {
   store::Checkpoint c;
   c.run_id = job.run_id;
   c.kind = std::string(kind);
@@ -67,8 +67,19 @@ absl::Status JobRun::Record(sql::Transaction& tx, std::string_view kind,
   c.started_ordinal = job.started_ordinal;
   c.key_id = job.key_id;
   c.consumer = job.consumer;
-  c.created_at_ms = finished_ms_;
-  return store::InsertCheckpoint(tx, std::move(c)).status();
+  c.created_at_ms = at_ms;
+  return c;
+}
+
+absl::Status JobRun::Record(sql::Transaction& tx, std::string_view kind,
+                            const std::string& owner_host) {
+  return store::InsertCheckpoint(tx, CheckpointOf(job, kind, owner_host, finished_ms_)).status();
+}
+
+absl::StatusOr<bool> JobRun::IsCancelled(sql::Transaction& tx) const {
+  auto row = store::GetJob(tx, job.job_id);
+  if (!row.ok()) return row.status();
+  return row->has_value() && (*row)->cancel_requested;
 }
 
 bool JobRun::Pause(std::chrono::milliseconds d) {

@@ -16,9 +16,17 @@
 #include "controlplane/rollout/options.h"
 #include "store/jobs.h"
 #include "store/locks.h"
+#include "store/sessions.h"
 #include "store/sql/database.h"
 
 namespace jetmon::rollout {
+
+// Why a job ended that an operator cancelled.
+inline constexpr char kCancelledByOperator[] = "cancelled by an operator";
+
+// What a job has shown, as a checkpoint of its run.
+store::Checkpoint CheckpointOf(const store::Job& job, std::string_view kind,
+                               const std::string& owner_host, int64_t at_ms);
 
 // A job in the hands of a worker of this process.
 class JobRun {
@@ -50,6 +58,8 @@ class JobRun {
                       const sql::Body& also = {}, bool touches_run = true);
   // Records what the job has shown, within Finish's transaction and at its time.
   absl::Status Record(sql::Transaction& tx, std::string_view kind, const std::string& owner_host);
+  // Whether an operator wants it to end.
+  absl::StatusOr<bool> IsCancelled(sql::Transaction& tx) const;
   // Waits for `d` or until this process stops (false), and shows that the worker lives.
   bool Pause(std::chrono::milliseconds d);
 

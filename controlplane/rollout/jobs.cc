@@ -10,12 +10,9 @@ namespace jetmon::rollout {
 
 absl::Status Service::GetJob(const std::string& job_id, v1::OperationResponse* response) {
   return parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
-    auto job = store::GetJob(tx, job_id);
+    auto job = CheckJob(tx, job_id);
     if (!job.ok()) return job.status();
-    if (!job->has_value()) {
-      return Error(v1::JOB_NOT_FOUND, absl::StrCat("there is no job ", job_id.substr(0, 64)));
-    }
-    *response = JobResponse(**job);
+    *response = JobResponse(*job);
     return absl::OkStatus();
   });
 }

@@ -91,6 +91,24 @@ v1::OperationResponse Head(std::string_view operation, std::string_view run_id, 
   return r;
 }
 
+void WarnOfSample(uint64_t asked, uint64_t active, uint64_t skipped, const char* done,
+                  v1::OperationResponse* answer) {
+  if (active == 0) {
+    *answer->add_warnings() =
+        MakeFinding("empty_range", "the range has no active site", "check the range");
+  } else if (asked > active) {
+    *answer->add_warnings() =
+        MakeFinding("sample_is_all",
+                    absl::StrCat("the range has ", active, " active sites; all were taken"), "");
+  }
+  if (skipped == 0) return;
+  *answer->add_warnings() =
+      MakeFinding("sites_skipped",
+                  absl::StrCat(skipped, " sites were not ", done,
+                               ": refused by target safety, or not checkable by this build"),
+                  "see preflight");
+}
+
 void SetStatusByBlockers(v1::OperationResponse* response) {
   response->set_status(response->blockers().empty() ? "ok" : "blocked");
 }

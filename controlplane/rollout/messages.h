@@ -30,6 +30,10 @@ v1::OperationResponse JobResponse(const store::Job& j);
 // An answer's head: operation, run, range, owner.
 v1::OperationResponse Head(std::string_view operation, std::string_view run_id, store::Range range,
                            std::string_view owner_host);
+// Warnings empty_range, sample_is_all, sites_skipped: of `asked` sites of a range with `active`
+// ones, of which so many were not `done` ("probed").
+void WarnOfSample(uint64_t asked, uint64_t active, uint64_t skipped, const char* done,
+                  v1::OperationResponse* answer);
 // Sets status blocked or ok by whether it has blockers.
 void SetStatusByBlockers(v1::OperationResponse* response);
 

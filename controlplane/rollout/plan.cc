@@ -18,10 +18,6 @@
 namespace jetmon::rollout {
 namespace {
 
-void Block(Plan* plan, std::string code, std::string text, std::string action) {
-  *plan->response.add_blockers() = MakeFinding(std::move(code), std::move(text), std::move(action));
-}
-
 // Who holds what of the range, as words; empty when all of it is v1's.
 absl::StatusOr<std::string> Holders(sql::Transaction& tx, store::Range range) {
   auto locks = store::ListHeldRanges(tx);
@@ -39,15 +35,15 @@ absl::Status BlockUnlessV1s(sql::Transaction& tx, Plan* plan) {
   auto holders = Holders(tx, plan->range);
   if (!holders.ok()) return holders.status();
   if (!holders->empty()) {
-    Block(plan, "bucket_range_conflict", *holders, "release that range first, or choose another");
+    plan->Block("bucket_range_conflict", *holders, "release that range first, or choose another");
   }
   auto buckets = store::ListBuckets(tx, plan->range);
   if (!buckets.ok()) return buckets.status();
   if (buckets->size() != plan->range.size()) {
-    Block(plan, "bucket_range_conflict",
-          absl::StrCat("the database knows ", buckets->size(), " of the range's ",
-                       plan->range.size(), " buckets"),
-          "start the control plane with the fleet's --bucket_total");
+    plan->Block("bucket_range_conflict",
+                absl::StrCat("the database knows ", buckets->size(), " of the range's ",
+                             plan->range.size(), " buckets"),
+                "start the control plane with the fleet's --bucket_total");
   }
   return absl::OkStatus();
 }
@@ -101,19 +97,17 @@ absl::Status BlockMissingEvidence(sql::Transaction& tx, const PlannedCall& call,
   for (const Evidence::Missing& m : evidence->missing) {
     const v1::Override* o = OverrideOf(call, m.what);
     if (o == nullptr) {
-      Block(plan, kEvidenceMissing, m.text, m.action);
+      plan->Block(kEvidenceMissing, m.text, m.action);
       continue;
     }
-    *plan->response.add_warnings() = MakeFinding(
-        absl::StrCat("evidence_missing.", m.what),
-        absl::StrCat(m.text, "; overridden: ", o->reason()), "recorded with the activation");
+    plan->Warn(absl::StrCat("evidence_missing.", m.what),
+               absl::StrCat(m.text, "; overridden: ", o->reason()), "recorded with the activation");
     if (std::find(used.begin(), used.end(), o) == used.end()) used.push_back(o);
   }
   for (const v1::Override& o : call.overrides) {
     if (std::find(used.begin(), used.end(), &o) != used.end()) continue;
-    *plan->response.add_warnings() =
-        MakeFinding("override_not_needed", absl::StrCat(o.code(), " lets nothing pass"),
-                    "it is audited, and not recorded with the activation; leave it out");
+    plan->Warn("override_not_needed", absl::StrCat(o.code(), " lets nothing pass"),
+               "it is audited, and not recorded with the activation; leave it out");
   }
   return PrintOverrides(used, &plan->overrides_json);
 }
@@ -133,10 +127,10 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const 
   if (auto s = BlockUnlessV1s(tx, plan); !s.ok()) return s;
   for (const store::RangeLock& l : *locks) {
     if (l.owner_host != plan->owner_host || l.range.Overlaps(plan->range)) continue;
-    Block(plan, "owner_range_conflict",
-          absl::StrCat(l.owner_host, " holds buckets ", l.range.ToString(), " already (", l.state,
-                       "); one owner holds one range"),
-          "choose another owner, or release that range first");
+    plan->Block("owner_range_conflict",
+                absl::StrCat(l.owner_host, " holds buckets ", l.range.ToString(), " already (",
+                             l.state, "); one owner holds one range"),
+                "choose another owner, or release that range first");
   }
   auto owner = LookAtOwner(tx, observer, plan->owner_host);
   if (!owner.ok()) return owner.status();
@@ -175,8 +169,8 @@ absl::Status FindReleaseJob(sql::Transaction& tx, const store::RangeLock& lock,
     }
   }
   if (plan->existing_job.empty()) {
-    Block(plan, "owner_range_conflict", "the range drains already, and its job is about to begin",
-          "ask again in some seconds");
+    plan->Block("owner_range_conflict", "the range drains already, and its job is about to begin",
+                "ask again in some seconds");
   }
   return absl::OkStatus();
 }
@@ -195,12 +189,12 @@ void BlockShape(const std::vector<store::RangeLock>& held, Plan* plan) {
     releasable.push_back(absl::StrCat(l.range.ToString(), ", or a part from either end of it"));
   }
   const bool middle = held.size() == 1 && held[0].range.Covers(plan->range);
-  Block(plan, "owner_range_conflict",
-        absl::StrCat("buckets ", plan->range.ToString(),
-                     middle ? " lie in the middle of what is held: "
-                            : " are not within one range that is held: ",
-                     absl::StrJoin(holders, ", ")),
-        absl::StrCat("release ", absl::StrJoin(releasable, "; ")));
+  plan->Block("owner_range_conflict",
+              absl::StrCat("buckets ", plan->range.ToString(),
+                           middle ? " lie in the middle of what is held: "
+                                  : " are not within one range that is held: ",
+                           absl::StrJoin(holders, ", ")),
+              absl::StrCat("release ", absl::StrJoin(releasable, "; ")));
 }
 
 // What the range is in the middle of, if that keeps these buckets from being released, or does so
@@ -209,8 +203,8 @@ absl::Status LookAtOngoing(sql::Transaction& tx, const store::RangeLock& l, Plan
   const bool whole = l.range == plan->range;
   if (l.part.has_value()) {
     if (l.part->range == plan->range) return FindReleaseJob(tx, l, l.part->job_id, plan);
-    Block(
-        plan, "owner_range_conflict",
+    plan->Block(
+        "owner_range_conflict",
         absl::StrCat("a part of ", l.range.ToString(), ", buckets ", l.part->range.ToString(),
                      ", is on its way back to v1 (", l.part->state, ", job ", l.part->job_id, ")"),
         absl::StrCat("wait for job ", l.part->job_id, ", then plan again"));
@@ -218,16 +212,18 @@ absl::Status LookAtOngoing(sql::Transaction& tx, const store::RangeLock& l, Plan
   }
   if (l.state == store::range_state::kDraining || l.state == store::range_state::kRevoked) {
     if (whole) return FindReleaseJob(tx, l, l.release_job_id, plan);
-    Block(plan, "owner_range_conflict",
-          absl::StrCat("all of ", l.range.ToString(), " is on its way back to v1 (", l.state, ")"),
-          absl::StrCat("wait for its release job ", l.release_job_id));
+    plan->Block(
+        "owner_range_conflict",
+        absl::StrCat("all of ", l.range.ToString(), " is on its way back to v1 (", l.state, ")"),
+        absl::StrCat("wait for its release job ", l.release_job_id));
     return absl::OkStatus();
   }
   if (whole || l.state == store::range_state::kActive) return absl::OkStatus();
-  Block(plan, "owner_range_conflict",
-        absl::StrCat("the range ", l.range.ToString(), " is ", l.state,
-                     "; a part of it can be released once it is active"),
-        absl::StrCat("wait for its activation ", l.activate_job_id, ", or release all of it"));
+  plan->Block(
+      "owner_range_conflict",
+      absl::StrCat("the range ", l.range.ToString(), " is ", l.state,
+                   "; a part of it can be released once it is active"),
+      absl::StrCat("wait for its activation ", l.activate_job_id, ", or release all of it"));
   return absl::OkStatus();
 }
 
@@ -253,9 +249,9 @@ absl::Status PlanRelease(sql::Transaction& tx, Plan* plan) {
   if (!locks.ok()) return locks.status();
   std::erase_if(*locks, [&](const auto& l) { return !l.range.Overlaps(plan->range); });
   if (locks->empty()) {
-    Block(plan, "nothing_to_roll_back",
-          absl::StrCat("buckets ", plan->range.ToString(), " are v1's already"),
-          "nothing has to be released; v1 may run");
+    plan->Block("nothing_to_roll_back",
+                absl::StrCat("buckets ", plan->range.ToString(), " are v1's already"),
+                "nothing has to be released; v1 may run");
     return absl::OkStatus();
   }
   const store::RangeLock& l = locks->front();
@@ -264,15 +260,15 @@ absl::Status PlanRelease(sql::Transaction& tx, Plan* plan) {
     return absl::OkStatus();
   }
   if (l.run_id != plan->session.run_id) {
-    Block(plan, "owner_range_conflict",
-          absl::StrCat("the range was given by another run, ", l.run_id),
-          absl::StrCat("release it with run_id ", l.run_id));
+    plan->Block("owner_range_conflict",
+                absl::StrCat("the range was given by another run, ", l.run_id),
+                absl::StrCat("release it with run_id ", l.run_id));
     return absl::OkStatus();
   }
   if (!plan->owner_host.empty() && l.owner_host != plan->owner_host) {
-    Block(plan, "owner_range_conflict",
-          absl::StrCat("the range is ", l.owner_host, "'s, not ", plan->owner_host, "'s"),
-          absl::StrCat("release it with owner_host ", l.owner_host));
+    plan->Block("owner_range_conflict",
+                absl::StrCat("the range is ", l.owner_host, "'s, not ", plan->owner_host, "'s"),
+                absl::StrCat("release it with owner_host ", l.owner_host));
     return absl::OkStatus();
   }
   plan->lock = l;
@@ -296,6 +292,14 @@ absl::Status AddLocks(sql::Transaction& tx, store::Range range, std::vector<std:
 }
 
 }  // namespace
+
+void Plan::Block(std::string code, std::string text, std::string action) {
+  *response.add_blockers() = MakeFinding(std::move(code), std::move(text), std::move(action));
+}
+
+void Plan::Warn(std::string code, std::string text, std::string action) {
+  *response.add_warnings() = MakeFinding(std::move(code), std::move(text), std::move(action));
+}
 
 absl::Status CountRange(sql::Transaction& tx, PlannedCall* call) {
   if (call->op == Operation::kActivate) {

@@ -38,6 +38,8 @@ struct Plan {
   std::string existing_job;
 
   bool blocked() const { return response.blockers_size() > 0; }
+  void Block(std::string code, std::string text, std::string action);
+  void Warn(std::string code, std::string text, std::string action);
 };
 
 // Fills in the call's figures, as far as its operation has them.

@@ -11,14 +11,6 @@ namespace {
 
 namespace ss = store::stage_state;
 
-void Block(Plan* plan, std::string code, std::string text, std::string action) {
-  *plan->response.add_blockers() = MakeFinding(std::move(code), std::move(text), std::move(action));
-}
-
-void Warn(Plan* plan, std::string code, std::string text, std::string action) {
-  *plan->response.add_warnings() = MakeFinding(std::move(code), std::move(text), std::move(action));
-}
-
 // Whether a job works at the stage now. One that was cancelled, or failed, left it as it was.
 absl::StatusOr<bool> IsUnderWay(sql::Transaction& tx, const store::PolicyStage& stage) {
   const bool applying = stage.state == ss::kApplying;
@@ -35,10 +27,10 @@ absl::Status BlockIfUnderWay(sql::Transaction& tx, const std::vector<store::Poli
     auto busy = IsUnderWay(tx, stage);
     if (!busy.ok()) return busy.status();
     if (!*busy) continue;
-    Block(plan, "stage_under_way",
-          absl::StrCat("stage ", stage.number, " is ", stage.state, " by ",
-                       stage.state == ss::kApplying ? stage.job_id : stage.rollback_job_id),
-          "wait for that job; a stage that is being applied can be paused");
+    plan->Block("stage_under_way",
+                absl::StrCat("stage ", stage.number, " is ", stage.state, " by ",
+                             stage.state == ss::kApplying ? stage.job_id : stage.rollback_job_id),
+                "wait for that job; a stage that is being applied can be paused");
     return absl::OkStatus();
   }
   return absl::OkStatus();
@@ -72,22 +64,23 @@ absl::Status PlanStage(sql::Transaction& tx, const PolicyCall& policy,
       {"eligible", cohort.eligible}, {"to_change", stands.change}, {"conflicts", stands.conflicts}};
   if (auto s = BlockIfUnderWay(tx, standing, plan); !s.ok()) return s;
   if (stands.change == 0) {
-    Block(plan, "nothing_to_stage", WhyNothing(stands, cohort.size),
-          "choose a greater size, or another policy");
+    plan->Block("nothing_to_stage", WhyNothing(stands, cohort.size),
+                "choose a greater size, or another policy");
   }
   if (!policy.size.percent && policy.size.n > cohort.eligible) {
-    Warn(plan, "cohort_is_all",
-         absl::StrCat("the range has ", cohort.eligible, " active sites; all are meant"), "");
+    plan->Warn("cohort_is_all",
+               absl::StrCat("the range has ", cohort.eligible, " active sites; all are meant"), "");
   }
   if (stands.conflicts > 0) {
-    Warn(plan, "policy_conflicts",
-         absl::StrCat(stands.conflicts,
-                      " sites were changed by somebody else after an earlier stage of this run"),
-         "they are left alone; see conflict_sites");
+    plan->Warn(
+        "policy_conflicts",
+        absl::StrCat(stands.conflicts,
+                     " sites were changed by somebody else after an earlier stage of this run"),
+        "they are left alone; see conflict_sites");
   }
   if (std::any_of(standing.begin(), standing.end(),
                   [](const store::PolicyStage& s) { return s.paused_at_ms != 0; })) {
-    Warn(plan, "policy_paused", "the stages of this run are paused", "executing this goes on");
+    plan->Warn("policy_paused", "the stages of this run are paused", "executing this goes on");
   }
   plan->response.set_summary(absl::StrCat("stage ", *number, ": ", stands.change, " of ",
                                           cohort.eligible, " active sites get ", policy.method, " ",
@@ -100,7 +93,7 @@ absl::Status PlanStage(sql::Transaction& tx, const PolicyCall& policy,
 void PlanPause(const std::vector<store::PolicyStage>& standing, Plan* plan) {
   plan->stages = standing;
   if (standing.empty()) {
-    Block(plan, "nothing_to_pause", "this run has no stage that stands", "plan a stage first");
+    plan->Block("nothing_to_pause", "this run has no stage that stands", "plan a stage first");
     return;
   }
   plan->response.mutable_stage_policy()->set_stage(standing[0].number);
@@ -112,8 +105,8 @@ void PlanPause(const std::vector<store::PolicyStage>& standing, Plan* plan) {
 absl::Status PlanRollback(sql::Transaction& tx, bool all,
                           const std::vector<store::PolicyStage>& standing, Plan* plan) {
   if (standing.empty()) {
-    Block(plan, "nothing_to_roll_back", "this run has no stage that stands",
-          "nothing has to be rolled back");
+    plan->Block("nothing_to_roll_back", "this run has no stage that stands",
+                "nothing has to be rolled back");
     return absl::OkStatus();
   }
   plan->stages = standing;
@@ -122,9 +115,9 @@ absl::Status PlanRollback(sql::Transaction& tx, bool all,
   for (const store::PolicyStage& stage : plan->stages) {
     sites += stage.changed - stage.restored - stage.conflicts;
     if (plan->range.Covers(stage.range)) continue;
-    Block(plan, "bucket_range_conflict",
-          absl::StrCat("stage ", stage.number, " was of buckets ", stage.range.ToString()),
-          "name a range that has all of them");
+    plan->Block("bucket_range_conflict",
+                absl::StrCat("stage ", stage.number, " was of buckets ", stage.range.ToString()),
+                "name a range that has all of them");
   }
   v1::StagePolicyResult* result = plan->response.mutable_stage_policy();
   result->set_stage(plan->stages[0].number);
@@ -156,7 +149,9 @@ absl::Status CancelStage(sql::Transaction& tx, const store::PolicyStage& stage, 
 absl::Status LookAtSites(sql::Database& db, const std::function<bool()>& cancelled,
                          PlannedCall* call) {
   PolicyCall& policy = call->policy;
-  if (policy.mode != PolicyMode::kStage) return absl::OkStatus();
+  if (call->op != Operation::kStagePolicy || policy.mode != PolicyMode::kStage) {
+    return absl::OkStatus();
+  }
   RangeReader reader(db, call->range, [&] {
     return cancelled && cancelled() ? absl::CancelledError("the caller went away")
                                     : absl::OkStatus();

@@ -11,7 +11,7 @@
 namespace jetmon::rollout {
 
 // Looks at the sites that a stage means, and how they stand to it, as far as they do while this
-// reads. Does nothing for another mode. Cancelled when the caller went away.
+// reads. Does nothing for another mode or operation. Cancelled when the caller went away.
 absl::Status LookAtSites(sql::Database& db, const std::function<bool()>& cancelled,
                          PlannedCall* call);
 

@@ -93,34 +93,32 @@ absl::Status Service::MakeToken(const Caller& caller, const Plan& plan,
 absl::Status Service::Planned(const Caller& caller, Operation op, const v1::PlannedRequest& request,
                               const std::function<bool()>& cancelled,
                               v1::OperationResponse* response) {
-  auto call = ReadCall(op, request, options_.bucket_total);
-  if (!call.ok()) return call.status();
-  // Without a confirmation nothing need be counted to refuse it.
-  if (!call->execute || !call->confirm.empty()) {
-    auto s = parts_.db->Read([&](sql::Transaction& tx) { return CountRange(tx, &*call); });
-    if (!s.ok()) return s;
-  }
-  return PlanOrExecute(caller, *call, cancelled, response);
+  return PlanOrExecute(caller, ReadCall(op, request, options_.bucket_total), cancelled, response);
 }
 
 absl::Status Service::StagePolicy(const Caller& caller, const v1::StagePolicyRequest& request,
                                   const std::function<bool()>& cancelled,
                                   v1::OperationResponse* response) {
-  auto call = ReadCall(request, options_.bucket_total);
-  if (!call.ok()) return call.status();
-  absl::Status s = parts_.db->Read([&](sql::Transaction& tx) {
-    return CheckRun(tx, call->run_id, call->range, call->closed_too).status();
-  });
-  // Without a confirmation nothing need be looked at to refuse it.
-  if (s.ok() && (!call->execute || !call->confirm.empty())) {
-    s = LookAtSites(*parts_.db, cancelled, &*call);
-  }
-  return s.ok() ? PlanOrExecute(caller, *call, cancelled, response) : s;
+  return PlanOrExecute(caller, ReadCall(request, options_.bucket_total), cancelled, response);
 }
 
-absl::Status Service::PlanOrExecute(const Caller& caller, const PlannedCall& call,
+// What takes longer than a transaction of a writer may.
+absl::Status Service::LookAtRange(const std::function<bool()>& cancelled, PlannedCall* call) {
+  // Without a confirmation nothing need be looked at to refuse it.
+  if (call->execute && call->confirm.empty()) return absl::OkStatus();
+  const absl::Status s = parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
+    auto session = CheckRun(tx, call->run_id, call->range, call->closed_too);
+    return session.ok() ? CountRange(tx, call) : session.status();
+  });
+  return s.ok() ? LookAtSites(*parts_.db, cancelled, call) : s;
+}
+
+absl::Status Service::PlanOrExecute(const Caller& caller, absl::StatusOr<PlannedCall> read,
                                     const std::function<bool()>& cancelled,
                                     v1::OperationResponse* response) {
+  if (!read.ok()) return read.status();
+  PlannedCall& call = *read;
+  if (auto s = LookAtRange(cancelled, &call); !s.ok()) return s;
   if (call.op == Operation::kActivate) HearOfOwner(call);
   if (call.execute) {
     std::string job_id;

@@ -19,14 +19,7 @@
 namespace jetmon::rollout {
 namespace {
 
-constexpr char kCancelledByOperator[] = "cancelled by an operator";
 constexpr std::chrono::milliseconds kShowLife{1000};
-
-absl::StatusOr<bool> IsCancelled(sql::Transaction& tx, const JobRun& run) {
-  auto row = store::GetJob(tx, run.job.job_id);
-  if (!row.ok()) return row.status();
-  return row->has_value() && (*row)->cancel_requested;
-}
 
 // Batches of one job, and what they have done so far, which is kept with each.
 class Batches {
@@ -56,7 +49,7 @@ class Batches {
       began = run_.parts.clock->Boot();
       batch = {};
       batch.result = result;
-      auto cancelled = IsCancelled(tx, run_);
+      auto cancelled = run_.IsCancelled(tx);
       if (!cancelled.ok()) return cancelled.status();
       batch.cancelled = *cancelled;
       if (batch.cancelled) return absl::OkStatus();
@@ -192,7 +185,7 @@ class Applying {
     return absl::OkStatus();
   }
 
-  // While it only reads: the job stays this worker's, and ends if it was cancelled.
+  // While it only reads, the job stays this worker's. A cancellation is seen by the first batch.
   absl::Status ShowLife() {
     if (run_.stopping()) return absl::CancelledError("this process stops");
     if (run_.parts.clock->Boot() - shown_ < kShowLife) return absl::OkStatus();
@@ -365,7 +358,7 @@ absl::Status AwaitPause(JobRun& run) {
   nothing.result.set_mode("pause");
   for (bool ending = true; ending && !nothing.cancelled;) {
     const auto s = run.Write(commits::kShowLife, [&](sql::Transaction& tx) -> absl::Status {
-      auto cancelled = IsCancelled(tx, run);
+      auto cancelled = run.IsCancelled(tx);
       if (!cancelled.ok()) return cancelled.status();
       nothing.cancelled = *cancelled;
       auto left = IsEnding(tx, run.job.run_id);

@@ -67,16 +67,8 @@ absl::Status RecordPreflight(sql::Transaction& tx, const Caller& caller,
   job->result = answer.SerializeAsString();
   if (auto ended = EndJob(tx, *job, has_row); !ended.ok()) return ended;
   if (passed) {
-    store::Checkpoint c;
-    c.run_id = job->run_id;
-    c.kind = store::checkpoint::kPreflight;
-    c.range = job->range;
-    c.owner_host = job->owner_host;
-    c.job_id = job->job_id;
-    c.key_id = caller.key_id;
-    c.consumer = caller.consumer;
-    c.created_at_ms = job->finished_at_ms;
-    auto recorded = store::InsertCheckpoint(tx, std::move(c));
+    auto recorded = store::InsertCheckpoint(tx, CheckpointOf(*job, store::checkpoint::kPreflight,
+                                                             job->owner_host, job->finished_at_ms));
     if (!recorded.ok()) return recorded.status();
     auto touched = store::TouchSession(tx, job->run_id, job->finished_at_ms);
     if (!touched.ok()) return touched;
@@ -230,14 +222,10 @@ absl::Status Service::ListComparisonResults(const v1::ListComparisonResultsReque
   }
   return PageError(parts_.db->Read([&](sql::Transaction& tx) -> absl::Status {
     response->Clear();
-    auto job = store::GetJob(tx, request.job_id());
+    auto job = CheckJob(tx, request.job_id());
     if (!job.ok()) return job.status();
-    if (!job->has_value()) {
-      return Error(v1::JOB_NOT_FOUND,
-                   absl::StrCat("there is no job ", request.job_id().substr(0, 64)));
-    }
-    if ((*job)->operation != kCompare) {
-      return InvalidField("job_id", absl::StrCat("is a job of ", (*job)->operation,
+    if (job->operation != kCompare) {
+      return InvalidField("job_id", absl::StrCat("is a job of ", job->operation,
                                                  "; only compare_methods has such rows"));
     }
     auto rows = store::ListComparisons(tx, request.job_id(), wanted, *page);

@@ -119,4 +119,11 @@ absl::StatusOr<store::Session> CheckRun(sql::Transaction& tx, const std::string&
   return s;
 }
 
+absl::StatusOr<store::Job> CheckJob(sql::Transaction& tx, const std::string& job_id) {
+  auto job = store::GetJob(tx, job_id);
+  if (!job.ok()) return job.status();
+  if (job->has_value()) return **job;
+  return Error(v1::JOB_NOT_FOUND, absl::StrCat("there is no job ", job_id.substr(0, 64)));
+}
+
 }  // namespace jetmon::rollout

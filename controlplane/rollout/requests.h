@@ -9,6 +9,7 @@
 #include "controlplane/error/error.h"
 #include "controlplane/rollout/options.h"
 #include "jetmon/v1/rollout.pb.h"
+#include "store/jobs.h"
 #include "store/sessions.h"
 
 // What is looked at in every request, in the order form, run.
@@ -45,6 +46,9 @@ absl::StatusOr<int64_t> SinceOf(const std::string& since, int64_t now_ms);
 // range is not within it.
 absl::StatusOr<store::Session> CheckRun(sql::Transaction& tx, const std::string& run_id,
                                         std::optional<store::Range> range, bool closed_too);
+
+// The job of that id; job_not_found.
+absl::StatusOr<store::Job> CheckJob(sql::Transaction& tx, const std::string& job_id);
 
 }  // namespace jetmon::rollout
 

@@ -18,8 +18,6 @@
 namespace jetmon::rollout {
 namespace {
 
-constexpr char kCancelledByOperator[] = "cancelled by an operator";
-
 // Of counts by bucket, those of the range's.
 uint64_t Within(store::Range range, const std::map<uint32_t, uint64_t>& by_bucket) {
   uint64_t sum = 0;
@@ -171,9 +169,9 @@ class Pass {
 
   absl::Status Do(sql::Transaction& tx, Batch* batch) {
     if (save_) {
-      auto row = store::GetJob(tx, run_.job.job_id);
-      if (!row.ok()) return row.status();
-      if (row->has_value() && (*row)->cancel_requested) {
+      auto cancelled = run_.IsCancelled(tx);
+      if (!cancelled.ok()) return cancelled.status();
+      if (*cancelled) {
         batch->conflict = kCancelledByOperator;
         return absl::OkStatus();
       }

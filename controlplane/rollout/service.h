@@ -78,7 +78,8 @@ class Service {
                         const std::function<bool(const v1::OperationResponse&)>& write);
 
  private:
-  absl::Status PlanOrExecute(const Caller& caller, const PlannedCall& call,
+  absl::Status LookAtRange(const std::function<bool()>& cancelled, PlannedCall* call);
+  absl::Status PlanOrExecute(const Caller& caller, absl::StatusOr<PlannedCall> read,
                              const std::function<bool()>& cancelled,
                              v1::OperationResponse* response);
   // Queues a probing job, if the run is open and covers the range, and answers with it.

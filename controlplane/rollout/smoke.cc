@@ -147,22 +147,7 @@ absl::Status ProbeSites(JobRun& run, JobLife& life, const Asked& asked, v1::Smok
 
 void SayWarnings(const Asked& asked, uint64_t active, v1::OperationResponse* answer) {
   const v1::SmokeResult& r = answer->smoke();
-  if (active == 0) {
-    *answer->add_warnings() =
-        MakeFinding("empty_range", "the range has no active site", "check the range");
-  } else if (asked.size > active) {
-    *answer->add_warnings() =
-        MakeFinding("sample_is_all",
-                    absl::StrCat("the range has ", active, " active sites; all were taken"), "");
-  }
-  if (r.skipped() > 0) {
-    *answer->add_warnings() =
-        MakeFinding("sites_skipped",
-                    absl::StrCat(r.skipped(),
-                                 " sites were not probed: refused by target safety, or not "
-                                 "checkable by this build"),
-                    "see preflight");
-  }
+  WarnOfSample(asked.size, active, r.skipped(), "probed", answer);
   if (r.lost() == 0) return;
   // Nothing was shown then.
   *(r.checked() == 0 ? answer->add_blockers() : answer->add_warnings()) = MakeFinding(
