@@ -417,17 +417,14 @@ absl::StatusOr<std::unique_ptr<sql::Session>> PreflightConnection(const Parts& p
   return parts.db->NewSession(kStatementLimit);
 }
 
-absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& observer,
-                          const store::Session& session, store::Range range,
+absl::Status RunPreflight(sql::Session& connection, const Parts& parts, const Options& options,
+                          Observer& observer, const store::Session& session, store::Range range,
                           const std::string& owner_host, CanaryRun* canaries,
                           v1::OperationResponse* answer) {
   const BootTime began = parts.clock->Boot();
   Items items(answer);
-  auto connection = PreflightConnection(parts);
-  const absl::Status s = connection.ok()
-                             ? LookWithDatabase(**connection, parts, options, observer, session,
-                                                range, owner_host, began, &items)
-                             : connection.status();
+  const absl::Status s = LookWithDatabase(connection, parts, options, observer, session, range,
+                                          owner_host, began, &items);
   if (IsDatabaseAway(s)) {
     SayAway(s, &items);
   } else if (!s.ok()) {

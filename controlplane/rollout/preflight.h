@@ -19,9 +19,10 @@ namespace jetmon::rollout {
 // blockers and warnings. Changes nothing. What takes time is done side by side, and all of it ends
 // within 10 s, whatever does not answer: a database that is away or slow is the blocker
 // database_unavailable, and so are vantages that are silent for 3 s (vantage_unreachable).
-// `canaries` (null: none), which go on meanwhile, are its last item.
-absl::Status RunPreflight(const Parts& parts, const Options& options, Observer& observer,
-                          const store::Session& session, store::Range range,
+// `connection` is one of PreflightConnection. `canaries` (null: none), which go on meanwhile, are
+// its last item.
+absl::Status RunPreflight(sql::Session& connection, const Parts& parts, const Options& options,
+                          Observer& observer, const store::Session& session, store::Range range,
                           const std::string& owner_host, CanaryRun* canaries,
                           v1::OperationResponse* answer);
 

@@ -133,7 +133,8 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
     if (!begun.ok()) return begun.status();
     checks = std::move(*begun);
   }
-  s = RunPreflight(parts_, options_, observer_, session, *range, owner, checks.get(), &answer);
+  s = RunPreflight(**connection, parts_, options_, observer_, session, *range, owner, checks.get(),
+                   &answer);
   if (!s.ok()) return s;
   job.done = job.total = answer.preflight().items_size();
   s = parts_.Commit(commits::kRecordPreflight, **connection, began + kRecordWithin,
