@@ -72,6 +72,39 @@ std::string_view ProfileName(Profile profile) {
   return "";
 }
 
+absl::StatusOr<RedirectPolicy> ParseRedirectPolicy(std::string_view name) {
+  for (RedirectPolicy p :
+       {RedirectPolicy::kFollow, RedirectPolicy::kAlert, RedirectPolicy::kFail}) {
+    if (name == RedirectPolicyName(p)) return p;
+  }
+  return absl::InvalidArgumentError(
+      Cat("redirect policy is follow, alert or fail, not \"", name.substr(0, 60), "\""));
+}
+
+std::string_view RedirectPolicyName(RedirectPolicy policy) {
+  switch (policy) {
+    case RedirectPolicy::kFollow:
+      return "follow";
+    case RedirectPolicy::kAlert:
+      return "alert";
+    case RedirectPolicy::kFail:
+      return "fail";
+  }
+  return "";
+}
+
+std::string_view AdvisoryName(Advisory advisory) {
+  switch (advisory) {
+    case Advisory::kDeprecatedTls:
+      return "deprecated_tls";
+    case Advisory::kCertificateEndsSoon:
+      return "certificate_ends_soon";
+    case Advisory::kRedirected:
+      return "redirected";
+  }
+  return "";
+}
+
 std::string_view OutcomeName(Outcome outcome) {
   switch (outcome) {
     case Outcome::kUp:

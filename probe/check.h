@@ -19,7 +19,9 @@ inline constexpr std::string_view kUserAgentV2 =
 
 enum class Method { kHead, kGet };
 // What success means: legacy is what v1 did (0 < code < 400, the third redirect response counts as
-// up), simple_http a code of 1..399 after up to 10 redirects, full comes later (kNotAvailable).
+// up, certificates are not judged); simple_http a code of 1..399 after up to 10 redirects, and over
+// TLS a certificate that is trusted, in date and for this host; full is simple_http and what its
+// FullRules say, with a complete body.
 enum class Profile { kLegacy, kSimpleHttp, kFull };
 
 struct Mode {
@@ -76,13 +78,49 @@ class LeaseGate {
   virtual bool MaySend(BootTime now) const = 0;
 };
 
+// What `full` does when an answer is a redirect: follows it; follows it and advises kRedirected; or
+// calls the site down.
+enum class RedirectPolicy { kFollow, kAlert, kFail };
+// "follow", "alert", "fail"; InvalidArgument else.
+absl::StatusOr<RedirectPolicy> ParseRedirectPolicy(std::string_view name);
+std::string_view RedirectPolicyName(RedirectPolicy policy);
+
+struct Header {
+  std::string name, value;
+};
+
+// What `full` asks of an answer beyond simple_http; other profiles ignore it. Engine::Submit
+// refuses what is out of bounds.
+struct FullRules {
+  std::string keyword;                          // must stand in the body; at most 255 bytes
+  std::vector<std::string> forbidden_keywords;  // must not; at most 16 of 1 to 255 bytes
+  RedirectPolicy redirects = RedirectPolicy::kFollow;
+  // Sent with the request, to the site's own origin only (not where a redirect leads elsewhere). At
+  // most 32, names are tokens of at most 64 bytes, values one line of at most 1,024 bytes. `Host`,
+  // `Connection`, `Content-Length` and `Transfer-Encoding` are the engine's own.
+  std::vector<Header> headers;
+
+  bool reads_body() const { return !keyword.empty() || !forbidden_keywords.empty(); }
+};
+
+// The longest a phase may take, each from its own start; 0 = what is left of the whole check. Of
+// several addresses each may in any case use only half of what is left, but the last.
+struct PhaseLimits {
+  std::chrono::milliseconds dns{0}, connect{0}, tls{0}, first_byte{0};
+};
+
 struct CheckRequest {
   uint64_t site_id = 0;
   std::string url;
   Mode mode;
   // For the whole check, redirects included, counted from its start (not from Submit). > 0.
   std::chrono::milliseconds timeout{10000};
+  PhaseLimits limits;
   std::string user_agent{kUserAgentV2};
+  // May be null: no rules beyond completeness. Shared, because thousands of sites have the same.
+  std::shared_ptr<const FullRules> full;
+  // Who asks, 0..15: callers take turns, and what one has queued takes no place from another.
+  int caller = 0;
   // May be null: no lease. Must outlive the check.
   const LeaseGate* lease = nullptr;
   // The caller's own end, zero = none: past it the check ends as kLost, queued or running. Without
@@ -102,6 +140,28 @@ struct Timings {
   int64_t total_us = 0;
 };
 
+// What a TLS handshake showed. Names are one line of printable ASCII, at most 200 bytes.
+struct TlsFacts {
+  std::string version;  // "TLSv1.3"; empty: no handshake ended
+  std::string cipher;   // OpenSSL's name
+  bool resumed = false;
+  // Of the server's certificate; on a resumed connection of the one that the session began with.
+  // Unix seconds; 0 = none was shown.
+  int64_t not_before_s = 0, not_after_s = 0;
+  std::string subject, issuer;
+  std::string
+      trust;  // "" when the certificate was judged and is good; else why not, or "not judged"
+};
+
+// What deserves a word and is no outage.
+enum class Advisory {
+  kDeprecatedTls,  // TLS 1.0 or 1.1; the error code is kDeprecatedTls then, if there is no other
+  kCertificateEndsSoon,  // in less than 14 days
+  kRedirected,           // RedirectPolicy::kAlert
+};
+// "deprecated_tls", "certificate_ends_soon", "redirected".
+std::string_view AdvisoryName(Advisory advisory);
+
 struct CheckResult {
   uint64_t site_id = 0;
   Outcome outcome = Outcome::kLost;
@@ -118,6 +178,8 @@ struct CheckResult {
   Timings timings;
   std::string address;                 // of the last connect, without port
   std::vector<std::string> redirects;  // where each followed redirect led; at most 10
+  TlsFacts tls;                        // of the last hop
+  std::vector<Advisory> advisories;    // `full` only; each at most once
 };
 
 }  // namespace jetmon::probe

@@ -44,14 +44,13 @@ bool IsPeersFault(int error) {
 
 }  // namespace
 
-Connection::Io Connection::Failed(int error) {
+Io Connection::Failed(int error) {
   Close();
   error_ = error;
   return Io::kLocal;
 }
 
-Connection::Io Connection::Prepare(const IpAddress& address,
-                                   const std::optional<IpAddress>& source) {
+Io Connection::Prepare(const IpAddress& address, const std::optional<IpAddress>& source) {
   error_ = 0;
   const int family = address.family == IpAddress::Family::kV4 ? AF_INET : AF_INET6;
   fd_ = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -67,7 +66,7 @@ Connection::Io Connection::Prepare(const IpAddress& address,
   return Io::kOk;
 }
 
-Connection::Io Connection::Connect(const IpAddress& address, uint16_t port) {
+Io Connection::Connect(const IpAddress& address, uint16_t port) {
   const SocketAddress to = MakeSocketAddress(address, port);
   if (connect(fd_, to.get(), to.size) == 0 || errno == EINPROGRESS || errno == EINTR) {
     return Io::kAgain;
@@ -77,13 +76,13 @@ Connection::Io Connection::Connect(const IpAddress& address, uint16_t port) {
   return IsPeersFault(error) ? Io::kError : Io::kLocal;
 }
 
-Connection::Io Connection::Connected() {
+Io Connection::Connected() {
   socklen_t size = sizeof(error_);
   if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error_, &size) != 0) error_ = errno;
   return error_ == 0 ? Io::kOk : Io::kError;
 }
 
-Connection::Io Connection::Write(std::string_view bytes, size_t* done) {
+Io Connection::Write(std::string_view bytes, size_t* done) {
   ssize_t n;
   do {
     n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -97,7 +96,7 @@ Connection::Io Connection::Write(std::string_view bytes, size_t* done) {
   return Io::kError;
 }
 
-Connection::Io Connection::Read(char* buffer, size_t size, size_t* done) {
+Io Connection::Read(char* buffer, size_t size, size_t* done) {
   ssize_t n;
   do {
     n = recv(fd_, buffer, size, 0);

@@ -6,25 +6,17 @@
 #include <optional>
 #include <string_view>
 
+#include "probe/io.h"
 #include "probe/ip_address.h"
 
 namespace jetmon::probe {
 
-// One non-blocking TCP connection to one address; owns its socket. These few verbs are all that a
-// check knows of a connection, so that one that speaks TLS can take its place. Sends nothing by
-// itself: whoever calls Connect or Write has asked the lease. Not thread-safe.
-class Connection {
+// One non-blocking TCP connection to one address; owns its socket. Sends nothing by itself: whoever
+// calls Connect or Write has asked the lease. Not thread-safe.
+class Connection final : public ByteStream {
  public:
-  enum class Io {
-    kOk,
-    kAgain,  // wait for the socket
-    kEnd,    // the peer has closed its side (Read only)
-    kError,  // error() says why
-    kLocal,  // this machine's fault (no descriptor, no port, no route): says nothing about the peer
-  };
-
   Connection() = default;
-  ~Connection() { Close(); }
+  ~Connection() override { Close(); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -36,10 +28,8 @@ class Connection {
   Io Connect(const IpAddress& address, uint16_t port);
   // After the socket became writable: kOk or kError.
   Io Connected();
-  // kOk: `*done` bytes, at least one, were taken.
-  Io Write(std::string_view bytes, size_t* done);
-  // kOk: `*done` bytes, at least one, were read.
-  Io Read(char* buffer, size_t size, size_t* done);
+  Io Write(std::string_view bytes, size_t* done) override;
+  Io Read(char* buffer, size_t size, size_t* done) override;
   void Close();
   // Closes so that nothing that waits to be sent is sent any more.
   void Abort();

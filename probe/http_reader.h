@@ -30,8 +30,10 @@ class HttpReader {
     kBroken,  // not HTTP, or its headers broke off or are too long; status_code() may be known
   };
 
-  // `head`: the request was HEAD, so the answer has no body whatever its headers say.
-  explicit HttpReader(bool head) : head_(head) {}
+  struct Options {
+    bool head = false;  // the request was HEAD, so the answer has no body whatever its headers say
+  };
+  explicit HttpReader(Options options) : head_(options.head) {}
 
   State Feed(std::string_view bytes);
   // The peer has closed its side in order.

@@ -22,7 +22,7 @@ struct Answer {
 };
 
 HttpReader Read(const Answer& answer, size_t piece) {
-  HttpReader reader(answer.head);
+  HttpReader reader({.head = answer.head});
   for (size_t i = 0; i < answer.text.size(); i += piece) {
     reader.Feed(std::string_view(answer.text).substr(i, piece));
   }
@@ -129,7 +129,7 @@ TEST(HttpReaderTest, Bodies) {
 
 TEST(HttpReaderTest, ThePeerCloses) {
   const auto finish = [](std::string_view text, bool head) {
-    HttpReader reader(head);
+    HttpReader reader({.head = head});
     reader.Feed(text);
     reader.Finish();
     return reader;
@@ -153,7 +153,7 @@ TEST(HttpReaderTest, ThePeerCloses) {
 
 TEST(HttpReaderTest, HeadersAreBounded) {
   const std::string line = "X: " + std::string(1000, 'x') + "\r\n";
-  HttpReader reader(true);
+  HttpReader reader({.head = true});
   reader.Feed("HTTP/1.1 200 OK\r\n");
   int lines = 0;
   while (reader.Feed(line) == State::kHeaders && lines < 1000) ++lines;
@@ -161,14 +161,14 @@ TEST(HttpReaderTest, HeadersAreBounded) {
   EXPECT_EQ(reader.status_code(), 200);
   EXPECT_EQ(lines, 65);  // 64 KiB of 1,005 bytes
 
-  HttpReader one_line(true);
+  HttpReader one_line({.head = true});
   one_line.Feed("HTTP/1.1 200 OK\r\nX: ");
   int pieces = 0;
   while (one_line.Feed(std::string(1024, 'x')) == State::kHeaders && pieces < 1000) ++pieces;
   EXPECT_EQ(one_line.state(), State::kBroken);
   EXPECT_EQ(pieces, 63);
 
-  HttpReader interims(true);
+  HttpReader interims({.head = true});
   int answers = 0;
   while (interims.Feed("HTTP/1.1 100 C\r\n\r\n") == State::kStatusLine && answers < 10000)
     ++answers;
@@ -178,7 +178,7 @@ TEST(HttpReaderTest, HeadersAreBounded) {
 TEST(HttpReaderTest, BodiesAreBounded) {
   for (const char* headers :
        {"Content-Length: 99999999\r\n", "Transfer-Encoding: chunked\r\n", ""}) {
-    HttpReader reader(false);
+    HttpReader reader({.head = false});
     reader.Feed(std::string("HTTP/1.1 200 OK\r\n") + headers + "\r\n");
     reader.Feed("fffff\r\n");
     int pieces = 0;
@@ -191,13 +191,13 @@ TEST(HttpReaderTest, BodiesAreBounded) {
 }
 
 TEST(HttpReaderTest, LocationIsBounded) {
-  HttpReader reader(true);
+  HttpReader reader({.head = true});
   reader.Feed("HTTP/1.1 302 F\r\nLocation: /" + std::string(10000, 'x') + "\r\n\r\n");
   EXPECT_EQ(reader.location().size(), 2049u);
 }
 
 TEST(HttpReaderTest, NothingCountsAfterTheEnd) {
-  HttpReader reader(true);
+  HttpReader reader({.head = true});
   reader.Feed("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500 No\r\n\r\n");
   reader.Feed("HTTP/1.1 500 No\r\n\r\n");
   EXPECT_EQ(reader.Finish(), State::kDone);

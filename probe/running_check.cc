@@ -34,7 +34,7 @@ RunningCheck::RunningCheck(CheckRequest request, Done done, BootTime accepted)
     : request_(std::move(request)),
       done_(std::move(done)),
       accepted_(accepted),
-      reader_(request_.mode.method == Method::kHead) {
+      reader_(ReaderOptions(request_)) {
   result_.site_id = request_.site_id;
   result_.method = request_.mode.method;
   result_.profile = request_.mode.profile;
@@ -84,16 +84,16 @@ void RunningCheck::Connect(CheckSurroundings* around) {
   result_.address = IpAddressText(*url_.address);
   phase_ = Phase::kConnecting;
   connect_began_ = around->clock->Boot();
-  Connection::Io io = connection_.Prepare(*url_.address, around->source);
-  if (io == Connection::Io::kOk) {
+  Io io = connection_.Prepare(*url_.address, around->source);
+  if (io == Io::kOk) {
     if (!MaySend(*around)) return;
     if (result_.started.ns == 0) result_.started = connect_began_;
     io = connection_.Connect(*url_.address, url_.port);
   }
-  if (io == Connection::Io::kError) {
+  if (io == Io::kError) {
     return FailConnection(connect_began_, Cat("connect: ", ErrorText(connection_.error())));
   }
-  if (io == Connection::Io::kLocal) {
+  if (io == Io::kLocal) {
     return End(Outcome::kLost, Cat("connect, here: ", ErrorText(connection_.error())));
   }
   epoll_event event{};
@@ -118,7 +118,7 @@ void RunningCheck::OnSocket(CheckSurroundings* around, uint32_t epoll_events) {
 
 void RunningCheck::OnConnected(const CheckSurroundings& around) {
   const BootTime now = around.clock->Boot();
-  if (connection_.Connected() != Connection::Io::kOk) {
+  if (connection_.Connected() != Io::kOk) {
     return FailConnection(now, Cat("connect: ", ErrorText(connection_.error())));
   }
   connected_ = now;
@@ -130,10 +130,10 @@ void RunningCheck::Send(const CheckSurroundings& around) {
   while (sent_ < to_send_.size()) {
     if (!MaySend(around)) return;
     size_t n = 0;
-    const Connection::Io io = connection_.Write(std::string_view(to_send_).substr(sent_), &n);
-    if (io == Connection::Io::kAgain) return;
+    const Io io = connection_.Write(std::string_view(to_send_).substr(sent_), &n);
+    if (io == Io::kAgain) return;
     // An answer may have come before the connection broke: reading tells.
-    if (io != Connection::Io::kOk) break;
+    if (io != Io::kOk) break;
     sent_ += n;
   }
   phase_ = Phase::kReading;
@@ -146,16 +146,16 @@ void RunningCheck::Receive(CheckSurroundings* around, bool until_empty) {
   for (;;) {
     size_t n = 0;
     switch (connection_.Read(buffer.data(), buffer.size(), &n)) {
-      case Connection::Io::kOk:
+      case Io::kOk:
         if (!Take(around, {buffer.data(), n})) return;
         if (n < buffer.size() && !until_empty) return;
         break;
-      case Connection::Io::kAgain:
+      case Io::kAgain:
         return;
-      case Connection::Io::kEnd:
+      case Io::kEnd:
         return OnPeersEnd(around);
-      case Connection::Io::kError:
-      case Connection::Io::kLocal:
+      case Io::kError:
+      case Io::kLocal:
         return Conclude(around, around->clock->Boot(), Ending::kBroken);
     }
   }
@@ -181,7 +181,7 @@ void RunningCheck::OnPeersEnd(CheckSurroundings* around) {
 
 void RunningCheck::Conclude(CheckSurroundings* around, BootTime now, Ending ending) {
   result_.http_code = reader_.status_code();
-  Verdict verdict = JudgeAnswer(request_.mode.profile, reader_, ending, redirects_, url_);
+  Verdict verdict = JudgeAnswer(request_, reader_, ending, redirects_, url_);
   if (verdict.follow && ending == Ending::kRead) return Follow(around, *std::move(verdict.follow));
   FinishWith(now, verdict);
 }
@@ -190,7 +190,7 @@ void RunningCheck::Follow(CheckSurroundings* around, Url next) {
   connection_.Close();
   ++redirects_;
   url_ = std::move(next);
-  reader_ = HttpReader(request_.mode.method == Method::kHead);
+  reader_ = HttpReader(ReaderOptions(request_));
   if (!JudgeTarget(*around)) return;
   result_.redirects.push_back(Printable(url_.Text(), kMaxUrlBytes));
   Connect(around);
@@ -200,7 +200,7 @@ void RunningCheck::OnDeadline(BootTime now) {
   if (finished()) return;
   if (cut_short_) return End(Outcome::kLost, "the caller's deadline came before the check's own");
   result_.http_code = reader_.status_code();
-  Verdict verdict = JudgeAnswer(request_.mode.profile, reader_, Ending::kTimeout, redirects_, url_);
+  Verdict verdict = JudgeAnswer(request_, reader_, Ending::kTimeout, redirects_, url_);
   if (phase_ == Phase::kConnecting) verdict.detail = "timeout in connect";
   connection_.Abort();
   FinishWith(now, verdict);

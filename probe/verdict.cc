@@ -52,9 +52,15 @@ bool IsRedirectCode(int http_code) {
          http_code == 308;
 }
 
-Verdict JudgeAnswer(Profile profile, const HttpReader& reader, Ending ending, int redirects,
-                    const Url& url) {
-  const bool legacy = profile == Profile::kLegacy;
+HttpReader::Options ReaderOptions(const CheckRequest& request) {
+  HttpReader::Options options;
+  options.head = request.mode.method == Method::kHead;
+  return options;
+}
+
+Verdict JudgeAnswer(const CheckRequest& request, const HttpReader& reader, Ending ending,
+                    int redirects, const Url& url) {
+  const bool legacy = request.mode.profile == Profile::kLegacy;
   const int code = reader.status_code();
   std::string detail = Describe(reader, ending);
   const bool timeout = ending == Ending::kTimeout;

@@ -35,8 +35,11 @@ enum class Ending {
 // can't be read counts by its code, so as up), and makes simple_http's down. What goes wrong in the
 // body changes neither: only `full` will judge completeness. The third redirect response counts as
 // up for legacy, the eleventh as down for simple_http, each without looking where it leads.
-Verdict JudgeAnswer(Profile profile, const HttpReader& reader, Ending ending, int redirects,
-                    const Url& url);
+Verdict JudgeAnswer(const CheckRequest& request, const HttpReader& reader, Ending ending,
+                    int redirects, const Url& url);
+
+// How the answer to a request is to be read.
+HttpReader::Options ReaderOptions(const CheckRequest& request);
 
 // True for a code whose Location is followed: 301, 302, 303, 307, 308.
 bool IsRedirectCode(int http_code);

@@ -8,7 +8,7 @@ namespace jetmon::probe {
 namespace {
 
 HttpReader Reader(std::string_view text) {
-  HttpReader reader(true);
+  HttpReader reader({.head = true});
   reader.Feed(text);
   return reader;
 }
@@ -20,7 +20,9 @@ const Url& Asked() {
 
 Verdict Judge(Profile profile, std::string_view text, Ending ending = Ending::kRead,
               int redirects = 0) {
-  return JudgeAnswer(profile, Reader(text), ending, redirects, Asked());
+  CheckRequest request;
+  request.mode.profile = profile;
+  return JudgeAnswer(request, Reader(text), ending, redirects, Asked());
 }
 
 std::string Coded(int code) {
@@ -63,10 +65,12 @@ TEST(VerdictTest, HeaderErrorsDontChangeLegacy) {
 }
 
 TEST(VerdictTest, BodyErrorsChangeNothing) {
-  HttpReader reader(false);
+  HttpReader reader({.head = false});
   reader.Feed("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
   for (const Profile profile : {Profile::kLegacy, Profile::kSimpleHttp}) {
-    const Verdict verdict = JudgeAnswer(profile, reader, Ending::kTimeout, 0, Asked());
+    CheckRequest request;
+    request.mode.profile = profile;
+    const Verdict verdict = JudgeAnswer(request, reader, Ending::kTimeout, 0, Asked());
     EXPECT_EQ(verdict.outcome, Outcome::kUp);
     EXPECT_EQ(verdict.detail, "timeout in the body");
   }
