@@ -1,8 +1,10 @@
 #include "probe/check.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "probe/text.h"
 
 namespace jetmon::probe {
@@ -20,6 +22,20 @@ constexpr std::array<NamedMode, 5> kModes = {{
     {"get-simple", {Method::kGet, Profile::kSimpleHttp}},
     {"get-full", {Method::kGet, Profile::kFull}},
 }};
+
+bool IsToken(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) ||
+           std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
+
+bool IsOurs(std::string_view header) {
+  for (std::string_view ours : {"host", "connection", "content-length", "transfer-encoding"}) {
+    if (EqualsIgnoreCase(header, ours)) return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -70,6 +86,35 @@ std::string_view ProfileName(Profile profile) {
       return "full";
   }
   return "";
+}
+
+absl::Status ValidateRules(const FullRules& rules) {
+  if (rules.keyword.size() > FullRules::kMaxKeywordBytes) {
+    return absl::InvalidArgumentError("probe: a keyword has at most 255 bytes");
+  }
+  if (rules.forbidden_keywords.size() > FullRules::kMaxForbidden) {
+    return absl::InvalidArgumentError("probe: at most 16 forbidden keywords");
+  }
+  for (const std::string& k : rules.forbidden_keywords) {
+    if (k.empty() || k.size() > FullRules::kMaxKeywordBytes) {
+      return absl::InvalidArgumentError("probe: a forbidden keyword has 1 to 255 bytes");
+    }
+  }
+  if (rules.headers.size() > FullRules::kMaxHeaders) {
+    return absl::InvalidArgumentError("probe: at most 32 headers");
+  }
+  for (const Header& h : rules.headers) {
+    if (!IsToken(h.name) || h.name.size() > FullRules::kMaxHeaderName || IsOurs(h.name)) {
+      return absl::InvalidArgumentError(
+          "probe: a header's name is a token of at most 64 bytes, and not Host, Connection, "
+          "Content-Length or Transfer-Encoding");
+    }
+    if (h.value.size() > FullRules::kMaxHeaderValue || !IsOneLine(h.value)) {
+      return absl::InvalidArgumentError(
+          "probe: a header's value is one line of at most 1024 bytes");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<RedirectPolicy> ParseRedirectPolicy(std::string_view name) {

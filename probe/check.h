@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clock/clock.h"
 
@@ -92,6 +94,9 @@ struct Header {
 // What `full` asks of an answer beyond simple_http; other profiles ignore it. Engine::Submit
 // refuses what is out of bounds.
 struct FullRules {
+  static constexpr size_t kMaxKeywordBytes = 255, kMaxForbidden = 16, kMaxHeaders = 32;
+  static constexpr size_t kMaxHeaderName = 64, kMaxHeaderValue = 1024;
+
   std::string keyword;                          // must stand in the body; at most 255 bytes
   std::vector<std::string> forbidden_keywords;  // must not; at most 16 of 1 to 255 bytes
   RedirectPolicy redirects = RedirectPolicy::kFollow;
@@ -103,11 +108,16 @@ struct FullRules {
   bool reads_body() const { return !keyword.empty() || !forbidden_keywords.empty(); }
 };
 
+// InvalidArgument with what is out of bounds.
+absl::Status ValidateRules(const FullRules& rules);
+
 // The longest a phase may take, each from its own start; 0 = what is left of the whole check. Of
 // several addresses each may in any case use only half of what is left, but the last.
 struct PhaseLimits {
   std::chrono::milliseconds dns{0}, connect{0}, tls{0}, first_byte{0};
 };
+
+inline constexpr int kCallers = 16;
 
 struct CheckRequest {
   uint64_t site_id = 0;
@@ -119,7 +129,8 @@ struct CheckRequest {
   std::string user_agent{kUserAgentV2};
   // May be null: no rules beyond completeness. Shared, because thousands of sites have the same.
   std::shared_ptr<const FullRules> full;
-  // Who asks, 0..15: callers take turns, and what one has queued takes no place from another.
+  // Who asks, 0 to kCallers - 1: callers take turns, and what one has queued takes no place from
+  // another.
   int caller = 0;
   // May be null: no lease. Must outlive the check.
   const LeaseGate* lease = nullptr;
@@ -174,7 +185,7 @@ struct CheckResult {
   std::string detail;  // for people, one line, at most 200 bytes; may be set on success
   Method method = Method::kHead;
   Profile profile = Profile::kLegacy;
-  BootTime started;  // when the first connect began; zero if it never did
+  BootTime started;  // when the first lookup or connect began; zero if none did
   Timings timings;
   std::string address;                 // of the last connect, without port
   std::vector<std::string> redirects;  // where each followed redirect led; at most 10

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "probe/cares_resolver.h"
 #include "probe/ip_address.h"
+#include "probe/openssl_client.h"
 #include "probe/reactor.h"
 #include "probe/text.h"
 
@@ -12,6 +14,7 @@ namespace {
 
 constexpr int kMaxReactors = 64;
 constexpr size_t kMaxUserAgentBytes = 512;
+constexpr size_t kMostDnsAnswers = 200'000;  // about 50 MB
 
 absl::Status Validate(const Engine::Options& options) {
   if (options.reactors < 1 || options.reactors > kMaxReactors) {
@@ -28,12 +31,13 @@ absl::Status Validate(const CheckRequest& request) {
   if (request.timeout <= std::chrono::milliseconds(0) || request.timeout > std::chrono::hours(1)) {
     return absl::InvalidArgumentError("probe: a timeout is more than 0 and at most an hour");
   }
-  const auto printable = [](unsigned char c) { return c >= ' ' && c != 0x7f; };
-  if (request.user_agent.size() > kMaxUserAgentBytes ||
-      !std::all_of(request.user_agent.begin(), request.user_agent.end(), printable)) {
+  if (request.user_agent.size() > kMaxUserAgentBytes || !IsOneLine(request.user_agent)) {
     return absl::InvalidArgumentError("probe: a user agent is one line of at most 512 bytes");
   }
-  return absl::OkStatus();
+  if (request.caller < 0 || request.caller >= kCallers) {
+    return absl::InvalidArgumentError("probe: a caller is 0 to 15");
+  }
+  return request.full == nullptr ? absl::OkStatus() : ValidateRules(*request.full);
 }
 
 }  // namespace
@@ -43,12 +47,26 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
   Reactor::Options each;
   each.clock = options.clock != nullptr ? options.clock : &SystemClock();
   each.safety = std::move(options.safety);
-  each.outstanding = std::make_shared<std::atomic<int64_t>>(0);
+  each.outstanding = std::make_shared<Outstanding>();
   if (!options.source_address.empty()) {
     auto source = ParseIpAddress(options.source_address);
     if (!source.ok()) return source.status();
     each.source = *source;
   }
+  each.tls = options.tls;
+  if (each.tls == nullptr) {
+    auto tls = OpenSslClient::Create({.clock = each.clock, .ca_file = options.ca_file});
+    if (!tls.ok()) return tls.status();
+    each.tls = *std::move(tls);
+  }
+  CaresResolver::Options dns;
+  dns.clock = each.clock;
+  dns.servers = options.resolvers;
+  dns.cache = std::make_shared<DnsCache>(kMostDnsAnswers);
+  each.resolver = [dns](int epoll_fd) mutable {
+    dns.epoll_fd = epoll_fd;
+    return CaresResolver::Create(dns);
+  };
   std::vector<std::unique_ptr<Reactor>> reactors;
   for (int i = 0; i < options.reactors; ++i) {
     each.thread_name = Cat("probe-", i);
@@ -63,7 +81,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
 }
 
 Engine::Engine(std::vector<std::unique_ptr<Reactor>> reactors,
-               std::shared_ptr<std::atomic<int64_t>> outstanding, int64_t capacity)
+               std::shared_ptr<Outstanding> outstanding, int64_t capacity)
     : capacity_(capacity), outstanding_(std::move(outstanding)), reactors_(std::move(reactors)) {}
 
 Engine::~Engine() {
@@ -75,8 +93,9 @@ Engine::~Engine() {
 absl::Status Engine::Submit(CheckRequest request, std::function<void(CheckResult)> done) {
   if (absl::Status status = Validate(request); !status.ok()) return status;
   if (!done) return absl::InvalidArgumentError("probe: no one to tell the result");
-  if (outstanding_->fetch_add(1, std::memory_order_relaxed) >= capacity_) {
-    outstanding_->fetch_sub(1, std::memory_order_relaxed);
+  std::atomic<int64_t>& outstanding = outstanding_->of[request.caller];
+  if (outstanding.fetch_add(1, std::memory_order_relaxed) >= capacity_) {
+    outstanding.fetch_sub(1, std::memory_order_relaxed);
     return absl::ResourceExhaustedError("probe: as many checks as fit are running and queued");
   }
   // The less busy of two neighbours: nearly as even as the least busy of all.
@@ -85,7 +104,7 @@ absl::Status Engine::Submit(CheckRequest request, std::function<void(CheckResult
   Reactor& two = *reactors_[(turn + 1) % reactors_.size()];
   Reactor& chosen = two.unfinished() < one.unfinished() ? two : one;
   if (chosen.Accept(std::move(request), std::move(done))) return absl::OkStatus();
-  outstanding_->fetch_sub(1, std::memory_order_relaxed);
+  outstanding.fetch_sub(1, std::memory_order_relaxed);
   return absl::UnavailableError("probe: the engine is being destroyed");
 }
 
@@ -101,6 +120,8 @@ Engine::Stats Engine::GetStats() const {
     stats.in_flight += reactor->in_flight();
     stats.completed += reactor->completed();
     stats.lost += reactor->lost();
+    stats.full_handshakes += reactor->full_handshakes();
+    stats.resumed_handshakes += reactor->resumed_handshakes();
   }
   stats.queued = std::max<int64_t>(0, unfinished - stats.in_flight);
   return stats;

@@ -18,8 +18,10 @@
 namespace jetmon::probe {
 
 class Reactor;
+class TlsClient;
+struct Outstanding;
 
-// Runs HTTP checks over plain TCP on a few reactor threads that it owns.
+// Runs HTTP and HTTPS checks on a few reactor threads that it owns.
 //
 // Each accepted check ends with exactly one call of its `done`, on a reactor thread (so never
 // inside Submit), which must not block: a reactor that finds more than a second gone between two
@@ -33,11 +35,17 @@ class Engine {
     const Clock* clock = nullptr;  // null = SystemClock(); must outlive the engine
     int reactors = 1;              // threads, 1..64
     int max_concurrent = 1000;     // checks with a socket at a time, over all reactors
-    int max_queued = 10000;        // checks waiting for a place, over all reactors; may be 0
+    // Checks of one caller that wait for a place, over all reactors; may be 0.
+    int max_queued = 10000;
     // Address literal that sockets of its family are bound to, so that a log tells who asked;
     // empty = the kernel's choice.
     std::string source_address;
     TargetSafety safety;
+    std::string ca_file;    // PEM file of the CAs to trust; empty = the system's
+    std::string resolvers;  // "127.0.0.1:5353,[::1]:53", port 53 if left out; empty = the system's
+    // Shared by engines, so that CAs are read once and sessions are kept from one to the next; null
+    // = one of its own, by ca_file.
+    std::shared_ptr<TlsClient> tls;
   };
 
   struct Stats {
@@ -45,6 +53,8 @@ class Engine {
     int64_t queued = 0;     // waiting now
     int64_t completed = 0;  // done called, whatever the outcome, since the engine began
     int64_t lost = 0;       // of those, kLost
+    // TLS handshakes done, in the last hop of a completed check each.
+    int64_t full_handshakes = 0, resumed_handshakes = 0;
   };
 
   // InvalidArgument for options out of range; Unavailable, ResourceExhausted or Internal for what
@@ -55,9 +65,10 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // OK: accepted, `done` will be called. Else it never will be: ResourceExhausted when as many
-  // checks as fit are running and queued (try again after a `done`), InvalidArgument for a request
-  // that can't be run (no timeout, a control character in the user agent), Unavailable while being
-  // destroyed. What is wrong with a URL is a result, not an error.
+  // checks of this caller as fit are running and queued (try again after a `done`), InvalidArgument
+  // for a request that can't be run (no timeout, a control character in the user agent, rules out
+  // of bounds), Unavailable while being destroyed. What is wrong with a URL is a result, not an
+  // error.
   absl::Status Submit(CheckRequest request, std::function<void(CheckResult)> done);
 
   // Ends what was submitted before the call, queued or running, as kCancelled (soon, not at once).
@@ -67,12 +78,12 @@ class Engine {
   Stats GetStats() const;
 
  private:
-  Engine(std::vector<std::unique_ptr<Reactor>> reactors,
-         std::shared_ptr<std::atomic<int64_t>> outstanding, int64_t capacity);
+  Engine(std::vector<std::unique_ptr<Reactor>> reactors, std::shared_ptr<Outstanding> outstanding,
+         int64_t capacity);
 
-  const int64_t capacity_;  // running + queued
+  const int64_t capacity_;  // running + queued, of one caller
   // Shared with the reactors, which lower it before calling `done`.
-  std::shared_ptr<std::atomic<int64_t>> outstanding_;
+  std::shared_ptr<Outstanding> outstanding_;
   std::atomic<uint64_t> next_{0};
   std::vector<std::unique_ptr<Reactor>> reactors_;
 };

@@ -219,23 +219,22 @@ TEST(EngineTest, RedirectsAreJudgedBeforeTheNextPacket) {
                         Case{"http://169.254.169.254/latest", Outcome::kSafety, "metadata"},
                         Case{"http://2130706433/", Outcome::kSafety, "numeric"},
                         Case{"http://localhost/", Outcome::kSafety, "local name"},
-                        Case{"ftp://127.0.0.1/", Outcome::kSafety, "scheme"},
-                        Case{"https://127.0.0.1/", Outcome::kNotAvailable, "https"},
-                        Case{"http://example.com/", Outcome::kNotAvailable, "host names"}}) {
+                        Case{"https://localhost/", Outcome::kSafety, "local name"},
+                        Case{"https://10.0.0.1/", Outcome::kSafety, "private"},
+                        Case{"ftp://127.0.0.1/", Outcome::kSafety, "scheme"}}) {
     TestServer server(
         Answer(std::string("HTTP/1.1 301 M\r\nLocation: ") + c.location + "\r\n\r\n"));
     for (const char* mode : {"head-legacy", "get-simple"}) {
       const CheckResult result = RunCheck(*engine, MakeRequest(server.Url("/"), mode));
       EXPECT_EQ(result.outcome, c.outcome) << c.location;
       EXPECT_THAT(result.detail, HasSubstr(c.detail));
-      EXPECT_EQ(result.error_code,
-                c.outcome == Outcome::kSafety ? ErrorCode::kTargetSafety : ErrorCode::kNone);
+      EXPECT_EQ(result.error_code, ErrorCode::kTargetSafety);
       EXPECT_EQ(result.failure_class, "");
     }
   }
 }
 
-TEST(EngineTest, RefusedOrNotAvailableBeforeAnyPacket) {
+TEST(EngineTest, RefusedBeforeAnyPacket) {
   const auto strict = MakeEngine(Engine::Options());
   TestServer server(Answer("HTTP/1.1 200 OK\r\n\r\n"));
   EXPECT_EQ(RunCheck(*strict, MakeRequest(server.Url("/"))).outcome, Outcome::kSafety);
@@ -247,9 +246,7 @@ TEST(EngineTest, RefusedOrNotAvailableBeforeAnyPacket) {
     Outcome outcome;
   };
   for (const Case& c :
-       {Case{"https://127.0.0.1:" + port, "head-legacy", Outcome::kNotAvailable},
-        Case{"http://example.com/", "head-legacy", Outcome::kNotAvailable},
-        Case{server.Url("/"), "get-full", Outcome::kNotAvailable},
+       {Case{"https://10.0.0.1:" + port, "head-legacy", Outcome::kSafety},
         Case{"http://localhost:" + port, "head-legacy", Outcome::kSafety},
         Case{"http://a@127.0.0.1:" + port, "head-legacy", Outcome::kSafety},
         Case{"", "head-legacy", Outcome::kSafety},

@@ -24,7 +24,8 @@ using std::chrono::nanoseconds;
 // say then is about us and not about the sites.
 constexpr nanoseconds kPause = std::chrono::seconds(1);
 constexpr nanoseconds kLookEvery = milliseconds(100);
-constexpr int kEventsALoop = 256;
+// A full TLS handshake costs most of a millisecond: many in one loop would look like a pause.
+constexpr int kEventsALoop = 64;
 constexpr size_t kReadBufferBytes = 32 * 1024;
 
 }  // namespace
@@ -33,12 +34,13 @@ Reactor::Reactor(Options options) : options_(std::move(options)) {
   around_.clock = options_.clock;
   around_.safety = options_.safety;
   around_.source = options_.source;
-  around_.epoll_fd = -1;
+  around_.tls = options_.tls.get();
 }
 
 Reactor::~Reactor() {
   Stop();
   Join();
+  resolver_.reset();
   if (around_.epoll_fd >= 0) close(around_.epoll_fd);
   if (wake_fd_ >= 0) close(wake_fd_);
 }
@@ -48,12 +50,16 @@ absl::Status Reactor::Start() {
   wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.ptr = nullptr;  // every other one is a check
+  event.data.u64 = 0;  // every other one is a check or the resolver's
   if (around_.epoll_fd < 0 || wake_fd_ < 0 ||
       epoll_ctl(around_.epoll_fd, EPOLL_CTL_ADD, wake_fd_, &event) != 0) {
     return absl::ResourceExhaustedError(
         Cat("probe: no descriptors for a reactor: ", std::system_category().message(errno)));
   }
+  auto resolver = options_.resolver(around_.epoll_fd);
+  if (!resolver.ok()) return resolver.status();
+  resolver_ = *std::move(resolver);
+  around_.resolver = resolver_.get();
   around_.read_buffer.resize(kReadBufferBytes);
   // Signals are for the daemon's own threads.
   sigset_t all, before;
@@ -115,39 +121,39 @@ void Reactor::Wake() {
 
 void Reactor::Run() {
   BootTime last = options_.clock->Boot();
-  wheel_.emplace(last);
+  around_.wheel = &wheel_.emplace(last);
   epoll_event events[kEventsALoop];
   for (bool stop = false; !stop;) {
-    const int n = epoll_wait(around_.epoll_fd, events, kEventsALoop, WaitMs());
+    const int n = epoll_wait(around_.epoll_fd, events, kEventsALoop, WaitMs(last));
     const BootTime now = options_.clock->Boot();
-    if (now - last > kPause) LoseRunning();
+    if (now - last > kPause) EndRunning(Outcome::kLost, "the engine was paused");
     last = now;
-    wheel_->Advance(now, [&](Timer* timer) {
-      auto* check = static_cast<RunningCheck*>(timer);
-      check->OnDeadline(now);
-      Retire(check);
-    });
+    wheel_->Advance(now, [&](Timer* timer) { static_cast<RunningCheck*>(timer)->OnTimer(now); });
+    resolver_->Advance(now);
     if (now >= next_look_) LookAtAll(now);
-    for (int i = 0; i < n; ++i) {
-      auto* check = static_cast<RunningCheck*>(events[i].data.ptr);
-      if (check == nullptr) {
-        uint64_t count;
-        [[maybe_unused]] const ssize_t size = read(wake_fd_, &count, sizeof(count));
-      } else if (!check->finished()) {
-        // One finished by its deadline in this loop lives until its end: this pointer is good.
-        check->OnSocket(&around_, events[i].events);
-        if (check->finished()) Retire(check);
-      }
-    }
+    for (int i = 0; i < n; ++i) OnEvent(events[i].data.u64, events[i].events);
+    RetireEnded();
     stop = TakeOver();
     StartQueued(now);
     Deliver(now);
   }
 }
 
-int Reactor::WaitMs() const {
-  if (running_.empty() && queue_.empty()) return -1;
-  const nanoseconds quiet = wheel_->Quiet(kLookEvery);
+void Reactor::OnEvent(uint64_t data, uint32_t events) {
+  if (Resolver::IsEventTag(data)) {
+    resolver_->OnEvents(Resolver::FdOfEventTag(data), events);
+  } else if (data == 0) {
+    uint64_t count;
+    [[maybe_unused]] const ssize_t size = read(wake_fd_, &count, sizeof(count));
+  } else {
+    // One that has finished in this loop lives until its end, and ignores this.
+    reinterpret_cast<RunningCheck*>(data)->OnSocket(events);
+  }
+}
+
+int Reactor::WaitMs(BootTime now) const {
+  if (running_.empty() && queued_ == 0) return -1;
+  const nanoseconds quiet = wheel_->Quiet(resolver_->Quiet(now, kLookEvery));
   return static_cast<int>((quiet.count() + 999'999) / 1'000'000);
 }
 
@@ -173,70 +179,81 @@ bool Reactor::TakeOver() {
     } else {
       check->Judge(around_);
     }
-    (check->finished() ? static_cast<void>(finished_.push_back(std::move(check)))
-                       : queue_.push_back(std::move(check)));
+    if (check->finished()) {
+      finished_.push_back(std::move(check));
+    } else {
+      queues_[check->caller()].push_back(std::move(check));
+      ++queued_;
+    }
   }
   return stopping;
 }
 
 void Reactor::CancelHeld() {
-  for (Check& check : queue_) {
+  while (Check check = NextQueued()) {
     check->End(Outcome::kCancelled, "cancelled");
     finished_.push_back(std::move(check));
   }
-  queue_.clear();
-  while (!running_.empty()) {
-    running_.back()->End(Outcome::kCancelled, "cancelled");
-    Retire(running_.back().get());
-  }
+  EndRunning(Outcome::kCancelled, "cancelled");
 }
 
-void Reactor::LoseRunning() {
-  while (!running_.empty()) {
-    running_.back()->End(Outcome::kLost, "the engine was paused");
-    Retire(running_.back().get());
-  }
+void Reactor::EndRunning(Outcome outcome, std::string_view detail) {
+  for (Check& check : running_) check->End(outcome, detail);
+  RetireEnded();
 }
 
 void Reactor::LookAtAll(BootTime now) {
   next_look_ = now + kLookEvery;
-  for (size_t i = running_.size(); i-- > 0;) {
-    running_[i]->Look(now);
-    // What moves into its place has been looked at.
-    if (running_[i]->finished()) Retire(running_[i].get());
+  for (Check& check : running_) check->Look(now);
+  RetireEnded();
+  for (auto& queue : queues_) {
+    for (Check& check : queue) {
+      check->Look(now);
+      if (check->finished()) finished_.push_back(std::move(check));
+    }
+    queued_ -= std::erase(queue, nullptr);
   }
-  for (Check& check : queue_) {
-    check->Look(now);
-    if (check->finished()) finished_.push_back(std::move(check));
-  }
-  std::erase(queue_, nullptr);
+}
+
+Reactor::Check Reactor::NextQueued() {
+  if (queued_ == 0) return nullptr;
+  while (queues_[turn_].empty()) turn_ = (turn_ + 1) % kCallers;
+  Check check = std::move(queues_[turn_].front());
+  queues_[turn_].pop_front();
+  --queued_;
+  turn_ = (turn_ + 1) % kCallers;
+  return check;
 }
 
 void Reactor::StartQueued(BootTime now) {
-  while (!queue_.empty() && running_.size() < static_cast<size_t>(options_.max_concurrent)) {
-    Check check = std::move(queue_.front());
-    queue_.pop_front();
+  while (running_.size() < static_cast<size_t>(options_.max_concurrent)) {
+    Check check = NextQueued();
+    if (check == nullptr) break;
     check->Look(now);
-    if (!check->finished()) check->Start(&around_, options_.clock->Boot());
     if (check->finished()) {
       finished_.push_back(std::move(check));
       continue;
     }
-    wheel_->Add(check.get(), check->deadline());
-    check->slot = running_.size();
+    RunningCheck* started = check.get();
+    started->slot = running_.size();
     running_.push_back(std::move(check));
+    started->Start(&around_, options_.clock->Boot());
+    if (started->finished()) RetireEnded();
   }
   in_flight_.store(static_cast<int64_t>(running_.size()), std::memory_order_relaxed);
 }
 
-void Reactor::Retire(RunningCheck* check) {
-  const size_t slot = check->slot;
-  finished_.push_back(std::move(running_[slot]));
-  if (slot + 1 < running_.size()) {
-    running_[slot] = std::move(running_.back());
-    running_[slot]->slot = slot;
+void Reactor::RetireEnded() {
+  for (RunningCheck* check : around_.ended) {
+    const size_t slot = check->slot;
+    finished_.push_back(std::move(running_[slot]));
+    if (slot + 1 < running_.size()) {
+      running_[slot] = std::move(running_.back());
+      running_[slot]->slot = slot;
+    }
+    running_.pop_back();
   }
-  running_.pop_back();
+  around_.ended.clear();
 }
 
 void Reactor::Deliver(BootTime loop_began) {
@@ -256,7 +273,10 @@ void Reactor::Deliver(BootTime loop_began) {
     if (check->result().outcome == Outcome::kLost) lost_.fetch_add(1, std::memory_order_relaxed);
     completed_.fetch_add(1, std::memory_order_relaxed);
     unfinished_.fetch_sub(1, std::memory_order_relaxed);
-    options_.outstanding->fetch_sub(1, std::memory_order_relaxed);
+    const TlsFacts& tls = check->result().tls;
+    if (!tls.version.empty())
+      (tls.resumed ? resumed_ : full_).fetch_add(1, std::memory_order_relaxed);
+    options_.outstanding->of[check->caller()].fetch_sub(1, std::memory_order_relaxed);
     check->Deliver();
   }
 }

@@ -1,9 +1,11 @@
 #ifndef JETMON_PROBE_REACTOR_H_
 #define JETMON_PROBE_REACTOR_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,20 +14,29 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "clock/clock.h"
 #include "probe/check.h"
+#include "probe/resolver.h"
 #include "probe/running_check.h"
 #include "probe/target_safety.h"
 #include "probe/timer_wheel.h"
+#include "probe/tls.h"
 
 namespace jetmon::probe {
+
+// Accepted, unfinished checks by their callers.
+struct Outstanding {
+  std::array<std::atomic<int64_t>, kCallers> of{};
+};
 
 // One thread with one epoll set and the checks that it runs; owned by an Engine.
 //
 // A loop: wait; if more than a second has gone since the last one, call what ran lost; then
-// deadlines, then sockets, then starts from the queue, then results. Results are held until the end
-// of the loop, so that one that a pause or a lapsed lease has spoiled meanwhile is discarded. While
-// anything runs or waits it wakes at least every 100 ms, to look at leases and cancellations.
+// deadlines, then sockets, then starts from the queues of the callers in turn, then results.
+// Results are held until the end of the loop, so that one that a pause or a lapsed lease has
+// spoiled meanwhile is discarded. While anything runs or waits it wakes at least every 100 ms, to
+// look at leases and cancellations.
 //
 // Accept, CancelAll and the counters may be called from any thread; Start, Stop and Join by the
 // owner.
@@ -36,8 +47,11 @@ class Reactor {
     int max_concurrent = 1;
     std::optional<IpAddress> source;
     TargetSafety safety;
-    // The engine's count of accepted, unfinished checks; lowered before each `done`.
-    std::shared_ptr<std::atomic<int64_t>> outstanding;
+    std::shared_ptr<TlsClient> tls;
+    // Makes this reactor's resolver for its epoll set.
+    std::function<absl::StatusOr<std::unique_ptr<Resolver>>(int epoll_fd)> resolver;
+    // The engine's counts of accepted, unfinished checks; lowered before each `done`.
+    std::shared_ptr<Outstanding> outstanding;
     std::string thread_name;
   };
 
@@ -59,20 +73,25 @@ class Reactor {
   int64_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   int64_t completed() const { return completed_.load(std::memory_order_relaxed); }
   int64_t lost() const { return lost_.load(std::memory_order_relaxed); }
+  int64_t full_handshakes() const { return full_.load(std::memory_order_relaxed); }
+  int64_t resumed_handshakes() const { return resumed_.load(std::memory_order_relaxed); }
 
  private:
   using Check = std::unique_ptr<RunningCheck>;
 
   void Run();
+  void OnEvent(uint64_t data, uint32_t events);
   void Wake();
-  int WaitMs() const;
+  int WaitMs(BootTime now) const;
   // What other threads have handed over. Returns true if it is time to stop.
   bool TakeOver();
   void CancelHeld();
-  void LoseRunning();
   void LookAtAll(BootTime now);
   void StartQueued(BootTime now);
-  void Retire(RunningCheck* check);
+  Check NextQueued();
+  // Moves what has finished out of what runs.
+  void RetireEnded();
+  void EndRunning(Outcome outcome, std::string_view detail);
   void Deliver(BootTime loop_began);
 
   Options options_;
@@ -84,6 +103,8 @@ class Reactor {
   std::atomic<int64_t> in_flight_{0};
   std::atomic<int64_t> completed_{0};
   std::atomic<int64_t> lost_{0};
+  std::atomic<int64_t> full_{0};
+  std::atomic<int64_t> resumed_{0};
 
   std::mutex mutex_;
   std::vector<Check> accepted_;   // guarded by mutex_
@@ -93,7 +114,10 @@ class Reactor {
 
   // The thread's own.
   std::optional<TimerWheel> wheel_;
-  std::deque<Check> queue_;
+  std::unique_ptr<Resolver> resolver_;
+  std::array<std::deque<Check>, kCallers> queues_;
+  size_t queued_ = 0;            // in all of them
+  int turn_ = 0;                 // whose queue is asked next
   std::vector<Check> running_;   // each knows its index
   std::vector<Check> finished_;  // to be delivered at the end of the loop
   BootTime next_look_;

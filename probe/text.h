@@ -47,6 +47,22 @@ inline std::string_view Trim(std::string_view text) {
   return text;
 }
 
+// At most `most` bytes, one line of printable ASCII: what a peer wrote may end up in a proto or a
+// terminal.
+inline std::string OneLine(std::string_view text, size_t most) {
+  std::string out(text.substr(0, most));
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
+}
+
+// No control character in it.
+inline bool IsOneLine(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c >= ' ' && c != 0x7f; });
+}
+
 inline bool AllDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
 }

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   # build
   bazel-bootstrap g++ protobuf-compiler protobuf-compiler-grpc golang-github-gogo-googleapis-dev
-  libgrpc++-dev libprotobuf-dev libabsl-dev libgflags-dev libssl-dev libsqlite3-dev libmysqlcppconn-dev
+  libgrpc++-dev libprotobuf-dev libabsl-dev libgflags-dev libssl-dev libc-ares-dev libsqlite3-dev libmysqlcppconn-dev
   libmariadb-dev
   libcurl4-openssl-dev libboost-dev libcli11-dev libspdlog-dev prometheus-cpp-dev zlib1g-dev
   libgtest-dev libgmock-dev clang-format
