@@ -9,6 +9,7 @@ namespace jetmon::probe {
 namespace {
 
 constexpr std::string_view kProtocol = "HTTP";
+constexpr size_t kMaxEncodingBytes = 100;
 
 // False as soon as a first line can't become a status line any more.
 bool CanBeStatusLine(std::string_view begun) {
@@ -125,7 +126,7 @@ void HttpReader::ReadStatusLine(std::string_view line) {
   const int code = StatusCode(line);
   if (code == 0) return Break("not HTTP");
   interim_ = code >= 100 && code < 200 && code != 101;
-  if (!interim_) code_ = code;
+  (interim_ ? interim_code_ : code_) = code;
   state_ = State::kHeaders;
 }
 
@@ -141,6 +142,8 @@ void HttpReader::ReadHeader(std::string_view line) {
   } else if (EqualsIgnoreCase(name, "content-length")) {
     // "5, 5" and repeated headers: the first number is as good as any.
     if (!has_length_) has_length_ = ParseDigits(Trim(value.substr(0, value.find(','))), &left_);
+  } else if (options_.judge_body && EqualsIgnoreCase(name, "content-encoding")) {
+    content_encoding_ = std::string(value.substr(0, kMaxEncodingBytes));
   } else if (EqualsIgnoreCase(name, "transfer-encoding")) {
     const size_t comma = value.rfind(',');
     const std::string_view last =
@@ -156,23 +159,33 @@ void HttpReader::EndHeaders() {
     return;
   }
   headers_complete_ = true;
-  const bool bodyless = head_ || code_ == 101 || code_ == 204 || code_ == 304;
+  const bool bodyless = options_.head || code_ == 101 || code_ == 204 || code_ == 304;
   if (bodyless || (has_length_ && left_ == 0 && !chunked_)) return EndBody(true, "");
   framing_ = chunked_ ? Framing::kChunked : has_length_ ? Framing::kLength : Framing::kUntilClose;
   if (chunked_) left_ = 0;
   state_ = State::kBody;
+  if (options_.judge_body) body_ = std::make_unique<BodyReader>(options_.rules, content_encoding_);
 }
 
 void HttpReader::FeedBody(std::string_view bytes) {
-  bytes = bytes.substr(0, kMaxBodyBytes - body_bytes_);
+  bytes = bytes.substr(0, MostBodyBytes() - body_bytes_);
   body_bytes_ += bytes.size();
   if (framing_ == Framing::kChunked) {
     FeedChunked(bytes);
   } else if (framing_ == Framing::kLength) {
-    left_ -= std::min<uint64_t>(left_, bytes.size());
-    if (left_ == 0) EndBody(true, "");
+    bytes = bytes.substr(0, left_);
+    left_ -= bytes.size();
+    TakeData(bytes);
+    if (left_ == 0 && state_ == State::kBody) EndBody(true, "");
+  } else {
+    TakeData(bytes);
   }
-  if (state_ == State::kBody && body_bytes_ == kMaxBodyBytes) EndBody(false, "");
+  if (state_ == State::kBody && body_bytes_ == MostBodyBytes()) EndBody(false, "");
+}
+
+void HttpReader::TakeData(std::string_view bytes) {
+  if (body_ == nullptr || body_->Feed(bytes)) return;
+  EndBody(false, body_->error());
 }
 
 void HttpReader::FeedChunked(std::string_view bytes) {
@@ -181,8 +194,9 @@ void HttpReader::FeedChunked(std::string_view bytes) {
     if (chunk_part_ == ChunkPart::kData) {
       const size_t n = std::min<uint64_t>(left_, bytes.size());
       left_ -= n;
-      bytes.remove_prefix(n);
       if (left_ == 0) chunk_part_ = ChunkPart::kDataEnd;
+      TakeData(bytes.substr(0, n));
+      bytes.remove_prefix(n);
     } else if (TakeLine(&bytes, &line)) {
       ReadChunkLine(line);
     }
@@ -210,6 +224,10 @@ void HttpReader::Break(std::string_view error) {
 void HttpReader::EndBody(bool complete, std::string_view error) {
   body_complete_ = complete;
   error_ = std::string(error);
+  if (complete && body_ != nullptr) {
+    body_->Finish();
+    error_ = body_->error();
+  }
   state_ = State::kDone;
 }
 

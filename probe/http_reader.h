@@ -3,8 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "probe/body_reader.h"
+#include "probe/check.h"
 
 namespace jetmon::probe {
 
@@ -21,19 +25,23 @@ class HttpReader {
   static constexpr size_t kMaxHeaderBytes = 64 * 1024;
   // Of the body as sent; more of it is not waited for.
   static constexpr size_t kMaxBodyBytes = 64 * 1024;
+  // The same when the body is judged; BodyReader bounds what comes of it.
+  static constexpr size_t kMaxJudgedBytes = 2 * BodyReader::kMaxSearchedBytes;
 
   enum class State {
     kStatusLine,
     kHeaders,  // status_code() is known
     kBody,     // headers_complete()
-    kDone,    // the answer ended, or as much of its body as is read; or its body's framing is wrong
-    kBroken,  // not HTTP, or its headers broke off or are too long; status_code() may be known
+    kDone,     // the answer ended, or as much of its body as is read; or its body is wrong
+    kBroken,   // not HTTP, or its headers broke off or are too long; status_code() may be known
   };
 
   struct Options {
     bool head = false;  // the request was HEAD, so the answer has no body whatever its headers say
+    bool judge_body = false;           // decode the body and look for keywords
+    const FullRules* rules = nullptr;  // with judge_body; may be null, outlives the reader
   };
-  explicit HttpReader(Options options) : head_(options.head) {}
+  explicit HttpReader(Options options) : options_(options) {}
 
   State Feed(std::string_view bytes);
   // The peer has closed its side in order.
@@ -42,12 +50,16 @@ class HttpReader {
   State state() const { return state_; }
   // 1..999, sent as three digits; 0 while unknown.
   int status_code() const { return code_; }
+  // Of the last 1xx answer before it; 0 if there was none.
+  int interim_code() const { return interim_code_; }
   // True from the end of the headers; stays so.
   bool headers_complete() const { return headers_complete_; }
   // True if the whole body was read, as far as its framing can tell.
   bool body_complete() const { return body_complete_; }
   // The first Location header; at most one byte longer than the longest URL.
   const std::string& location() const { return location_; }
+  // What became of the body; null if it is not judged, or if there is none.
+  const BodyReader* body() const { return body_.get(); }
   // What is wrong, for people; empty if nothing.
   const std::string& error() const { return error_; }
 
@@ -55,19 +67,22 @@ class HttpReader {
   enum class Framing { kNone, kLength, kChunked, kUntilClose };
   enum class ChunkPart { kSize, kData, kDataEnd, kTrailer };
 
+  size_t MostBodyBytes() const { return body_ ? kMaxJudgedBytes : kMaxBodyBytes; }
   bool TakeLine(std::string_view* bytes, std::string_view* line);
   void ReadStatusLine(std::string_view line);
   void ReadHeader(std::string_view line);
   void EndHeaders();
   void FeedBody(std::string_view bytes);
   void FeedChunked(std::string_view bytes);
+  void TakeData(std::string_view bytes);
   void ReadChunkLine(std::string_view line);
   void Break(std::string_view error);
   void EndBody(bool complete, std::string_view error);
 
-  bool head_;
+  Options options_;
   State state_ = State::kStatusLine;
   int code_ = 0;
+  int interim_code_ = 0;
   bool headers_complete_ = false;
   bool body_complete_ = false;
   bool interim_ = false;  // reading the headers of a 1xx answer
@@ -81,6 +96,8 @@ class HttpReader {
   std::string pending_;  // a line begun in an earlier piece
   std::string joined_;   // what TakeLine's line points into when it began there
   std::string location_;
+  std::string content_encoding_;  // only when the body is judged
+  std::unique_ptr<BodyReader> body_;
   std::string error_;
 };
 

@@ -72,8 +72,8 @@ void RunningCheck::Arm(std::chrono::milliseconds limit) {
 }
 
 void RunningCheck::Conclude(BootTime now, Ending ending) {
-  result_.http_code = reader_.status_code();
   Verdict verdict = JudgeAnswer(request_, reader_, ending, redirects_, url_);
+  result_.http_code = verdict.http_code;
   if (verdict.follow && ending == Ending::kRead) return Follow(*std::move(verdict.follow));
   FinishWith(now, verdict);
 }
@@ -95,8 +95,7 @@ void RunningCheck::OnTimer(BootTime now) {
 
 void RunningCheck::OnPhaseTimeout(BootTime now) {
   if (phase_ != Phase::kConnecting) return TimeOut(now);
-  AddressFailed(Io::kError,
-                {Outcome::kDown, ErrorCode::kTimeout, "timeout in connect", std::nullopt});
+  AddressFailed(Io::kError, Down(ErrorCode::kTimeout, "timeout in connect"));
   connection_.Abort();
   ConnectNext();
 }
@@ -105,8 +104,8 @@ void RunningCheck::TimeOut(BootTime now) {
   if (cut_short_ && now >= deadline_) {
     return End(Outcome::kLost, "the caller's deadline came before the check's own");
   }
-  result_.http_code = reader_.status_code();
   Verdict verdict = JudgeAnswer(request_, reader_, Ending::kTimeout, redirects_, url_);
+  result_.http_code = verdict.http_code;
   if (phase_ == Phase::kResolving) verdict.detail = "timeout in dns";
   if (phase_ == Phase::kConnecting) verdict.detail = "timeout in connect";
   if (phase_ == Phase::kTls) verdict.detail = "timeout in tls";
@@ -137,11 +136,20 @@ void RunningCheck::FinishWith(BootTime now, const Verdict& verdict) {
   Finish();
   result_.outcome = verdict.outcome;
   result_.error_code = verdict.error_code;
-  result_.failure_class = FailureClass(result_.outcome, result_.error_code, result_.http_code);
+  result_.failure_class = FailureClass(verdict);
+  if (verdict.outcome == Outcome::kUp) Advise();
   result_.detail = OneLine(verdict.detail, kMaxDetailBytes);
   if (result_.started.ns != 0) {
     result_.timings.total_us =
         std::chrono::duration_cast<std::chrono::microseconds>(now - result_.started).count();
+  }
+}
+
+void RunningCheck::Advise() {
+  result_.advisories =
+      AdvisoriesOf(request_, result_.tls, redirects_, around_->clock->WallMs() / 1000);
+  for (const Advisory advisory : result_.advisories) {
+    if (advisory == Advisory::kDeprecatedTls) result_.error_code = ErrorCode::kDeprecatedTls;
   }
 }
 

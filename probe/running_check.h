@@ -121,6 +121,7 @@ class RunningCheck final : public Timer, public DnsWaiter {
   void OnPhaseTimeout(BootTime now);
   void TimeOut(BootTime now);
   void FinishWith(BootTime now, const Verdict& verdict);
+  void Advise();
   void Finish();
 
   CheckRequest request_;

@@ -20,10 +20,6 @@ std::string ErrorText(int error) {
   return strerror_r(error, buffer, sizeof(buffer));  // the GNU one
 }
 
-Verdict Down(ErrorCode error_code, std::string detail) {
-  return {Outcome::kDown, error_code, std::move(detail), std::nullopt};
-}
-
 std::string_view WithoutDot(std::string_view host) {
   if (host.ends_with('.')) host.remove_suffix(1);
   return host;

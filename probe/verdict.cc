@@ -3,18 +3,27 @@
 #include "probe/text.h"
 
 namespace jetmon::probe {
+
+Verdict Down(ErrorCode error_code, std::string detail) {
+  Verdict verdict;
+  verdict.error_code = error_code;
+  verdict.detail = std::move(detail);
+  return verdict;
+}
+
 namespace {
 
 constexpr int kLegacyRedirects = 2;
 constexpr int kSimpleRedirects = 10;
 
-Verdict Down(ErrorCode error_code, std::string detail) {
-  return {Outcome::kDown, error_code, std::move(detail), std::nullopt};
-}
+constexpr int64_t kCertificateEndsSoonS = 14 * 86400;
 
 Verdict ByCode(int http_code, std::string detail) {
-  const Outcome outcome = http_code < 400 ? Outcome::kUp : Outcome::kDown;
-  return {outcome, ErrorCode::kNone, std::move(detail), std::nullopt};
+  Verdict verdict;
+  verdict.outcome = http_code < 400 ? Outcome::kUp : Outcome::kDown;
+  verdict.detail = std::move(detail);
+  verdict.http_code = http_code;
+  return verdict;
 }
 
 std::string Describe(const HttpReader& reader, Ending ending) {
@@ -27,6 +36,34 @@ std::string Describe(const HttpReader& reader, Ending ending) {
       break;
   }
   return reader.error();
+}
+
+RedirectPolicy PolicyOf(const CheckRequest& request) {
+  const bool rules = request.mode.profile == Profile::kFull && request.full != nullptr;
+  return rules ? request.full->redirects : RedirectPolicy::kFollow;
+}
+
+// Of full, for a code below 400.
+Verdict JudgeBody(const CheckRequest& request, const HttpReader& reader, Ending ending,
+                  std::string detail) {
+  const int code = reader.status_code();
+  if (ending == Ending::kTimeout) return Down(ErrorCode::kTimeout, std::move(detail));
+  if (ending == Ending::kBroken || !reader.error().empty()) {
+    return Down(ErrorCode::kBodyRead, std::move(detail));
+  }
+  const FullRules* rules = request.full.get();
+  if (rules == nullptr || !rules->reads_body()) return ByCode(code, std::move(detail));
+  const BodyReader* body = reader.body();
+  if (body != nullptr && !body->forbidden_found().empty()) {
+    Verdict verdict =
+        Down(ErrorCode::kKeyword, Cat("forbidden keyword found: ", body->forbidden_found()));
+    verdict.forbidden = true;
+    return verdict;
+  }
+  const bool found = body != nullptr ? body->keyword_found() : rules->keyword.empty();
+  if (found) return ByCode(code, std::move(detail));
+  return Down(ErrorCode::kKeyword,
+              Cat("keyword not found in ", body != nullptr ? body->bytes() : 0, " bytes"));
 }
 
 Verdict JudgeRedirect(bool legacy, const HttpReader& reader, int redirects, const Url& url) {
@@ -55,32 +92,52 @@ bool IsRedirectCode(int http_code) {
 HttpReader::Options ReaderOptions(const CheckRequest& request) {
   HttpReader::Options options;
   options.head = request.mode.method == Method::kHead;
+  options.judge_body = request.mode.profile == Profile::kFull;
+  options.rules = request.full.get();
   return options;
 }
 
-Verdict JudgeAnswer(const CheckRequest& request, const HttpReader& reader, Ending ending,
-                    int redirects, const Url& url) {
+namespace {
+
+Verdict Judge(const CheckRequest& request, const HttpReader& reader, Ending ending, int redirects,
+              const Url& url) {
   const bool legacy = request.mode.profile == Profile::kLegacy;
   const int code = reader.status_code();
   std::string detail = Describe(reader, ending);
   const bool timeout = ending == Ending::kTimeout;
   if (code == 0) {
+    if (legacy && reader.interim_code() != 0) return ByCode(reader.interim_code(), detail);
     return Down(timeout ? ErrorCode::kTimeout : ErrorCode::kConnect, std::move(detail));
   }
   if (!reader.headers_complete()) {
     if (legacy || code >= 400) return ByCode(code, std::move(detail));
     return Down(timeout ? ErrorCode::kTimeout : ErrorCode::kBodyRead, std::move(detail));
   }
+  if (IsRedirectCode(code) && PolicyOf(request) == RedirectPolicy::kFail) {
+    return Down(ErrorCode::kRedirect, Cat("redirect to ", reader.location(), ", policy is fail"));
+  }
   if (IsRedirectCode(code) && !reader.location().empty()) {
     return JudgeRedirect(legacy, reader, redirects, url);
+  }
+  if (request.mode.profile == Profile::kFull && code < 400) {
+    return JudgeBody(request, reader, ending, std::move(detail));
   }
   return ByCode(code, std::move(detail));
 }
 
-std::string_view FailureClass(Outcome outcome, ErrorCode error_code, int http_code) {
-  if (outcome == Outcome::kUp) return "success";
-  if (outcome != Outcome::kDown) return "";
-  switch (error_code) {
+}  // namespace
+
+Verdict JudgeAnswer(const CheckRequest& request, const HttpReader& reader, Ending ending,
+                    int redirects, const Url& url) {
+  Verdict verdict = Judge(request, reader, ending, redirects, url);
+  if (verdict.http_code == 0) verdict.http_code = reader.status_code();
+  return verdict;
+}
+
+std::string_view FailureClass(const Verdict& verdict) {
+  if (verdict.outcome == Outcome::kUp) return "success";
+  if (verdict.outcome != Outcome::kDown) return "";
+  switch (verdict.error_code) {
     case ErrorCode::kTls:
     case ErrorCode::kCertificateExpired:
     case ErrorCode::kDeprecatedTls:
@@ -88,7 +145,7 @@ std::string_view FailureClass(Outcome outcome, ErrorCode error_code, int http_co
     case ErrorCode::kRedirect:
       return "redirect";
     case ErrorCode::kKeyword:
-      return "keyword_missing";
+      return verdict.forbidden ? "keyword_forbidden" : "keyword_missing";
     case ErrorCode::kTimeout:
     case ErrorCode::kConnect:
     case ErrorCode::kBodyRead:
@@ -97,8 +154,24 @@ std::string_view FailureClass(Outcome outcome, ErrorCode error_code, int http_co
     case ErrorCode::kTargetSafety:
       break;
   }
-  if (http_code >= 500) return "server";
-  return http_code == 403 ? "blocked" : "client";
+  if (verdict.http_code >= 500) return "server";
+  return verdict.http_code == 403 ? "blocked" : "client";
+}
+
+std::vector<Advisory> AdvisoriesOf(const CheckRequest& request, const TlsFacts& tls, int redirects,
+                                   int64_t now_s) {
+  std::vector<Advisory> advisories;
+  if (request.mode.profile != Profile::kFull) return advisories;
+  if (tls.version == "TLSv1" || tls.version == "TLSv1.1") {
+    advisories.push_back(Advisory::kDeprecatedTls);
+  }
+  if (tls.not_after_s != 0 && tls.not_after_s - now_s < kCertificateEndsSoonS) {
+    advisories.push_back(Advisory::kCertificateEndsSoon);
+  }
+  if (redirects > 0 && PolicyOf(request) == RedirectPolicy::kAlert) {
+    advisories.push_back(Advisory::kRedirected);
+  }
+  return advisories;
 }
 
 }  // namespace jetmon::probe

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "probe/check.h"
 #include "probe/http_reader.h"
@@ -19,7 +20,11 @@ struct Verdict {
   ErrorCode error_code = ErrorCode::kNone;
   std::string detail;
   std::optional<Url> follow;  // set: no verdict yet, go there
+  bool forbidden = false;     // with kKeyword: one that must not be there, was
+  int http_code = 0;          // that it was judged by
 };
+
+Verdict Down(ErrorCode error_code, std::string detail);
 
 // How reading an answer ended.
 enum class Ending {
@@ -32,9 +37,10 @@ enum class Ending {
 // the connection can't deliver any more. `redirects` were followed so far; `url` was asked.
 //
 // What goes wrong behind a valid status line does not change legacy's verdict (a redirect that
-// can't be read counts by its code, so as up), and makes simple_http's down. What goes wrong in the
-// body changes neither: only `full` will judge completeness. The third redirect response counts as
-// up for legacy, the eleventh as down for simple_http, each without looking where it leads.
+// can't be read counts by its code, so as up), and makes the others' down. What goes wrong in the
+// body is down for full only. The third redirect response counts as up for legacy, the eleventh as
+// down for the others, each without looking where it leads. When nothing but a 1xx answer came,
+// legacy counts its code, because v1 took the first status line for the answer.
 Verdict JudgeAnswer(const CheckRequest& request, const HttpReader& reader, Ending ending,
                     int redirects, const Url& url);
 
@@ -46,7 +52,11 @@ bool IsRedirectCode(int http_code);
 
 // The class of a verdict, for people (see CheckResult). No usable answer (refused, reset, not HTTP,
 // broken off) is "intermittent" like a timeout: what is wrong is not known to be the server.
-std::string_view FailureClass(Outcome outcome, ErrorCode error_code, int http_code);
+std::string_view FailureClass(const Verdict& verdict);
+
+// What full advises of a check that is up. `now_s` is Unix time.
+std::vector<Advisory> AdvisoriesOf(const CheckRequest& request, const TlsFacts& tls, int redirects,
+                                   int64_t now_s);
 
 }  // namespace jetmon::probe
 

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace jetmon::probe {
 namespace {
@@ -105,11 +108,114 @@ TEST(VerdictTest, ARedirectToNowhere) {
   EXPECT_EQ(Judge(Profile::kSimpleHttp, text).error_code, ErrorCode::kRedirect);
 }
 
+TEST(VerdictTest, LegacyCountsAnInterimAnswerWhenNothingElseCame) {
+  const std::string interim = "HTTP/1.1 100 Continue\r\n\r\n";
+  for (const Ending ending : {Ending::kTimeout, Ending::kBroken, Ending::kRead}) {
+    const Verdict legacy = Judge(Profile::kLegacy, interim, ending);
+    EXPECT_EQ(legacy.outcome, Outcome::kUp);
+    EXPECT_EQ(legacy.http_code, 100);
+    EXPECT_EQ(Judge(Profile::kSimpleHttp, interim, ending).outcome, Outcome::kDown);
+  }
+  EXPECT_EQ(Judge(Profile::kLegacy, interim + "HTTP/1.1 404 N\r\n\r\n").outcome, Outcome::kDown);
+}
+
+// A GET by the profile full.
+Verdict JudgeFull(std::string_view text, FullRules rules, Ending ending = Ending::kRead,
+                  int redirects = 0) {
+  CheckRequest request;
+  request.mode = {Method::kGet, Profile::kFull};
+  request.full = std::make_shared<FullRules>(std::move(rules));
+  HttpReader reader(ReaderOptions(request));
+  reader.Feed(text);
+  if (ending == Ending::kRead) reader.Finish();
+  return JudgeAnswer(request, reader, ending, redirects, Asked());
+}
+
+FullRules Rules(std::string keyword, std::vector<std::string> forbidden = {},
+                RedirectPolicy policy = RedirectPolicy::kFollow) {
+  FullRules rules;
+  rules.keyword = std::move(keyword);
+  rules.forbidden_keywords = std::move(forbidden);
+  rules.redirects = policy;
+  return rules;
+}
+
+TEST(FullVerdictTest, Bodies) {
+  const std::string five = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+  EXPECT_EQ(JudgeFull(five + "hello", {}).outcome, Outcome::kUp);
+  EXPECT_EQ(JudgeFull(five + "hell", {}).error_code, ErrorCode::kBodyRead);
+  EXPECT_EQ(JudgeFull(five + "hell", {}, Ending::kBroken).error_code, ErrorCode::kBodyRead);
+  EXPECT_EQ(JudgeFull(five + "hell", {}, Ending::kTimeout).error_code, ErrorCode::kTimeout);
+  EXPECT_EQ(JudgeFull("HTTP/1.1 200 OK\r\n\r\nhell", {}).outcome, Outcome::kUp);
+  EXPECT_EQ(JudgeFull("HTTP/1.1 200 OK\r\n\r\nhell", {}, Ending::kBroken).error_code,
+            ErrorCode::kBodyRead);
+  EXPECT_EQ(JudgeFull("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", {}).error_code,
+            ErrorCode::kBodyRead);
+  EXPECT_EQ(JudgeFull("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nplain", {}).error_code,
+            ErrorCode::kBodyRead);
+}
+
+TEST(FullVerdictTest, AStatusOfFailureWinsOverTheBody) {
+  const Verdict verdict =
+      JudgeFull("HTTP/1.1 503 X\r\nContent-Length: 5\r\n\r\nhell", Rules("keyword"));
+  EXPECT_EQ(verdict.error_code, ErrorCode::kNone);
+  EXPECT_EQ(FailureClass(verdict), "server");
+}
+
+TEST(FullVerdictTest, Keywords) {
+  const std::string ok = "HTTP/1.1 200 OK\r\n\r\n";
+  EXPECT_EQ(JudgeFull(ok + "all is well", Rules("is w")).outcome, Outcome::kUp);
+  const Verdict missing = JudgeFull(ok + "all is well", Rules("ill"));
+  EXPECT_EQ(missing.error_code, ErrorCode::kKeyword);
+  EXPECT_EQ(FailureClass(missing), "keyword_missing");
+  EXPECT_EQ(missing.http_code, 200);
+  const Verdict forbidden = JudgeFull(ok + "fatal error", Rules("error", {"warn", "fatal"}));
+  EXPECT_EQ(forbidden.error_code, ErrorCode::kKeyword);
+  EXPECT_EQ(FailureClass(forbidden), "keyword_forbidden");
+  EXPECT_NE(forbidden.detail.find("fatal"), std::string::npos);
+  EXPECT_EQ(JudgeFull("HTTP/1.1 204 N\r\n\r\n", Rules("x")).error_code, ErrorCode::kKeyword);
+  EXPECT_EQ(JudgeFull("HTTP/1.1 204 N\r\n\r\n", Rules("", {"x"})).outcome, Outcome::kUp);
+}
+
+TEST(FullVerdictTest, RedirectPolicies) {
+  const std::string moved = "HTTP/1.1 301 M\r\nLocation: /x\r\n\r\n";
+  EXPECT_TRUE(JudgeFull(moved, Rules("")).follow.has_value());
+  EXPECT_TRUE(JudgeFull(moved, Rules("", {}, RedirectPolicy::kAlert)).follow.has_value());
+  const Verdict fail = JudgeFull(moved, Rules("", {}, RedirectPolicy::kFail));
+  EXPECT_FALSE(fail.follow.has_value());
+  EXPECT_EQ(fail.error_code, ErrorCode::kRedirect);
+  EXPECT_EQ(FailureClass(fail), "redirect");
+  EXPECT_EQ(JudgeFull(moved, Rules(""), Ending::kRead, 10).error_code, ErrorCode::kRedirect);
+}
+
+TEST(AdvisoriesTest, OfFullOnly) {
+  CheckRequest request;
+  request.mode = {Method::kGet, Profile::kFull};
+  request.full = std::make_shared<FullRules>(Rules("", {}, RedirectPolicy::kAlert));
+  TlsFacts old;
+  old.version = "TLSv1.1";
+  old.not_after_s = 1'000'000 + 13 * 86400;
+  const std::vector<Advisory> all = {Advisory::kDeprecatedTls, Advisory::kCertificateEndsSoon,
+                                     Advisory::kRedirected};
+  EXPECT_EQ(AdvisoriesOf(request, old, 1, 1'000'000), all);
+  EXPECT_TRUE(AdvisoriesOf(request, {}, 0, 1'000'000).empty());
+  TlsFacts good;
+  good.version = "TLSv1.2";
+  good.not_after_s = 1'000'000 + 15 * 86400;
+  EXPECT_TRUE(AdvisoriesOf(request, good, 0, 1'000'000).empty());
+  request.mode.profile = Profile::kSimpleHttp;
+  EXPECT_TRUE(AdvisoriesOf(request, old, 1, 1'000'000).empty());
+}
+
 TEST(FailureClassTest, EachClass) {
   const auto down = [](ErrorCode error, int code) {
-    return FailureClass(Outcome::kDown, error, code);
+    Verdict verdict = Down(error, "");
+    verdict.http_code = code;
+    return FailureClass(verdict);
   };
-  EXPECT_EQ(FailureClass(Outcome::kUp, ErrorCode::kNone, 200), "success");
+  Verdict verdict;
+  verdict.outcome = Outcome::kUp;
+  EXPECT_EQ(FailureClass(verdict), "success");
   EXPECT_EQ(down(ErrorCode::kNone, 500), "server");
   EXPECT_EQ(down(ErrorCode::kNone, 503), "server");
   EXPECT_EQ(down(ErrorCode::kNone, 403), "blocked");
@@ -123,7 +229,8 @@ TEST(FailureClassTest, EachClass) {
   EXPECT_EQ(down(ErrorCode::kKeyword, 200), "keyword_missing");
   for (const Outcome outcome : {Outcome::kSafety, Outcome::kNotAvailable, Outcome::kCancelled,
                                 Outcome::kLeaseLapsed, Outcome::kLost}) {
-    EXPECT_EQ(FailureClass(outcome, ErrorCode::kNone, 0), "");
+    verdict.outcome = outcome;
+    EXPECT_EQ(FailureClass(verdict), "");
   }
 }
 
