@@ -1,8 +1,10 @@
 #include "probe/test_server.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +50,13 @@ std::string PeerOf(const sockaddr_storage& storage) {
   return text;
 }
 
+// A reset overtakes what the peer has not yet taken out of its socket.
+void AwaitSent(int fd) {
+  int left = 1;
+  for (int i = 0; i < 1000 && ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0; ++i) usleep(1000);
+  usleep(20'000);
+}
+
 }  // namespace
 
 std::string TestServer::Connection::ReadRequest() {
@@ -78,8 +87,11 @@ void TestServer::Connection::AwaitClose() {
 
 void TestServer::Connection::Reset() { reset_ = true; }
 
-TestServer::TestServer(Handler handler, int workers, const std::string& address)
-    : handler_(std::move(handler)), address_(address), listener_(Listen(address, &port_)) {
+TestServer::TestServer(Handler handler, int workers, const std::string& address, Reading reading)
+    : handler_(std::move(handler)),
+      reading_(reading),
+      address_(address),
+      listener_(Listen(address, &port_)) {
   for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { Serve(); });
 }
 
@@ -140,15 +152,15 @@ void TestServer::Serve() {
       peers_.push_back(PeerOf(peer));
       changed_.notify_all();
     }
-    const std::string request = connection.ReadRequest();
+    const bool raw = reading_ == Reading::kRaw;
+    const std::string request = raw ? "" : connection.ReadRequest();
     if (!request.empty()) {
-      {
-        std::lock_guard lock(mutex_);
-        requests_.push_back(request);
-      }
-      handler_(connection, request);
+      std::lock_guard lock(mutex_);
+      requests_.push_back(request);
     }
+    if (raw || !request.empty()) handler_(connection, request);
     if (connection.reset_) {
+      AwaitSent(connection.fd_);
       const linger now{1, 0};
       setsockopt(connection.fd_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }

@@ -26,8 +26,9 @@ class TestServer {
     bool Send(std::string_view bytes);
     // Waits until the peer, or the server, closes.
     void AwaitClose();
-    // Closes with a reset.
+    // Closes with a reset, once what was sent has been acknowledged.
     void Reset();
+    int fd() const { return fd_; }
 
    private:
     friend class TestServer;
@@ -36,8 +37,11 @@ class TestServer {
   };
   using Handler = std::function<void(Connection&, const std::string& request)>;
 
+  // kRaw: the handler is called at once, with an empty request.
+  enum class Reading { kRequest, kRaw };
   // The handler is called with the request read. `address` is a literal.
-  explicit TestServer(Handler handler, int workers = 4, const std::string& address = "127.0.0.1");
+  explicit TestServer(Handler handler, int workers = 4, const std::string& address = "127.0.0.1",
+                      Reading reading = Reading::kRequest);
   ~TestServer();
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
@@ -57,6 +61,7 @@ class TestServer {
   void Serve();
 
   const Handler handler_;
+  const Reading reading_;
   const std::string address_;
   uint16_t port_ = 0;
   int listener_ = -1;  // opening it sets port_
