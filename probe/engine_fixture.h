@@ -59,8 +59,9 @@ class JumpingClock final : public Clock {
     if (calls_left_ > 0 && --calls_left_ == 0) ahead_ += jump_at_call_;
     return SystemClock().Boot() + std::chrono::nanoseconds(ahead_.load());
   }
-  int64_t WallMs() const override { return SystemClock().WallMs(); }
+  int64_t WallMs() const override { return SystemClock().WallMs() + wall_ahead_ms_; }
   void Jump(std::chrono::nanoseconds d) { ahead_ += d.count(); }
+  void JumpWall(std::chrono::milliseconds d) { wall_ahead_ms_ += d.count(); }
   // Jumps inside the `calls`-th call of Boot from now on.
   void JumpAtCall(int calls, std::chrono::nanoseconds d) {
     jump_at_call_ = d.count();
@@ -70,7 +71,7 @@ class JumpingClock final : public Clock {
  private:
   mutable std::atomic<int64_t> ahead_{0};
   mutable std::atomic<int> calls_left_{0};
-  std::atomic<int64_t> jump_at_call_{0};
+  std::atomic<int64_t> jump_at_call_{0}, wall_ahead_ms_{0};
 };
 
 }  // namespace jetmon::probe
