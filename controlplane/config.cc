@@ -3,19 +3,17 @@
 #include <gflags/gflags.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "probe/ip_address.h"
-#include "probe/target_safety.h"
+#include "probe/flags.h"
 #include "store/flags.h"
 
 DEFINE_string(grpc_listen, "127.0.0.1:9443", "address:port for gRPC");
 DEFINE_string(http_listen, "127.0.0.1:8443", "address:port for REST");
 DEFINE_string(server_host, "", "this control plane's name in answers; default: the host's name");
-DEFINE_string(source_address, "", "the address that probes are sent from; default: the system's");
-DEFINE_string(target_safety, "public_only", "which targets may be probed: public_only or off");
-DEFINE_string(allow_cidr, "", "blocks that may be probed besides, such as 127.0.0.0/8,10.0.0.0/8");
 DEFINE_string(discovery_mode, "active", "where Verifliers are known from: active (the registry)");
 DEFINE_string(verifliers, "", "the static list: name=host:port,...");
 DEFINE_uint32(bucket_total, 512, "how many buckets there are, 1..65536");
@@ -50,9 +48,6 @@ absl::Status CheckRanges(const Config& c) {
   if (c.discovery_mode != "active" || !c.verifliers.empty()) {
     return Wrong(c.verifliers.empty() ? "discovery_mode" : "verifliers",
                  "this build serves --discovery_mode=active only, without a static list");
-  }
-  if (!c.source_address.empty() && !probe::ParseIpAddress(c.source_address).ok()) {
-    return Wrong("source_address", "must be an IP address");
   }
   if (c.server_host.empty() || c.server_host.size() > 128) {
     return Wrong("server_host", "must be 1 to 128 characters");
@@ -89,9 +84,6 @@ absl::StatusOr<Config> ConfigFromFlags() {
   c.grpc_listen = FLAGS_grpc_listen;
   c.http_listen = FLAGS_http_listen;
   c.server_host = FLAGS_server_host.empty() ? HostName() : FLAGS_server_host;
-  c.source_address = FLAGS_source_address;
-  c.target_safety = FLAGS_target_safety;
-  c.allow_cidr = FLAGS_allow_cidr;
   c.discovery_mode = FLAGS_discovery_mode;
   c.verifliers = FLAGS_verifliers;
   c.bucket_total = FLAGS_bucket_total;
@@ -110,8 +102,10 @@ absl::StatusOr<Config> ConfigFromFlags() {
   absl::Status status = CheckRanges(c);
   if (status.ok()) status = CheckListen("grpc_listen", c.grpc_listen, c.insecure_allow_remote);
   if (status.ok()) status = CheckListen("http_listen", c.http_listen, c.insecure_allow_remote);
-  if (status.ok()) status = probe::TargetSafety::FromFlags(c.target_safety, c.allow_cidr).status();
   if (!status.ok()) return status;
+  auto engine = probe::EngineOptionsFromFlags();
+  if (!engine.ok()) return engine.status();
+  c.engine = *std::move(engine);
   return c;
 }
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "probe/engine.h"
 #include "store/settings.h"
 
 namespace jetmon::controlplane {
@@ -18,9 +19,7 @@ struct Config {
   std::string grpc_listen = "127.0.0.1:9443";
   std::string http_listen = "127.0.0.1:8443";
   std::string server_host;
-  std::string source_address;  // "" = the system chooses
-  std::string target_safety = "public_only";
-  std::string allow_cidr;
+  probe::Engine::Options engine;                    // what probes are sent by
   std::string discovery_mode = "active";            // static and shadow: not in this build
   std::string verifliers;                           // name=host:port,...; with static
   uint32_t bucket_total = 512;                      // 1..65536

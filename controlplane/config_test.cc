@@ -48,6 +48,8 @@ TEST(ConfigTest, NamesTheFlagThatIsWrong) {
                                                        {"source_address", "localhost"},
                                                        {"target_safety", "maybe"},
                                                        {"allow_cidr", "300.0.0.0/8"},
+                                                       {"ca_file", "/nowhere/ca.pem"},
+                                                       {"resolvers", "dns.example"},
                                                        {"grpc_listen", "0.0.0.0:1"},
                                                        {"http_listen", "[::]:1"},
                                                        {"http_listen", "8080"},

@@ -27,7 +27,6 @@
 #include "controlplane/rpc/registry.h"
 #include "controlplane/rpc/statistics.h"
 #include "daemon/log.h"
-#include "probe/target_safety.h"
 #include "store/ids.h"
 #include "store/schema.h"
 
@@ -40,9 +39,7 @@ constexpr std::chrono::seconds kGrace{3};
 // Agents of a control plane that stops come back, to it or another, spread over this.
 constexpr uint32_t kReconnectWithinS = 5;
 
-absl::StatusOr<rollout::Options> RolloutOptions(const Config& config, const std::string& instance) {
-  auto safety = probe::TargetSafety::FromFlags(config.target_safety, config.allow_cidr);
-  if (!safety.ok()) return safety.status();
+rollout::Options RolloutOptions(const Config& config, const std::string& instance) {
   rollout::Options options;
   options.bucket_total = config.bucket_total;
   options.unit = config.interval_unit;
@@ -50,8 +47,7 @@ absl::StatusOr<rollout::Options> RolloutOptions(const Config& config, const std:
   options.server_host = config.server_host;
   options.instance = instance;
   options.version = daemon::Version();
-  options.engine.source_address = config.source_address;
-  options.engine.safety = *safety;
+  options.engine = config.engine;
   return options;
 }
 
@@ -75,15 +71,13 @@ class RunningServer final : public Server {
     statistics_.AddSource("jetmon_audit_failures_total", "Audit rows that could not be written.",
                           [this] { return audit_.failures(); });
     AddDatabaseFigures();
-    auto options = RolloutOptions(config_, instance_);
-    if (!options.ok()) return options.status();
     rollout_ = std::make_unique<rollout::Service>(
         rollout::Parts{&clock_, db_.get(),
                        [this](const confirm::Vantage& vantage, std::chrono::milliseconds limit,
                               std::function<void(absl::StatusOr<confirm::Facts>)> done) {
                          veriflier_client_.GetStatus(vantage, limit, std::move(done));
                        }},
-        *options);
+        RolloutOptions(config_, instance_));
     AddServices();
     for (const std::string& name : registry_.WithoutReplay()) {
       return absl::InternalError(name + " is idempotent and has no replay handler");

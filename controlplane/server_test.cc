@@ -17,7 +17,7 @@ Config Loopback(const std::string& database) {
   config.server_host = "cp-1";
   config.grpc_listen = "127.0.0.1:0";
   config.http_listen = "127.0.0.1:0";
-  config.allow_cidr = "127.0.0.0/8";
+  config.engine.safety = *probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8");
   return config;
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/log.h"
 #include "monitor/notifier.h"
 #include "monitor/ownership.h"
+#include "probe/flags.h"
 #include "store/flags.h"
 #include "store/ids.h"
 #include "store/schema.h"
@@ -21,9 +22,6 @@ DEFINE_string(host, "",
 DEFINE_string(rollout_mode, "standby",
               "standby checks nothing; api-controlled checks what the control plane gives (or "
               "ROLLOUT_MODE)");
-DEFINE_string(source_address, "", "address that checks are sent from");
-DEFINE_string(target_safety, "public_only", "public_only, or off in a lab");
-DEFINE_string(allow_cidr, "", "address ranges that a lab opens, by commas");
 DEFINE_string(interval_unit, "60s", "length of one unit of check_interval; 1s in a lab");
 DEFINE_int32(bucket_total, 512, "buckets in all, as the control plane's");
 DEFINE_string(notify_url, "", "where notifications are posted; left out: recorded, not sent");
@@ -80,8 +78,8 @@ absl::StatusOr<Setup> SetupFromFlags() {
           std::string::npos) {
     return absl::InvalidArgumentError("--host takes 1 to 128 letters, digits, '.', '_' and '-'");
   }
-  auto safety = probe::TargetSafety::FromFlags(FLAGS_target_safety, FLAGS_allow_cidr);
-  if (!safety.ok()) return safety.status();
+  auto engine = probe::EngineOptionsFromFlags();
+  if (!engine.ok()) return engine.status();
   s.config.host = FLAGS_host;
   s.config.instance = "ins_" + store::RandomHex(12);
   s.config.mode = FLAGS_rollout_mode;
@@ -93,10 +91,9 @@ absl::StatusOr<Setup> SetupFromFlags() {
   s.config.quorum_majority = FLAGS_quorum_degraded == "majority";
   s.config.legacy_projection = FLAGS_legacy_projection;
   s.config.notify_url = FLAGS_notify_url;
+  s.engine = *std::move(engine);
   s.engine.max_concurrent = FLAGS_max_concurrent;
   s.engine.max_queued = 10 * FLAGS_max_concurrent;
-  s.engine.source_address = FLAGS_source_address;
-  s.engine.safety = *safety;
   return s;
 }
 

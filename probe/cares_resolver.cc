@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "probe/text.h"
@@ -18,6 +19,7 @@ using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kChannelLife{30};
 constexpr int kTries = 3;
+constexpr size_t kMostServers = 16;
 constexpr int kReceiveBytes = 1 << 20;  // answers to a thousand lookups may come at once
 // How often c-ares looks for queries to be sent again, and this for lookups that take too long.
 constexpr milliseconds kLookEvery{20};
@@ -28,14 +30,27 @@ bool InitLibrary() {
   return ok;
 }
 
-absl::Status SetServers(ares_channel channel, const std::string& servers) {
-  if (servers.empty()) return absl::OkStatus();
-  const int status = ares_set_servers_ports_csv(channel, servers.c_str());
-  if (status == ARES_SUCCESS) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      Cat("--resolvers takes addresses with or without a port, by commas, such as "
-          "192.0.2.53,[2001:db8::53]:5353; not \"",
-          servers.substr(0, 100), "\""));
+// "192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]", "[2001:db8::53]:5353". c-ares
+// itself would take 127.1, and read port 65537 as 1.
+bool IsServer(std::string_view text) {
+  std::string_view address = text, port;
+  if (text.starts_with("[")) {
+    const size_t end = text.find(']');
+    if (end == text.npos) return false;
+    address = text.substr(1, end - 1);
+    if (address.find(':') == address.npos) return false;
+    port = text.substr(end + 1);
+    if (!port.empty() && !port.starts_with(":")) return false;
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    address = text.substr(0, text.find(':'));
+    port = text.substr(address.size());
+  }
+  if (!ParseIpAddress(address).ok()) return false;
+  if (port.empty()) return true;
+  port.remove_prefix(1);
+  if (!AllDigits(port) || port.size() > 5) return false;
+  const int number = std::stoi(std::string(port));
+  return number >= 1 && number <= 65535;
 }
 
 DnsAnswer::Status StatusOf(int ares_status) {
@@ -85,16 +100,25 @@ struct CaresResolver::Query {
 };
 
 absl::Status CaresResolver::ValidateServers(const std::string& servers) {
-  ares_channel channel = nullptr;
-  if (!InitLibrary() || ares_init(&channel) != ARES_SUCCESS) {
-    return absl::ResourceExhaustedError("probe: c-ares can't be set up");
+  size_t count = 0;
+  for (std::string_view left = servers; !servers.empty(); ++count) {
+    const size_t comma = left.find(',');
+    const std::string_view item = left.substr(0, comma);
+    if (count == kMostServers) return absl::InvalidArgumentError("--resolvers takes 16 at most");
+    if (!IsServer(item)) {
+      return absl::InvalidArgumentError(
+          Cat("--resolvers takes IP addresses with or without a port, by commas, such as "
+              "192.0.2.53,[2001:db8::53]:5353; not \"",
+              OneLine(item, 60), "\""));
+    }
+    if (comma == left.npos) break;
+    left.remove_prefix(comma + 1);
   }
-  const absl::Status status = SetServers(channel, servers);
-  ares_destroy(channel);
-  return status;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Resolver>> CaresResolver::Create(Options options) {
+  if (absl::Status s = ValidateServers(options.servers); !s.ok()) return s;
   std::unique_ptr<CaresResolver> resolver(new CaresResolver(std::move(options)));
   if (absl::Status s = resolver->Renew(resolver->options_.clock->Boot()); !s.ok()) return s;
   return std::unique_ptr<Resolver>(std::move(resolver));
@@ -126,7 +150,11 @@ absl::Status CaresResolver::Renew(BootTime now) {
   if (!InitLibrary() || ares_init_options(&channel->handle, &settings, mask) != ARES_SUCCESS) {
     return absl::ResourceExhaustedError("probe: c-ares can't be set up");
   }
-  if (absl::Status s = SetServers(channel->handle, options_.servers); !s.ok()) return s;
+  const std::string& servers = options_.servers;
+  if (!servers.empty() &&
+      ares_set_servers_ports_csv(channel->handle, servers.c_str()) != ARES_SUCCESS) {
+    return absl::InvalidArgumentError("--resolvers: c-ares does not take these");
+  }
   channels_.push_back(std::move(channel));
   renew_at_ = now + kChannelLife;
   return absl::OkStatus();

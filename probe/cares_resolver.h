@@ -35,7 +35,7 @@ class CaresResolver final : public Resolver {
   // An answer with more is not believed: judging and trying them has to end.
   static constexpr size_t kMostAddresses = 128;
 
-  // OK or InvalidArgument naming --resolvers.
+  // OK or InvalidArgument naming --resolvers: at most 16, each an address, maybe with a port.
   static absl::Status ValidateServers(const std::string& servers);
   // InvalidArgument as above; ResourceExhausted when c-ares can't be set up.
   static absl::StatusOr<std::unique_ptr<Resolver>> Create(Options options);

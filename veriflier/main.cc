@@ -13,6 +13,7 @@
 #include "confirm/client.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "probe/flags.h"
 #include "veriflier/checker.h"
 #include "veriflier/registration.h"
 #include "veriflier/service.h"
@@ -23,9 +24,6 @@ DEFINE_string(vantage_token_file, "", "file with the vantage's token (jv_...), m
 DEFINE_string(listen, "127.0.0.1:7804", "host:port to serve VeriflierService on");
 DEFINE_string(advertise, "", "host:port that others reach it at; --listen if left out");
 DEFINE_string(agent_id, "", "stable name of this agent; host name and port if left out");
-DEFINE_string(source_address, "", "address that checks are sent from");
-DEFINE_string(target_safety, "public_only", "public_only, or off in a lab");
-DEFINE_string(allow_cidr, "", "address ranges that a lab opens, by commas");
 DEFINE_string(region, "", "where it stands");
 DEFINE_string(provider, "", "who hosts it");
 DEFINE_int32(max_concurrency, 100, "checks at a time, 1 to 10000");
@@ -92,13 +90,12 @@ absl::StatusOr<Config> ConfigFromFlags() {
   }
   auto token = ReadToken(FLAGS_vantage_token_file);
   if (!token.ok()) return token.status();
-  auto safety = probe::TargetSafety::FromFlags(FLAGS_target_safety, FLAGS_allow_cidr);
-  if (!safety.ok()) return safety.status();
+  auto engine = probe::EngineOptionsFromFlags();
+  if (!engine.ok()) return engine.status();
   c.token = *token;
+  c.engine = *std::move(engine);
   c.engine.max_concurrent = FLAGS_max_concurrency;
   c.engine.max_queued = FLAGS_queue_capacity;
-  c.engine.source_address = FLAGS_source_address;
-  c.engine.safety = *safety;
   const std::string advertise = FLAGS_advertise.empty() ? FLAGS_listen : FLAGS_advertise;
   const std::string port = FLAGS_listen.substr(FLAGS_listen.rfind(':') + 1);
   c.server.listen = FLAGS_listen;

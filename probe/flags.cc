@@ -1,0 +1,49 @@
+#include "probe/flags.h"
+
+#include <gflags/gflags.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "probe/cares_resolver.h"
+#include "probe/ip_address.h"
+#include "probe/openssl_client.h"
+#include "probe/target_safety.h"
+#include "probe/text.h"
+
+DEFINE_string(source_address, "",
+              "IP address that checks are sent from; default: the system's choice");
+DEFINE_string(target_safety, "public_only",
+              "public_only: checks go to public addresses only; off in a lab");
+DEFINE_string(allow_cidr, "",
+              "blocks of addresses that a lab opens besides, such as 127.0.0.0/8,10.0.0.0/8");
+DEFINE_string(ca_file, "",
+              "PEM file of the CAs that sites' certificates are judged by; default: the system's");
+DEFINE_string(resolvers, "",
+              "DNS servers to ask, such as 192.0.2.53,[2001:db8::53]:5353; default: those of "
+              "/etc/resolv.conf");
+
+namespace jetmon::probe {
+
+absl::StatusOr<Engine::Options> EngineOptionsFromFlags() {
+  Engine::Options options;
+  auto safety = TargetSafety::FromFlags(FLAGS_target_safety, FLAGS_allow_cidr);
+  if (!safety.ok()) return safety.status();
+  if (!FLAGS_source_address.empty() && !ParseIpAddress(FLAGS_source_address).ok()) {
+    return absl::InvalidArgumentError(
+        Cat("--source_address takes an IP address of this machine, "
+            "not \"",
+            OneLine(FLAGS_source_address, 60), "\""));
+  }
+  if (auto s = CaresResolver::ValidateServers(FLAGS_resolvers); !s.ok()) return s;
+  auto tls = OpenSslClient::Create({.ca_file = FLAGS_ca_file});
+  if (!tls.ok()) return tls.status();
+  options.safety = *std::move(safety);
+  options.source_address = FLAGS_source_address;
+  options.ca_file = FLAGS_ca_file;
+  options.resolvers = FLAGS_resolvers;
+  options.tls = *std::move(tls);
+  return options;
+}
+
+}  // namespace jetmon::probe
