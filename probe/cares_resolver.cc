@@ -1,9 +1,13 @@
 #include "probe/cares_resolver.h"
 
 #include <ares.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -53,6 +57,8 @@ bool IsServer(std::string_view text) {
   return number >= 1 && number <= 65535;
 }
 
+// Only what c-ares says of a name, or of its servers by way of a resolver. Of a resolver that could
+// not be asked, and of one that did not know, it says the same: see Channel.
 DnsAnswer::Status StatusOf(int ares_status) {
   switch (ares_status) {
     case ARES_ENOTFOUND:
@@ -61,7 +67,6 @@ DnsAnswer::Status StatusOf(int ares_status) {
       return DnsAnswer::Status::kNoName;
     case ARES_ETIMEOUT:
       return DnsAnswer::Status::kTimeout;
-    case ARES_ECONNREFUSED:
     case ARES_ENOMEM:
     case ARES_EFILE:
       return DnsAnswer::Status::kLocal;
@@ -76,17 +81,46 @@ struct CaresResolver::Channel {
   CaresResolver* owner = nullptr;
   ares_channel handle = nullptr;
   size_t queries = 0;  // not yet called back
+  // When a resolver last answered, whatever it said, and when one last was found not to be there.
+  BootTime answered, unreachable;
   ~Channel() {
     if (handle != nullptr) ares_destroy(handle);
   }
+
+  // Takes note of what a socket's call came to; errno stays.
+  ssize_t Note(ssize_t result, bool received) {
+    const int error = errno;
+    if (result > 0 && received) answered = owner->options_.clock->Boot();
+    if (result < 0 && error != EAGAIN && error != EINTR && error != EINPROGRESS) {
+      unreachable = owner->options_.clock->Boot();
+    }
+    errno = error;
+    return result;
+  }
 };
+
+namespace {
+
+int OpenSocket(int family, int type, int protocol, void*) {
+  const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  if (fd >= 0 && type == SOCK_DGRAM) {
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kReceiveBytes, sizeof(kReceiveBytes));
+  }
+  return fd;
+}
+
+int CloseSocket(int fd, void*) { return close(fd); }
+
+}  // namespace
 
 struct CaresResolver::Lookup {
   std::string host;
   std::vector<DnsWaiter*> waiters;
   bool begun = false, ended = false;
-  int queries = 0;  // of the two, not yet answered
-  BootTime until;   // when it ends, answered or not
+  BootTime began;
+  Channel* channel = nullptr;  // while it has queries
+  int queries = 0;             // of the two, not yet answered
+  BootTime until;              // when it ends, answered or not
   std::vector<IpAddress> v4, v6;
   int64_t ttl_s = INT32_MAX;
   // ARES_SUCCESS: addresses were found.
@@ -137,7 +171,6 @@ absl::Status CaresResolver::Renew(BootTime now) {
   settings.timeout = static_cast<int>(options_.first_try.count());
   settings.tries = kTries;
   settings.lookups = const_cast<char*>(kDnsOnly);
-  settings.socket_receive_buffer_size = kReceiveBytes;
   auto channel = std::make_unique<Channel>();
   channel->owner = this;
   settings.sock_state_cb_data = channel.get();
@@ -146,7 +179,7 @@ absl::Status CaresResolver::Renew(BootTime now) {
     of->owner->OnSocket(of, fd, read != 0, write != 0);
   };
   const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-                   ARES_OPT_SOCK_RCVBUF | ARES_OPT_SOCK_STATE_CB;
+                   ARES_OPT_SOCK_STATE_CB;
   if (!InitLibrary() || ares_init_options(&channel->handle, &settings, mask) != ARES_SUCCESS) {
     return absl::ResourceExhaustedError("probe: c-ares can't be set up");
   }
@@ -155,6 +188,23 @@ absl::Status CaresResolver::Renew(BootTime now) {
       ares_set_servers_ports_csv(channel->handle, servers.c_str()) != ARES_SUCCESS) {
     return absl::InvalidArgumentError("--resolvers: c-ares does not take these");
   }
+  static const ares_socket_functions sockets = {
+      OpenSocket, CloseSocket,
+      [](int fd, const sockaddr* to, socklen_t size, void* of) {
+        return static_cast<int>(static_cast<Channel*>(of)->Note(connect(fd, to, size), false));
+      },
+      [](int fd, void* data, size_t size, int flags, sockaddr* from, socklen_t* from_size,
+         void* of) -> ares_ssize_t {
+        const ssize_t n = recvfrom(fd, data, size, flags, from, from_size);
+        return static_cast<Channel*>(of)->Note(n, true);
+      },
+      [](int fd, const iovec* pieces, int count, void* of) -> ares_ssize_t {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(pieces);
+        message.msg_iovlen = static_cast<size_t>(count);
+        return static_cast<Channel*>(of)->Note(sendmsg(fd, &message, MSG_NOSIGNAL), false);
+      }};
+  ares_set_socket_functions(channel->handle, &sockets, channel.get());
   channels_.push_back(std::move(channel));
   renew_at_ = now + kChannelLife;
   return absl::OkStatus();
@@ -195,10 +245,11 @@ void CaresResolver::BeginWaiting(BootTime now) {
 
 void CaresResolver::Begin(const LookupPtr& lookup, BootTime now) {
   lookup->begun = true;
+  lookup->began = now;
   lookup->until = now + options_.longest;
   lookup->queries = 2;
   ++under_way_;
-  Channel* channel = channels_.back().get();
+  Channel* channel = lookup->channel = channels_.back().get();
   ares_addrinfo_hints hints{};
   hints.ai_flags = ARES_AI_NOSORT;
   hints.ai_socktype = SOCK_STREAM;
@@ -250,6 +301,22 @@ void CaresResolver::OnQueryEnd(const Query& query, int ares_status, void* addres
   if (ares_status == ARES_SUCCESS) lookup.until = std::min(lookup.until, now + kGrace);
 }
 
+DnsAnswer CaresResolver::WithoutAddress(const Lookup& lookup, int ares_status) {
+  using Status = DnsAnswer::Status;
+  if (ares_status == ARES_ECONNREFUSED || ares_status == ARES_ETIMEOUT) {
+    const Channel& channel = *lookup.channel;
+    if (channel.answered < lookup.began && channel.unreachable >= lookup.began) {
+      return {Status::kLocal, "no resolver can be reached", {}, false};
+    }
+    if (ares_status == ARES_ECONNREFUSED) {
+      return {Status::kFailed, "the name's servers fail (SERVFAIL or REFUSED)", {}, false};
+    }
+  }
+  const Status status = StatusOf(ares_status);
+  const bool no_name = status == Status::kNoName;
+  return {status, no_name ? "the name has no address" : ares_strerror(ares_status), {}, false};
+}
+
 // What two answers come to. A name that does not exist, or has no address of one family, says
 // nothing of the other's failure.
 void CaresResolver::Complete(const LookupPtr& lookup, BootTime now, bool timed_out) {
@@ -270,10 +337,7 @@ void CaresResolver::Complete(const LookupPtr& lookup, BootTime now, bool timed_o
   } else if (no_name) {
     answer = {Status::kNoName, "no such name", {}, false};
   } else {
-    answer.status = StatusOf(worse);
-    answer.error =
-        answer.status == Status::kNoName ? "the name has no address" : ares_strerror(worse);
-    if (worse == ARES_ESERVFAIL) answer.error = "the name's servers fail (SERVFAIL)";
+    answer = WithoutAddress(*lookup, worse);
   }
   lookup->ended = true;
   --under_way_;

@@ -58,6 +58,7 @@ class CaresResolver final : public Resolver {
   void Begin(const LookupPtr& lookup, BootTime now);
   void OnSocket(Channel* channel, int fd, bool read, bool write);
   void OnQueryEnd(const Query& query, int ares_status, void* addresses);
+  static DnsAnswer WithoutAddress(const Lookup& lookup, int ares_status);
   void Complete(const LookupPtr& lookup, BootTime now, bool timed_out);
   void BeginWaiting(BootTime now);
 
