@@ -98,6 +98,17 @@ void SetUp(grpc::ClientContext* context, const Vantage& vantage, steady_clock::t
 
 namespace {
 
+void Fill(const Rules& rules, v1::SiteRules* out) {
+  out->set_keyword(rules.keyword);
+  for (const std::string& k : rules.forbidden_keywords) out->add_forbidden_keywords(k);
+  out->set_redirect_policy(rules.redirect_policy);
+  for (const auto& [name, value] : rules.headers) {
+    v1::SiteHeader* header = out->add_headers();
+    header->set_name(name);
+    header->set_value(value);
+  }
+}
+
 // The questions of one CheckSites and the answers so far; goes from one endpoint to the next.
 struct Round {
   Vantage vantage;
@@ -141,6 +152,7 @@ struct Round {
       site->set_profile(q.profile);
       site->set_timeout_ms(static_cast<uint32_t>(q.timeout.count()));
       site->set_request_id(q.request_id);
+      if (q.rules != nullptr) Fill(*q.rules, site->mutable_rules());
     }
     return request;
   }
@@ -257,6 +269,16 @@ struct StatusCall {
 };
 
 }  // namespace
+
+size_t Question::size() const {
+  constexpr size_t kFields = 64, kItem = 8;
+  size_t bytes = kFields + url.size() + method.size() + profile.size() + request_id.size();
+  if (rules == nullptr) return bytes;
+  bytes += rules->keyword.size() + rules->redirect_policy.size();
+  for (const std::string& k : rules->forbidden_keywords) bytes += kItem + k.size();
+  for (const auto& [name, value] : rules->headers) bytes += kItem + name.size() + value.size();
+  return bytes;
+}
 
 Client::Client() : calls_(std::make_shared<Calls>()) {}
 

@@ -2,10 +2,12 @@
 #define JETMON_CONFIRM_CLIENT_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,6 +25,14 @@ struct Vantage {
   std::vector<std::string> endpoints;  // host:port, the best first
 };
 
+// What the profile full asks beyond simple_http; bounds as in probe::FullRules.
+struct Rules {
+  std::string keyword;
+  std::vector<std::string> forbidden_keywords;
+  std::string redirect_policy = "follow";                    // follow, alert, fail
+  std::vector<std::pair<std::string, std::string>> headers;  // names and values
+};
+
 struct Question {
   uint64_t site_id = 0, blog_id = 0;
   std::string url;
@@ -30,7 +40,14 @@ struct Question {
   std::string profile = "legacy";  // legacy, simple_http, full
   std::chrono::milliseconds timeout{10'000};
   std::string request_id;
+  std::shared_ptr<const Rules> rules;  // null: none
+
+  // About as many bytes as it is when it is sent.
+  size_t size() const;
 };
+
+// A Veriflier takes 1 MiB a call. Who asks about many sites with long rules asks in several calls.
+inline constexpr size_t kMostQuestionBytes = 512 << 10;
 
 struct Answer {
   uint64_t site_id = 0;
@@ -57,10 +74,10 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Asks one vantage about at most 500 sites. Its endpoints are tried in order while the deadline
-  // (at most 10 s) allows: what one leaves unanswered, or answers with agent_overloaded, is asked
-  // of the next. `done` is called once, on a thread of gRPC's, with one answer a question in the
-  // order asked; it must not block.
+  // Asks one vantage about at most 500 sites, of kMostQuestionBytes and one question at most. Its
+  // endpoints are tried in order while the deadline (at most 10 s) allows: what one leaves
+  // unanswered, or answers with agent_overloaded, is asked of the next. `done` is called once, on a
+  // thread of gRPC's, with one answer a question in the order asked; it must not block.
   void CheckSites(const Vantage& vantage, std::vector<Question> questions,
                   std::chrono::milliseconds deadline,
                   std::function<void(std::vector<Answer>)> done);

@@ -377,6 +377,7 @@ void Ownership::ReportHealth(bool final) {
     if (f.local_only) {
       h.warnings.push_back("no vantage is enabled: local checks alone confirm outages");
     }
+    if (f.faulty > 0) h.warnings.push_back(FaultText(f.faulty, f.fault));
   } else {
     last_checks_ = 0;
     checks_per_s_ = 0;

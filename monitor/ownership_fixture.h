@@ -31,6 +31,7 @@ class ScriptedConfirmer final : public Confirmer {
       {
         std::lock_guard lock(mutex_);
         policies_.insert(q.method + " " + q.profile);
+        last_ = q;
       }
       RoundResult r;
       r.site_id = q.site_id;
@@ -49,6 +50,11 @@ class ScriptedConfirmer final : public Confirmer {
     std::lock_guard lock(mutex_);
     return policies_;
   }
+  // The last question.
+  confirm::Question last() const {
+    std::lock_guard lock(mutex_);
+    return last_;
+  }
 
   Votes votes_{3, 2, 0};
   std::atomic<int> rounds_{0};
@@ -56,6 +62,7 @@ class ScriptedConfirmer final : public Confirmer {
  private:
   mutable std::mutex mutex_;
   std::set<std::string> policies_;
+  confirm::Question last_;
 };
 
 class OwnershipTest : public testing::Test {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "probe/url.h"
 
@@ -60,7 +61,7 @@ bool SiteTable::IsConfiguredAs(size_t index, const store::Site& site) const {
   return sites_[index].config_hash == HashOf(site);
 }
 
-size_t SiteTable::Put(const store::Site& site, std::optional<probe::Mode> mode) {
+size_t SiteTable::Put(const store::Site& site, std::shared_ptr<const CheckPolicy> policy) {
   auto known = by_id_.find(site.site_id);
   const bool here = known != by_id_.end() && sites_[known->second].site.bucket == site.bucket;
   const size_t index = here ? known->second : sites_.size();
@@ -73,7 +74,7 @@ size_t SiteTable::Put(const store::Site& site, std::optional<probe::Mode> mode) 
   w.site = site;
   w.config_hash = HashOf(site);
   w.phase = store::PhaseOf(site.site_id);
-  w.mode = mode.value_or(probe::Mode{});
+  w.policy = std::move(policy);
   w.interval = std::max(1, site.check_interval) * config_.unit;
   w.gone = false;
   w.not_available = probe::NotAvailableYet(probe::ParseUrl(site.url));
@@ -142,6 +143,12 @@ void SiteTable::Finished(size_t index, Next next, BootTime now) {
   Push(index, due);
 }
 
+milliseconds SiteTable::Timeout(size_t index) const {
+  const CheckPolicy* policy = sites_[index].policy.get();
+  const bool own = policy != nullptr && policy->timeout.count() > 0;
+  return own ? std::min(policy->timeout, config_.CheckTimeout()) : config_.CheckTimeout();
+}
+
 std::optional<size_t> SiteTable::Find(uint64_t site_id) const {
   auto known = by_id_.find(site_id);
   if (known == by_id_.end()) return std::nullopt;
@@ -205,6 +212,10 @@ SiteTable::Backlog SiteTable::Overdue(BootTime now) const {
   for (const WatchedSite& w : sites_) {
     if (w.gone) continue;
     ++b.targets;
+    if (w.policy != nullptr && !w.policy->fault.empty() && b.faulty++ == 0) {
+      b.faulty_site = w.site.site_id;
+      b.fault = w.policy->fault;
+    }
     if (w.leaving || w.not_available || w.running || w.due.ns == 0 || w.due > now) continue;
     ++b.due;
     b.oldest = std::max(b.oldest, std::chrono::duration_cast<milliseconds>(now - w.due));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <queue>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "clock/clock.h"
+#include "monitor/check_policy.h"
 #include "monitor/config.h"
 #include "probe/check.h"
 #include "store/activity.h"
@@ -23,7 +25,7 @@ namespace jetmon::monitor {
 struct WatchedSite {
   store::Site site;
   uint64_t config_hash = 0;
-  probe::Mode mode;
+  std::shared_ptr<const CheckPolicy> policy;  // null: the default
   milliseconds interval{0};
   uint64_t phase = 0;
   bool gone = false;           // removed, deactivated or moved: never checked again
@@ -39,6 +41,8 @@ struct WatchedSite {
   int64_t last_check_wall_ms = 0, saved_check_wall_ms = 0;
   BootTime asked_since;               // first round of Verifliers for the open event; zero = none
   std::optional<store::Event> event;  // the open event, as the database had it last
+
+  probe::Mode mode() const { return policy != nullptr ? policy->mode : probe::Mode{}; }
 };
 
 // The sites of a range and when each is due. Spreads first checks evenly, then lets each fall into
@@ -50,7 +54,7 @@ class SiteTable {
   // Adds a site, or replaces it after a change of its configuration; not scheduled yet when new.
   // One that has come from another bucket is new: what is under way of it there ends under its old
   // index. Returns the index.
-  size_t Put(const store::Site& site, std::optional<probe::Mode> mode);
+  size_t Put(const store::Site& site, std::shared_ptr<const CheckPolicy> policy);
   // Schedules the first check of a site.
   void ScheduleFirst(size_t index, BootTime now);
   void MarkGone(size_t index);
@@ -69,6 +73,8 @@ class SiteTable {
   enum class Next { kRegular, kRetry, kSoon };
   void Finished(size_t index, Next next, BootTime now);
 
+  // How long a check of the site may take.
+  milliseconds Timeout(size_t index) const;
   WatchedSite& at(size_t index) { return sites_[index]; }
   const WatchedSite& at(size_t index) const { return sites_[index]; }
   std::optional<size_t> Find(uint64_t site_id) const;
@@ -81,6 +87,10 @@ class SiteTable {
   struct Backlog {
     size_t due = 0, targets = 0;
     milliseconds oldest{0};
+    size_t faulty = 0;  // targets whose configuration has a fault
+    // One of them.
+    uint64_t faulty_site = 0;
+    std::string fault;
   };
   Backlog Overdue(BootTime now) const;
 

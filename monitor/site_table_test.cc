@@ -17,7 +17,7 @@ class SiteTableTest : public testing::Test {
       site.bucket = id % 4;
       site.url = "http://127.0.0.1:80/s/" + std::to_string(id);
       site.check_interval = 5;
-      table_.Put(site, std::nullopt);
+      table_.Put(site, nullptr);
     }
   }
   Config config_;
@@ -78,7 +78,7 @@ TEST_F(SiteTableTest, GoneAndNotAvailableAreNeverDue) {
   https.site_id = 900;
   https.bucket = 1;
   https.url = "https://example.com/";
-  const size_t index = table_.Put(https, std::nullopt);
+  const size_t index = table_.Put(https, nullptr);
   EXPECT_TRUE(table_.at(index).not_available);
   table_.ScheduleFirst(index, clock_.Boot());
   table_.ScheduleFirst(3, clock_.Boot());
@@ -183,13 +183,13 @@ TEST_F(SiteTableTest, ASiteOfAnotherBucketIsNewAndItsOldIndexStays) {
   store::Site moved = table_.at(old).site;
   moved.bucket = 3;
   table_.at(old).failures = 2;
-  const size_t now = table_.Put(moved, std::nullopt);
+  const size_t now = table_.Put(moved, nullptr);
   EXPECT_NE(now, old);
   EXPECT_EQ(*table_.Find(6), now);
   EXPECT_EQ(table_.at(old).site.bucket, 2u);
   EXPECT_EQ(table_.at(now).failures, 0);
   EXPECT_EQ(table_.buckets().at(3).size(), 51u);
-  EXPECT_EQ(table_.Put(moved, std::nullopt), now);
+  EXPECT_EQ(table_.Put(moved, nullptr), now);
   // Its old bucket takes with it only what is its own.
   table_.MarkGone(old);
   table_.Forget(2);

@@ -1,7 +1,6 @@
 #include "monitor/watch.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/log.h"
@@ -141,10 +140,11 @@ void Watch::Submit(const std::vector<size_t>& due) {
       }
       request.site_id = w.site.site_id;
       request.url = w.site.url;
-      request.mode = w.mode;
+      request.mode = w.mode();
+      request.timeout = table_.Timeout(index);
+      if (w.policy != nullptr) request.full = w.policy->full;
       request.lease = &bucket_leases_[w.site.bucket - loaded_.min];
     }
-    request.timeout = parts_.config->CheckTimeout();
     const absl::Status s =
         parts_.engine->Submit(std::move(request), [this, index](probe::CheckResult check) {
           std::lock_guard lock(mutex_);
@@ -327,46 +327,6 @@ void Watch::OnFailure(size_t index, const probe::CheckResult& check) {
   }
 }
 
-void Watch::TakeRound(const Round& taken) {
-  std::lock_guard lock(mutex_);
-  const RoundResult& round = taken.result;
-  WatchedSite& w = table_.at(taken.index);
-  w.confirming = false;
-  if (w.gone) return;
-  const bool still_open = w.event.has_value() && w.event->severity == store::Severity::kSeemsDown;
-  if (!still_open || w.deciding || w.failures == 0) return;
-  const BootTime now = parts_.clock->Boot();
-  if (w.asked_since.ns == 0) w.asked_since = now;
-  IncidentOp op;
-  op.kind = IncidentOp::Kind::kConfirm;
-  op.index = taken.index;
-  op.site = w.site;
-  op.seen = w.event;
-  op.votes = round.votes;
-  std::vector<CheckRecord> checks = round.checks;
-  checks.insert(checks.begin(), {1, parts_.config->host, 0, 0, w.event->http_code});
-  op.checks_json = ChecksJson(checks);
-  const bool alone = round.votes.enabled == 0;
-  const Verdict verdict = Decide(round.votes, parts_.config->peer_offline_limit);
-  if (alone) {
-    local_only_ = true;
-    op.reason = store::transition::kLocalConfirmed;
-  } else if (verdict == Verdict::kDown) {
-    op.reason = store::transition::kVerifierConfirmed;
-  } else if (verdict == Verdict::kFalseAlarm) {
-    op.kind = IncidentOp::Kind::kFalseAlarm;
-    op.reason = store::transition::kFalseAlarm;
-    w.failures = 0;
-  } else if (parts_.config->quorum_majority &&
-             now - w.asked_since > parts_.config->DegradedAfter() && MajorityDown(round.votes)) {
-    op.reason = store::transition::kQuorumDegraded;
-  } else {
-    return;  // it stays Seems Down, and is asked about again after the next failure
-  }
-  w.deciding = true;
-  pending_.push_back(std::move(op));
-}
-
 void Watch::WritePending() {
   for (;;) {
     std::vector<IncidentOp> ops;
@@ -422,50 +382,6 @@ void Watch::Remove(size_t index) {
   pending_.push_back(std::move(removal));
 }
 
-void Watch::AskVantages() {
-  std::vector<confirm::Question> questions;
-  std::unordered_map<uint64_t, size_t> asked;  // by site: its index
-  {
-    std::lock_guard lock(mutex_);
-    const size_t n = std::min(to_confirm_.size(), kMostAtOnce);
-    const bool ask = !draining_ && MaySend();
-    for (size_t i = 0; i < n; ++i) {
-      WatchedSite& w = table_.at(to_confirm_[i]);
-      if (!ask || w.gone || w.leaving || !w.event.has_value()) {
-        w.confirming = false;
-        continue;
-      }
-      confirm::Question q;
-      q.site_id = w.site.site_id;
-      q.blog_id = w.site.blog_id;
-      q.url = w.site.url;
-      q.method = std::string(probe::MethodName(w.mode.method));
-      q.profile = std::string(probe::ProfileName(w.mode.profile));
-      q.timeout = parts_.config->CheckTimeout();
-      q.request_id = absl::StrCat("ev-", w.event->event_id);
-      asked[q.site_id] = to_confirm_[i];
-      questions.push_back(std::move(q));
-    }
-    to_confirm_.erase(to_confirm_.begin(), to_confirm_.begin() + n);
-    if (questions.empty()) return;
-    ++rounds_under_way_;
-  }
-  // Half a second more than the checks themselves, for the way there and back; 10 s in all.
-  const milliseconds deadline =
-      std::min(parts_.config->CheckTimeout() + milliseconds(500), milliseconds(10'000));
-  parts_.confirmer->Ask(std::move(questions), deadline,
-                        [this, asked](std::vector<RoundResult> results) {
-                          std::lock_guard lock(mutex_);
-                          for (RoundResult& r : results) {
-                            auto site = asked.find(r.site_id);
-                            if (site == asked.end()) continue;
-                            rounds_.push_back({site->second, std::move(r)});
-                          }
-                          --rounds_under_way_;
-                          wake_.notify_all();
-                        });
-}
-
 Watch::Figures Watch::figures() const {
   std::lock_guard lock(mutex_);
   Figures f;
@@ -477,6 +393,8 @@ Watch::Figures Watch::figures() const {
   f.running = running_;
   f.checks = checks_;
   f.local_only = local_only_;
+  f.faulty = backlog.faulty;
+  if (f.faulty > 0) f.fault = absl::StrCat("site ", backlog.faulty_site, ": ", backlog.fault);
   f.suspect = suspicion_.suspect(now);
   return f;
 }

@@ -9,9 +9,11 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "clock/clock.h"
+#include "monitor/check_policy.h"
 #include "monitor/config.h"
 #include "monitor/confirmer.h"
 #include "monitor/incidents.h"
@@ -92,6 +94,8 @@ class Watch {
     uint64_t checks = 0;  // verdicts so far
     bool suspect = false;
     bool local_only = false;  // confirmed without a vantage
+    size_t faulty = 0;        // sites whose check configuration can't all be used
+    std::string fault;        // of one of them
   };
   Figures figures() const;
 
@@ -105,6 +109,7 @@ class Watch {
     RoundResult result;
   };
   enum class Fresh { kDue, kLeaving, kAll };
+  using SitePolicies = std::unordered_map<uint64_t, std::shared_ptr<const CheckPolicy>>;
 
   void ScheduleLoop();
   void DecideLoop();
@@ -122,6 +127,9 @@ class Watch {
   bool AdoptAll();
   absl::Status AdoptBuckets(const std::vector<uint32_t>& buckets);
   absl::Status LoadBucket(uint32_t bucket);
+  // All active sites of a bucket, page after page, and the policies of those that have one.
+  absl::Status ReadBucket(sql::Transaction& tx, uint32_t bucket, std::vector<store::Site>* sites,
+                          SitePolicies* policies);
   void WritePending();
   void Settle(const std::vector<IncidentOp>& ops);
   void WriteHistory(std::vector<store::CheckHistoryRow> rows);
@@ -129,7 +137,7 @@ class Watch {
   void WriteFreshness(Fresh which);
   void RefreshNextBucket();
   void ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
-                    const std::vector<store::CheckConfig>& configs);
+                    const SitePolicies& policies);
   bool Idle();
   // The part that drains, when nothing of it is under way any more and that was not said yet.
   std::optional<store::Range> PartAtRest();
@@ -173,7 +181,8 @@ class Watch {
   BootTime began_;
   std::map<uint32_t, int64_t> bucket_first_check_ms_;
 
-  // The recorder's own.
+  // The recorder's own, and Load's before.
+  CheckPolicies policies_;
   BootTime next_summary_, next_refresh_;
   uint32_t refresh_bucket_ = 0;
   bool adopt_ = false;

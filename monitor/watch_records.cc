@@ -18,21 +18,43 @@ constexpr int kSitesAPage = 5000;
 constexpr std::chrono::seconds kWriteLimit{5};
 constexpr std::chrono::seconds kLoadLimit{30};
 
-std::optional<probe::Mode> ModeOf(const std::vector<store::CheckConfig>& configs,
-                                  uint64_t site_id) {
-  auto at =
-      std::lower_bound(configs.begin(), configs.end(), site_id,
-                       [](const store::CheckConfig& c, uint64_t id) { return c.site_id < id; });
-  if (at == configs.end() || at->site_id != site_id) return std::nullopt;
-  auto mode = probe::ParseMode(at->method.value_or("HEAD"), at->profile.value_or("legacy"));
-  if (!mode.ok()) return std::nullopt;
-  return *mode;
+std::shared_ptr<const CheckPolicy> PolicyOf(
+    const std::unordered_map<uint64_t, std::shared_ptr<const CheckPolicy>>& policies,
+    uint64_t site_id) {
+  auto at = policies.find(site_id);
+  return at != policies.end() ? at->second : nullptr;
 }
 
-// All active sites of a bucket, page after page, and their configuration.
-absl::Status ReadBucket(sql::Transaction& tx, uint32_t bucket, std::vector<store::Site>* sites,
-                        std::vector<store::CheckConfig>* configs) {
+// Sites whose configuration is found to be faulty, to be told once.
+class Faults {
+ public:
+  void Add(uint64_t site_id, const CheckPolicy* before, const CheckPolicy* now) {
+    if (now == nullptr || now == before || now->fault.empty()) return;
+    if (count_++ == 0) first_ = absl::StrCat("site ", site_id, ": ", now->fault);
+  }
+  void Log() const {
+    if (count_ > 0) LogWarning(FaultText(count_, first_));
+  }
+
+ private:
+  size_t count_ = 0;
+  std::string first_;
+};
+
+}  // namespace
+
+absl::Status Watch::Load() {
+  for (uint32_t bucket = loaded_.min; bucket <= loaded_.max; ++bucket) {
+    if (auto s = LoadBucket(bucket); !s.ok()) return s;
+  }
+  if (const Figures f = figures(); f.faulty > 0) LogWarning(FaultText(f.faulty, f.fault));
+  return absl::OkStatus();
+}
+
+absl::Status Watch::ReadBucket(sql::Transaction& tx, uint32_t bucket,
+                               std::vector<store::Site>* sites, SitePolicies* policies) {
   sites->clear();
+  policies->clear();
   for (store::SiteCursor after;;) {
     auto page = store::ActiveSitesOfBucket(tx, bucket, after, kSitesAPage);
     if (!page.ok()) return page.status();
@@ -42,33 +64,24 @@ absl::Status ReadBucket(sql::Transaction& tx, uint32_t bucket, std::vector<store
   }
   auto rows = store::ConfigsOfBucket(tx, bucket);
   if (!rows.ok()) return rows.status();
-  *configs = std::move(*rows);
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::Status Watch::Load() {
-  for (uint32_t bucket = loaded_.min; bucket <= loaded_.max; ++bucket) {
-    if (auto s = LoadBucket(bucket); !s.ok()) return s;
-  }
+  for (const store::CheckConfig& row : *rows) (*policies)[row.site_id] = policies_.Of(row);
   return absl::OkStatus();
 }
 
 absl::Status Watch::LoadBucket(uint32_t bucket) {
   std::vector<store::Site> sites;
-  std::vector<store::CheckConfig> configs;
+  SitePolicies policies;
   std::vector<store::Event> events;
   const absl::Status s =
       parts_.db->Read(parts_.clock->Boot() + kLoadLimit, [&](sql::Transaction& tx) {
-        if (auto r = ReadBucket(tx, bucket, &sites, &configs); !r.ok()) return r;
+        if (auto r = ReadBucket(tx, bucket, &sites, &policies); !r.ok()) return r;
         auto open = store::OpenEventsOfBucket(tx, bucket);
         if (open.ok()) events = std::move(*open);
         return open.status();
       });
   if (!s.ok()) return s;
   std::lock_guard lock(mutex_);
-  for (const store::Site& site : sites) table_.Put(site, ModeOf(configs, site.site_id));
+  for (const store::Site& site : sites) table_.Put(site, PolicyOf(policies, site.site_id));
   for (store::Event& e : events) {
     if (auto index = table_.Find(e.site_id); index.has_value()) {
       table_.at(*index).event = std::move(e);
@@ -229,23 +242,24 @@ void Watch::RefreshNextBucket() {
       next = bucket == range.max ? range.min : bucket + 1;
     }
     std::vector<store::Site> sites;
-    std::vector<store::CheckConfig> configs;
+    SitePolicies policies;
     const absl::Status s = parts_.db->Read(now + kWriteLimit, [&](sql::Transaction& tx) {
-      return ReadBucket(tx, bucket, &sites, &configs);
+      return ReadBucket(tx, bucket, &sites, &policies);
     });
     if (!s.ok()) {
       LogWarning(absl::StrCat("bucket ", bucket, " was not read again: ", s.message()));
       return;  // the next time
     }
     refresh_bucket_ = next;
-    ApplyRefresh(bucket, sites, configs);
+    ApplyRefresh(bucket, sites, policies);
   }
 }
 
 void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
-                         const std::vector<store::CheckConfig>& configs) {
+                         const SitePolicies& policies) {
   std::vector<store::Target> changed;
   std::vector<uint64_t> removed;
+  Faults faults;
   {
     std::lock_guard lock(mutex_);
     if (!Staying().Contains(bucket)) return;  // it left while it was read
@@ -260,12 +274,13 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
         Remove(*index);
         index.reset();
       }
-      const auto mode = ModeOf(configs, site.site_id);
+      auto policy = PolicyOf(policies, site.site_id);
       const bool known = index.has_value() && !table_.at(*index).gone;
-      if (known) table_.at(*index).mode = mode.value_or(probe::Mode{});
+      faults.Add(site.site_id, known ? table_.at(*index).policy.get() : nullptr, policy.get());
+      if (known) table_.at(*index).policy = policy;
       if (known && table_.IsConfiguredAs(*index, site)) continue;
       const bool running = index.has_value() && table_.at(*index).running;
-      const size_t put = table_.Put(site, mode);
+      const size_t put = table_.Put(site, std::move(policy));
       if (!running) table_.ScheduleFirst(put, now);
       changed.push_back(store::TargetOf(site));
     }
@@ -279,6 +294,7 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
       }
     }
   }
+  faults.Log();
   if (changed.empty() && removed.empty()) return;
   LogInfo(absl::StrCat("bucket ", bucket, ": ", changed.size(), " sites added or changed, ",
                        removed.size(), " removed"));

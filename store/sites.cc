@@ -287,11 +287,20 @@ absl::StatusOr<std::vector<CheckConfig>> ConfigsOfBucket(sql::Transaction& tx, u
   if (!s.ok()) return s;
   if (!any) return configs;
   s = tx.Query(
-      "SELECT c.site_id, c.method, c.profile FROM jetmon_check_targets t JOIN "
+      "SELECT c.site_id, c.method, c.profile, c.keyword, c.forbidden_keyword, SUBSTR(c.headers, 1, "
+      "?), c.timeout_ms, c.redirect_policy FROM jetmon_check_targets t JOIN "
       "jetmon_endpoint_check_config c ON c.site_id = t.site_id WHERE t.bucket_no = ? ORDER BY "
       "t.site_id",
-      {bucket}, [&](const sql::Row& row) {
-        configs.push_back({row.Uint(0), row.OptText(1), row.OptText(2)});
+      {static_cast<int64_t>(CheckConfig::kMaxHeadersChars + 1), bucket}, [&](const sql::Row& row) {
+        CheckConfig& c = configs.emplace_back();
+        c.site_id = row.Uint(0);
+        c.method = row.OptText(1);
+        c.profile = row.OptText(2);
+        c.keyword = row.OptText(3);
+        c.forbidden_keyword = row.OptText(4);
+        c.headers = row.OptText(5);
+        c.timeout_ms = row.OptInt(6);
+        c.redirect_policy = row.OptText(7);
         return absl::OkStatus();
       });
   if (!s.ok()) return s;

@@ -90,12 +90,20 @@ struct Freshness {
 };
 absl::Status SaveFreshness(sql::Transaction& tx, const std::vector<Freshness>& rows);
 
-// The check policy of a site; fields without a value are defaults.
+// A site's row of check configuration as it stands there, right or wrong; what has no value is the
+// default.
 struct CheckConfig {
+  static constexpr size_t kMaxHeadersChars = 40'000;
+
   uint64_t site_id = 0;
   std::optional<std::string> method;   // HEAD, GET
   std::optional<std::string> profile;  // legacy, simple_http, full
+  std::optional<std::string> keyword, forbidden_keyword;
+  std::optional<std::string> headers;  // a JSON object; cut behind kMaxHeadersChars + 1 characters
+  std::optional<int64_t> timeout_ms;
+  std::optional<std::string> redirect_policy;  // follow, alert, fail
 };
+// Those of a bucket's targets that have one, by site id.
 absl::StatusOr<std::vector<CheckConfig>> ConfigsOfBucket(sql::Transaction& tx, uint32_t bucket);
 
 }  // namespace jetmon::store

@@ -157,7 +157,43 @@ TEST(Targets, FollowTheirSites) {
           EXPECT_EQ((*configs)[0].site_id, 2u);
           EXPECT_EQ((*configs)[0].method, "GET");
           EXPECT_FALSE((*configs)[0].profile.has_value());
+          EXPECT_FALSE((*configs)[0].keyword.has_value());
+          EXPECT_FALSE((*configs)[0].headers.has_value());
+          EXPECT_FALSE((*configs)[0].timeout_ms.has_value());
           EXPECT_TRUE(ConfigsOfBucket(tx, 4)->empty());
+          return absl::OkStatus();
+        }).ok());
+}
+
+TEST(CheckConfigs, AreReadAsTheyStandThere) {
+  TestDatabase db;
+  ASSERT_TRUE(
+      db->Write([](sql::Transaction& tx) -> absl::Status {
+          EXPECT_TRUE(
+              UpsertTargets(tx, {TargetOf(MakeSite(1, 3)), TargetOf(MakeSite(2, 3))}, 5).ok());
+          const std::string headers = R"({"X-Key": "abc"})";
+          const std::string endless(2 * CheckConfig::kMaxHeadersChars, 'h');
+          for (const auto& [id, text] : {std::pair(1, headers), std::pair(2, endless)}) {
+            auto s = tx.Execute(
+                "INSERT INTO jetmon_endpoint_check_config (site_id, method, profile, keyword, "
+                "forbidden_keyword, headers, timeout_ms, redirect_policy, updated_at_ms) VALUES "
+                "(?, 'GET', 'full', 'welcome', 'Fatal error', ?, 2500, 'alert', 1)",
+                {id, text});
+            if (!s.ok()) return s.status();
+          }
+          const auto configs = ConfigsOfBucket(tx, 3);
+          EXPECT_EQ(configs->size(), 2u);
+          const CheckConfig& c = configs->front();
+          EXPECT_EQ(c.site_id, 1u);
+          EXPECT_EQ(c.method, "GET");
+          EXPECT_EQ(c.profile, "full");
+          EXPECT_EQ(c.keyword, "welcome");
+          EXPECT_EQ(c.forbidden_keyword, "Fatal error");
+          EXPECT_EQ(c.headers, headers);
+          EXPECT_EQ(c.timeout_ms, 2500);
+          EXPECT_EQ(c.redirect_policy, "alert");
+          // Bounded, and seen to be too long.
+          EXPECT_EQ(configs->back().headers->size(), CheckConfig::kMaxHeadersChars + 1);
           return absl::OkStatus();
         }).ok());
 }

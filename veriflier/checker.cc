@@ -4,8 +4,44 @@
 
 namespace jetmon::veriflier {
 namespace {
+
 constexpr uint32_t kLongestCheckMs = 10'000;
 constexpr size_t kMaxError = 200;
+
+// Null where there are none. The engine looks at their bounds.
+absl::StatusOr<std::shared_ptr<const probe::FullRules>> RulesOf(const v1::SiteCheck& site) {
+  if (!site.has_rules()) return nullptr;
+  auto rules = std::make_shared<probe::FullRules>();
+  const v1::SiteRules& asked = site.rules();
+  rules->keyword = asked.keyword();
+  rules->forbidden_keywords = {asked.forbidden_keywords().begin(),
+                               asked.forbidden_keywords().end()};
+  if (!asked.redirect_policy().empty()) {
+    auto redirects = probe::ParseRedirectPolicy(asked.redirect_policy());
+    if (!redirects.ok()) return redirects.status();
+    rules->redirects = *redirects;
+  }
+  for (const v1::SiteHeader& h : asked.headers()) rules->headers.push_back({h.name(), h.value()});
+  return rules;
+}
+
+// What of a site's check the agent has to understand.
+absl::StatusOr<probe::CheckRequest> RequestFor(const v1::SiteCheck& site) {
+  auto mode = probe::ParseMode(site.method().empty() ? "HEAD" : site.method(),
+                               site.profile().empty() ? "legacy" : site.profile());
+  if (!mode.ok()) return mode.status();
+  auto rules = RulesOf(site);
+  if (!rules.ok()) return rules.status();
+  probe::CheckRequest request;
+  request.site_id = site.site_id();
+  request.url = site.url();
+  request.mode = *mode;
+  request.full = *std::move(rules);
+  const uint32_t ms = site.timeout_ms() == 0 ? kLongestCheckMs : site.timeout_ms();
+  request.timeout = std::chrono::milliseconds(std::min(ms, kLongestCheckMs));
+  return request;
+}
+
 }  // namespace
 
 Checker::Checker(Identity identity, probe::Engine::Options options)
@@ -66,21 +102,12 @@ void Checker::Check(const v1::SiteCheck& site, BootTime give_up_at,
                     std::shared_ptr<const std::atomic<bool>> cancelled,
                     std::function<void(v1::SiteCheckResult)> done) {
   v1::SiteCheckResult blank = Blank(site);
-  auto mode = probe::ParseMode(site.method().empty() ? "HEAD" : site.method(),
-                               site.profile().empty() ? "legacy" : site.profile());
-  probe::CheckRequest request;
-  if (mode.ok()) {
-    request.site_id = site.site_id();
-    request.url = site.url();
-    request.mode = *mode;
-    const uint32_t ms = site.timeout_ms() == 0 ? kLongestCheckMs : site.timeout_ms();
-    request.timeout = std::chrono::milliseconds(std::min(ms, kLongestCheckMs));
-    request.give_up_at = give_up_at;
-    request.cancelled = std::move(cancelled);
-  }
-  absl::Status submitted = mode.status();
+  auto request = RequestFor(site);
+  absl::Status submitted = request.status();
   if (submitted.ok()) {
-    submitted = engine_->Submit(std::move(request), [this, blank, done](probe::CheckResult check) {
+    request->give_up_at = give_up_at;
+    request->cancelled = std::move(cancelled);
+    submitted = engine_->Submit(*std::move(request), [this, blank, done](probe::CheckResult check) {
       done(Translate(blank, check));
     });
   }

@@ -99,6 +99,63 @@ TEST_F(ServiceTest, AnswersForEachSite) {
   EXPECT_EQ(checker_->completed(), 5u);
 }
 
+TEST_F(ServiceTest, JudgesByTheRulesThatItIsGiven) {
+  const std::string endpoint = Start();
+  confirm::Rules rules;
+  rules.redirect_policy = "alert";
+  rules.headers = {{"X-Key", "abc"}};
+  confirm::Question full = Ask(1, "/");
+  full.method = "GET";
+  full.profile = "full";
+  full.rules = std::make_shared<const confirm::Rules>(rules);
+  EXPECT_EQ(Check(Vantage({endpoint}), {full}), (Outcomes{{1, "up"}}));
+  EXPECT_NE(site_.requests().at(0).find("X-Key: abc\r\n"), std::string::npos);
+}
+
+TEST_F(ServiceTest, RulesThatItCantJudgeByAreNoWordAboutTheSite) {
+  const std::string endpoint = Start();
+  const auto ask = [&](uint64_t id, confirm::Rules rules) {
+    confirm::Question q = Ask(id, "/");
+    q.method = "GET";
+    q.profile = "full";
+    q.rules = std::make_shared<const confirm::Rules>(std::move(rules));
+    return q;
+  };
+  std::vector<confirm::Question> questions = {
+      ask(1, {std::string(256, 'k'), {}, "follow", {}}),
+      ask(2, {"", {""}, "follow", {}}),
+      ask(3, {"", std::vector<std::string>(17, "k"), "follow", {}}),
+      ask(4, {"", {}, "never", {}}),
+      ask(5, {"", {}, "follow", {{"Host", "other.example"}}}),
+      ask(6, {"", {}, "follow", {{"X-Key", "a\r\nX-Other: b"}}}),
+      ask(7, {"", {}, "follow", std::vector<std::pair<std::string, std::string>>(33, {"a", "b"})}),
+  };
+  Outcomes wanted;
+  for (const confirm::Question& q : questions) wanted[q.site_id] = "probe_error";
+  EXPECT_EQ(Check(Vantage({endpoint}), std::move(questions)), wanted);
+  EXPECT_TRUE(site_.requests().empty());
+}
+
+TEST_F(ServiceTest, AsMuchAsFitsACallIsTaken) {
+  const std::string endpoint = Start(500, 500);
+  confirm::Rules rules;
+  for (int i = 0; i < 32; ++i) {
+    rules.headers.emplace_back("X-Key-" + std::to_string(i), std::string(1000, 'v'));
+  }
+  std::vector<confirm::Question> questions;
+  Outcomes wanted;
+  for (size_t bytes = 0; bytes < confirm::kMostQuestionBytes; bytes += questions.back().size()) {
+    confirm::Question q = Ask(questions.size() + 1, "/");
+    q.method = "GET";
+    q.profile = "full";
+    q.rules = std::make_shared<const confirm::Rules>(rules);
+    wanted[q.site_id] = "up";
+    questions.push_back(std::move(q));
+  }
+  EXPECT_GT(questions.size(), 10u);
+  EXPECT_EQ(Check(Vantage({endpoint}), std::move(questions)), wanted);
+}
+
 TEST_F(ServiceTest, RefusesAnotherVantagesCredential) {
   const std::string endpoint = Start();
   EXPECT_EQ(Check(Vantage({endpoint}, "jv_other"), {Ask(1, "/")}), (Outcomes{{1, "unknown"}}));

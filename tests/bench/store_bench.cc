@@ -120,7 +120,7 @@ void Load(sql::Database& db, monitor::SiteTable* table) {
         if (!page.ok()) return page.status();
         sites += page->size();
         for (const store::Site& site : *page) {
-          if (table != nullptr) table->Put(site, std::nullopt);
+          if (table != nullptr) table->Put(site, nullptr);
         }
         if (page->size() < static_cast<size_t>(kPage)) break;
         after = store::SiteCursor::After(page->back());

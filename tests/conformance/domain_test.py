@@ -31,7 +31,7 @@ ON_MARIADB = {
         "smoke_test",
         "timeline_test",
     ],
-    "monitor": ["notifier_test", "ownership_test", "parts_test"],
+    "monitor": ["notifier_test", "ownership_test", "parts_test", "site_policy_test"],
 }
 ON_GALERA = {
     "controlplane/access": ["idempotency_test"],

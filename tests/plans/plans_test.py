@@ -78,6 +78,7 @@ TESTS = [f"store/{name}_test" for name in (
     "controlplane/rollout/service_test",
     "monitor/ownership_test",
     "monitor/parts_test",
+    "monitor/site_policy_test",
 ]
 
 

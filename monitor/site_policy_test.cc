@@ -1,0 +1,179 @@
+// What a site's row of check configuration does to its checks.
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "monitor/ownership.h"
+#include "monitor/ownership_fixture.h"
+#include "store/sites.h"
+
+namespace jetmon::monitor {
+namespace {
+
+// With all buckets that there are, and production's times.
+class PolicyOfSitesTest : public OwnershipTest {
+ protected:
+  static constexpr uint32_t kAll = 512;
+
+  PolicyOfSitesTest() {
+    config_.unit = milliseconds(60'000);
+    config_.time_between_checks = 0.05;  // confirmations come soon
+    ownership_.reset();
+    ownership_ = NewOwnership();
+    Write([](sql::Transaction& tx) -> absl::Status {
+      EXPECT_TRUE(store::EnsureBuckets(tx, kAll, 1).ok());
+      std::vector<store::Target> targets;
+      for (uint64_t i = 1; i <= kSites; ++i) {
+        // The last ones in the order of reading, too.
+        auto moved = tx.Execute(
+            "UPDATE jetpack_monitor_sites SET bucket_no = ?, check_interval = 1 WHERE "
+            "jetpack_monitor_site_id = ?",
+            {kAll - i * 40, i});
+        if (!moved.ok()) return moved.status();
+        auto site = store::GetSite(tx, i);
+        if (!site.ok()) return site.status();
+        targets.push_back(store::TargetOf(**site));
+      }
+      return store::UpsertTargets(tx, targets, 1);
+    });
+  }
+  struct Rules {
+    std::string keyword = "welcome", forbidden = "Fatal error", headers = R"({"X-Key": "one"})",
+                redirects = "alert";
+    int timeout_ms = 2'500;
+  };
+  void Configure(const std::string& method, const std::string& profile,
+                 const std::optional<Rules>& rules = std::nullopt) {
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      auto s = tx.Execute("DELETE FROM jetmon_endpoint_check_config", {}).status();
+      for (uint64_t i = 1; s.ok() && i <= kSites; ++i) {
+        s = tx.Execute(
+                  "INSERT INTO jetmon_endpoint_check_config (site_id, method, profile, revision, "
+                  "updated_at_ms) VALUES (?, ?, ?, 7, 1)",
+                  {i, method, profile})
+                .status();
+        if (!s.ok() || !rules.has_value()) continue;
+        s = tx.Execute(
+                  "UPDATE jetmon_endpoint_check_config SET keyword = ?, forbidden_keyword = ?, "
+                  "headers = ?, redirect_policy = ?, timeout_ms = ? WHERE site_id = ?",
+                  {rules->keyword, rules->forbidden, rules->headers, rules->redirects,
+                   rules->timeout_ms, i})
+                .status();
+      }
+      return s;
+    });
+  }
+  void Unconfigure() {
+    Write([](sql::Transaction& tx) {
+      return tx.Execute("DELETE FROM jetmon_endpoint_check_config", {}).status();
+    });
+  }
+  // The methods of the requests from the n-th on.
+  std::set<std::string> MethodsFrom(size_t n) const {
+    std::set<std::string> methods;
+    const auto requests = server_.requests();
+    for (size_t i = n; i < requests.size(); ++i) {
+      methods.insert(requests[i].substr(0, requests[i].find(' ')));
+    }
+    return methods;
+  }
+  // Whether all requests from the n-th on carry this line.
+  bool AllFromHave(size_t n, const std::string& line) const {
+    const auto requests = server_.requests();
+    bool all = requests.size() > n;
+    for (size_t i = n; i < requests.size(); ++i) {
+      all = all && requests[i].find("\r\n" + line + "\r\n") != std::string::npos;
+    }
+    return all;
+  }
+  // What the Monitor says of itself.
+  std::string Warnings() {
+    std::string warnings;
+    Write([&](sql::Transaction& tx) {
+      return tx.Query("SELECT warnings FROM jetmon_process_health WHERE instance = 'ins_1'", {},
+                      [&](const sql::Row& row) {
+                        warnings = row.Text(0);
+                        return absl::OkStatus();
+                      });
+    });
+    return warnings;
+  }
+  void Begin() {
+    Give("ins_1", {0, kAll - 1});
+    ownership_->Poll();
+    EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  }
+  // After a virtual minute every check is as configured, over a whole interval.
+  void ExpectWithinAMinute(const std::string& method) {
+    EXPECT_FALSE(Until([] { return false; }));
+    const size_t then = server_.requests().size();
+    EXPECT_TRUE(Until([&] { return server_.requests().size() >= then + kSites; }));
+    EXPECT_EQ(MethodsFrom(then), std::set<std::string>{method});
+  }
+};
+
+TEST_F(PolicyOfSitesTest, IsUsedWithinAMinuteForChecksAndConfirmations) {
+  Begin();
+  EXPECT_EQ(MethodsFrom(0), std::set<std::string>{"HEAD"});
+  Configure("GET", "simple_http");
+  ExpectWithinAMinute("GET");
+  down_ = true;
+  // A minute until it is due, and one more for who suspects himself.
+  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > 0; }) ||
+              Until([&] { return confirmer_.rounds_ > 0; }));
+  EXPECT_EQ(confirmer_.policies(), std::set<std::string>{"GET simple_http"});
+  down_ = false;
+  Unconfigure();
+  ExpectWithinAMinute("HEAD");
+}
+
+TEST_F(PolicyOfSitesTest, ChangedRulesAreUsedHereAndByVerifliers) {
+  Configure("GET", "full", Rules());
+  Begin();
+  EXPECT_TRUE(AllFromHave(0, "X-Key: one"));
+  Rules other;
+  other.headers = R"({"X-Key": "two"})";
+  other.keyword = "";
+  other.forbidden = "";
+  Configure("GET", "full", other);
+  ExpectWithinAMinute("GET");
+  EXPECT_TRUE(AllFromHave(server_.requests().size() - 1, "X-Key: two"));
+  other.keyword = "goodbye";
+  other.forbidden = "Fatal error";
+  Configure("GET", "full", other);
+  down_ = true;
+  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > 0; }) ||
+              Until([&] { return confirmer_.rounds_ > 0; }));
+  const int rounds = confirmer_.rounds_;
+  EXPECT_FALSE(Until([] { return false; }));
+  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > rounds; }));
+  const confirm::Question asked = confirmer_.last();
+  EXPECT_EQ(asked.profile, "full");
+  EXPECT_EQ(asked.timeout, milliseconds(2'500));
+  ASSERT_NE(asked.rules, nullptr);
+  EXPECT_EQ(asked.rules->keyword, "goodbye");
+  EXPECT_EQ(asked.rules->forbidden_keywords, std::vector<std::string>{"Fatal error"});
+  EXPECT_EQ(asked.rules->redirect_policy, "alert");
+  ASSERT_EQ(asked.rules->headers.size(), 1u);
+  EXPECT_EQ(asked.rules->headers[0], std::make_pair(std::string("X-Key"), std::string("two")));
+}
+
+TEST_F(PolicyOfSitesTest, AFaultyRowIsCheckedByDefaultsAndSaid) {
+  Rules wrong;
+  wrong.headers = "X-Key: one";
+  wrong.timeout_ms = 5;
+  Configure("BREW", "simple_http", wrong);
+  Begin();
+  EXPECT_EQ(MethodsFrom(0), std::set<std::string>{"HEAD"});
+  EXPECT_TRUE(
+      Until([&] { return Warnings().find("12 sites can't all be used") != std::string::npos; }));
+  EXPECT_NE(Warnings().find("site 12: method: "), std::string::npos) << Warnings();
+  Configure("GET", "simple_http", Rules());
+  ExpectWithinAMinute("GET");
+  EXPECT_EQ(Warnings(), "");
+}
+
+}  // namespace
+}  // namespace jetmon::monitor
