@@ -13,49 +13,65 @@
 namespace jetmon::probe {
 
 // What `full` makes of a body as it comes: undoes gzip and deflate, and looks for keywords,
-// wherever the pieces are cut. Keeps no more of the body than a keyword is long. Not thread-safe.
+// wherever the pieces are cut. Keeps no more of the body than a keyword is long. Bounded in memory
+// (about 50 KiB) and in work, whatever is sent. Not thread-safe.
+//
+// It has enough, and what follows is neither decoded nor judged, as soon as
+// * a forbidden keyword was found: that decides; or
+// * no keyword is still looked for and kMaxBytes came: up to there the body must be complete; or
+// * kMaxSearchedBytes came.
 class BodyReader {
  public:
   // Of the decoded body, in bytes: this much is read to judge whether it is complete,
   static constexpr size_t kMaxBytes = 64 * 1024;
-  // and this much as long as a keyword is looked for.
+  // and this much as long as a keyword is looked for: one that must be there until it was found,
+  // those that must not to the end.
   static constexpr size_t kMaxSearchedBytes = 1024 * 1024;
 
-  // `rules` may be null; outlives the reader. `content_encoding` is the header's value: gzip,
-  // x-gzip, deflate (with or without zlib's frame), identity or nothing. In another encoding no
-  // keyword can be found, which is an error if one is looked for; else the body is counted as it
-  // is.
+  // `rules` may be null; outlives the reader. `content_encoding` is the headers' value, a list:
+  // gzip, x-gzip or deflate (with or without zlib's frame) once; identity, none and empty items
+  // don't count. In another encoding, or several, no keyword can be found, which is an error if one
+  // is looked for; else the body is counted as it is.
   BodyReader(const FullRules* rules, std::string_view content_encoding);
   ~BodyReader();
   BodyReader(const BodyReader&) = delete;
   BodyReader& operator=(const BodyReader&) = delete;
 
-  // Takes the next piece, without its transfer framing. False when nothing more is wanted: enough
-  // was seen, or it can't be decoded.
+  // Takes the next piece, without its transfer framing. False when nothing more is wanted: it has
+  // enough, or can't decode it.
   bool Feed(std::string_view bytes);
   // The body has ended in order.
   void Finish();
 
   bool keyword_found() const { return !keyword_wanted_; }  // true if there is none to look for
-  const std::string& forbidden_found() const { return forbidden_found_; }  // empty if none
-  size_t bytes() const { return bytes_; }                                  // decoded
+  // The one that ended first; empty if none.
+  const std::string& forbidden_found() const { return forbidden_found_; }
+  size_t bytes() const { return bytes_; }              // decoded, at most most_bytes()
+  size_t most_bytes() const;                           // kMaxBytes or kMaxSearchedBytes
   const std::string& error() const { return error_; }  // empty if it can be decoded
 
  private:
   enum class Coding { kNone, kGzip, kDeflate, kUnknown };
 
+  void SetCoding(std::string_view content_encoding);
   bool Inflate(std::string_view bytes);
   bool BeginInflate(std::string_view first);
-  bool EndOfMember(std::string_view rest);
+  bool BeginNextMember(std::string_view rest);
+  // True if nothing has come of this member, and it is not the first: it need not be one.
+  bool MayBeJunk() const { return later_member_ && zlib_.total_out == 0; }
   // Decoded bytes.
   void Take(std::string_view bytes);
+  void Search();
   bool Enough() const;
   void Fail(std::string error);
 
   const FullRules* const rules_;
   Coding coding_ = Coding::kNone;
-  bool inflating_ = false, inflated_ = false;  // begun; all of it
-  std::string begun_;                          // a first byte, until there is a second
+  bool inflating_ = false;     // zlib_ is set up
+  bool inflated_ = false;      // a member has ended, no other has begun
+  bool later_member_ = false;  // not the first
+  bool junk_ = false;          // what comes now is none of the body
+  std::string begun_;          // a first byte, until there is a second
   z_stream zlib_{};
   bool keyword_wanted_ = false;
   std::string forbidden_found_;

@@ -74,11 +74,26 @@ TEST(BodyReaderTest, EncodingsAreUndone) {
     const char* encoding;
     std::string body;
   };
-  for (const Case& c :
-       {Case{"gzip", Deflated(text)}, Case{"X-GZIP ", Deflated(text)},
-        Case{"deflate", Deflated(text, 15)}, Case{"deflate", Deflated(text, -15)},
-        Case{"identity", text}, Case{"", text}, Case{"gzip", Deflated("first") + Deflated(text)},
-        Case{"gzip", Deflated(text) + "trailing garbage"}}) {
+  for (const Case& c : {Case{"gzip", Deflated(text)},
+                        Case{"X-GZIP ", Deflated(text)},
+                        Case{"deflate", Deflated(text, 15)},
+                        Case{"deflate", Deflated(text, -15)},
+                        Case{"identity", text},
+                        Case{"", text},
+                        Case{"gzip", Deflated("first") + Deflated(text)},
+                        Case{"gzip", Deflated(text) + "trailing garbage"},
+                        Case{"gzip", Deflated(text) + "x\x1f\x8b\x08 garbage"},
+                        Case{"gzip", Deflated(text) + "\x1fgarbage"},
+                        Case{"gzip", Deflated(text) + "\x1f"},
+                        Case{"gzip", Deflated(text) + std::string(100, '\0')},
+                        Case{"gzip", Deflated("") + Deflated("") + Deflated(text)},
+                        Case{"deflate", Deflated(text, 15) + "trailing garbage"},
+                        Case{"deflate", Deflated(text, -15) + "trailing garbage"},
+                        Case{"deflate", Deflated(text)},
+                        Case{"gzip", Deflated(text, 15)},
+                        Case{" identity , gzip,", Deflated(text)},
+                        Case{"none", text},
+                        Case{",", text}}) {
     for (const size_t piece : kPieces) {
       const Seen seen = Read(c.body, &rules, c.encoding, piece);
       EXPECT_TRUE(seen.keyword) << c.encoding << piece;
@@ -104,8 +119,12 @@ TEST(BodyReaderTest, BrokenEncodings) {
 
 TEST(BodyReaderTest, AnUnknownEncodingMattersOnlyToKeywords) {
   const FullRules rules = Rules("needle");
-  EXPECT_EQ(Read("needle", &rules, "br", 3).error,
-            "content encoding br can't be searched for keywords");
+  for (const char* encoding : {"br", "gzip, br", "gzip, gzip", "gzip,deflate", "utf-8"}) {
+    EXPECT_EQ(
+        Read("needle", &rules, encoding, 3).error,
+        "content encoding " + std::string(encoding) + " is unknown, no keyword can be looked for");
+    EXPECT_EQ(Read("needle", nullptr, encoding, 3).error, "");
+  }
   EXPECT_EQ(Read("needle", nullptr, "br", 3).error, "");
   const FullRules none;
   EXPECT_EQ(Read("needle", &none, "gzip, br", 3).error, "");
@@ -122,6 +141,48 @@ TEST(BodyReaderTest, Bounds) {
   const FullRules forbidding = Rules("", {"b"});
   EXPECT_EQ(Read(large, &forbidding, "", 1000).taken, 1'049'000u);
   EXPECT_EQ(Read("b" + large, &forbidding, "", 1000).taken, 1000u);
+  // What is counted and not searched has the smaller bound.
+  EXPECT_EQ(Read(large, nullptr, "br", 1000).taken, 66'000u);
+}
+
+// A keyword that ends with the last byte within the bound is found, one that ends behind it is not,
+// in whatever pieces, decoded or not.
+TEST(BodyReaderTest, TheBoundIsExact) {
+  const FullRules rules = Rules("needle"), forbidding = Rules("", {"needle"});
+  for (const bool inside : {true, false}) {
+    const size_t before = BodyReader::kMaxSearchedBytes - 6 + (inside ? 0 : 1);
+    const std::string text = std::string(before, '.') + "needle....";
+    for (const size_t piece : {size_t{977}, size_t{65536}, size_t{1} << 24}) {
+      for (const auto& [encoding, body] :
+           {std::pair{"", text}, {"gzip", Deflated(text)}, {"deflate", Deflated(text, -15)}}) {
+        EXPECT_EQ(Read(body, &rules, encoding, piece).keyword, inside) << encoding << piece;
+        EXPECT_EQ(Read(body, &forbidding, encoding, piece).forbidden, inside) << encoding << piece;
+      }
+    }
+  }
+}
+
+// Which of several is told does not depend on the pieces: the one that ended first.
+TEST(BodyReaderTest, TheFirstForbiddenKeywordIsTold) {
+  const FullRules rules = Rules("", {"abcdef", "cd", "xbcd", "d"});
+  for (const size_t piece : kPieces) {
+    BodyReader reader(&rules, "");
+    const std::string_view body = "..abcdef..";
+    for (size_t i = 0; i < body.size() && reader.Feed(body.substr(i, piece)); i += piece) {
+    }
+    EXPECT_EQ(reader.forbidden_found(), "cd") << piece;
+  }
+}
+
+// A keyword and a body made to be slow for each other take linear time: 16 x 1 MiB here. By the
+// square it would be minutes.
+TEST(BodyReaderTest, NoKeywordIsSlow) {
+  std::vector<std::string> forbidden;
+  for (char c = 'b'; c < 'b' + 16; ++c) forbidden.push_back(std::string(254, 'a') + c);
+  const FullRules rules = Rules(std::string(127, 'a') + "z" + std::string(127, 'a'), forbidden);
+  const Seen seen = Read(std::string(2'000'000, 'a'), &rules, "", 65536);
+  EXPECT_FALSE(seen.keyword || seen.forbidden);
+  EXPECT_EQ(seen.bytes, BodyReader::kMaxSearchedBytes);
 }
 
 TEST(BodyReaderTest, ABombStopsAtTheBound) {

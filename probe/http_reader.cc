@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kProtocol = "HTTP";
 constexpr size_t kMaxEncodingBytes = 100;
+constexpr std::string_view kHex = "0123456789ABCDEF";
 
 // False as soon as a first line can't become a status line any more.
 bool CanBeStatusLine(std::string_view begun) {
@@ -44,6 +45,33 @@ int StatusCode(std::string_view line) {
   return static_cast<int>(code);
 }
 
+// Calls `f` with each item of a comma-separated list.
+template <typename F>
+void ForEachItem(std::string_view list, F f) {
+  for (;;) {
+    const size_t comma = list.find(',');
+    f(Trim(list.substr(0, comma)));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+// See location().
+std::string CleanLocation(std::string_view value) {
+  value = Trim(value.substr(0, value.find_first_of(std::string_view("\r\0", 2))));
+  std::string out;
+  for (const unsigned char c : value) {
+    if (out.size() > kMaxUrlBytes) break;
+    if (c == '\t') continue;
+    if (c < ' ' || c == 0x7f) {
+      out.append({'%', kHex[c >> 4], kHex[c & 15]});
+    } else {
+      out.push_back(static_cast<char>(c));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 HttpReader::State HttpReader::Feed(std::string_view bytes) {
@@ -52,10 +80,12 @@ HttpReader::State HttpReader::Feed(std::string_view bytes) {
     const size_t before = bytes.size();
     const bool whole = TakeLine(&bytes, &line);
     header_bytes_ += before - bytes.size();
-    if (header_bytes_ > kMaxHeaderBytes) {
+    if (state_ == State::kStatusLine && !CanBeStatusLine(whole ? line : pending_)) {
+      Break("not HTTP");
+    } else if (header_bytes_ > kMaxHeaderBytes) {
       Break("headers longer than 64 KiB");
     } else if (!whole) {
-      if (state_ == State::kStatusLine && !CanBeStatusLine(pending_)) Break("not HTTP");
+      continue;
     } else if (state_ == State::kStatusLine) {
       ReadStatusLine(line);
     } else if (line.empty()) {
@@ -85,7 +115,7 @@ HttpReader::State HttpReader::Finish() {
       }
       break;
     case State::kBody:
-      if (framing_ == Framing::kUntilClose) {
+      if (framing_ == Framing::kUntilClose || (framing_ == Framing::kLength && loose_length_)) {
         EndBody(true, "");
       } else {
         EndBody(false, "body broke off");
@@ -138,18 +168,48 @@ void HttpReader::ReadHeader(std::string_view line) {
   const std::string_view name = Trim(line.substr(0, colon));
   const std::string_view value = Trim(line.substr(colon + 1));
   if (EqualsIgnoreCase(name, "location")) {
-    if (location_.empty()) location_ = std::string(value.substr(0, kMaxUrlBytes + 1));
+    if (location_.empty()) location_ = CleanLocation(line.substr(colon + 1));
   } else if (EqualsIgnoreCase(name, "content-length")) {
-    // "5, 5" and repeated headers: the first number is as good as any.
-    if (!has_length_) has_length_ = ParseDigits(Trim(value.substr(0, value.find(','))), &left_);
-  } else if (options_.judge_body && EqualsIgnoreCase(name, "content-encoding")) {
-    content_encoding_ = std::string(value.substr(0, kMaxEncodingBytes));
+    ReadLength(value);
+  } else if (EqualsIgnoreCase(name, "content-encoding")) {
+    AddContentEncoding(value);
   } else if (EqualsIgnoreCase(name, "transfer-encoding")) {
-    const size_t comma = value.rfind(',');
-    const std::string_view last =
-        comma == std::string_view::npos ? value : Trim(value.substr(comma + 1));
-    chunked_ = chunked_ || EqualsIgnoreCase(last, "chunked");
+    ReadTransferEncoding(value);
   }
+}
+
+// The number that an item begins with, as curl reads it: "5", "5, 5", "5 bytes". Of several the
+// smallest: what is complete by any of them is never called broken off. No number is no length.
+void HttpReader::ReadLength(std::string_view value) {
+  ForEachItem(value, [&](std::string_view item) {
+    uint64_t length = 0;
+    if (!ParseDigits(item.substr(0, item.find_first_not_of("0123456789")), &length)) return;
+    left_ = has_length_ ? std::min(left_, length) : length;
+    has_length_ = true;
+  });
+}
+
+// Chunked, wherever in the list. Others change the length, so that the end of the connection is as
+// good; servers that mean Content-Encoding write gzip here.
+void HttpReader::ReadTransferEncoding(std::string_view value) {
+  ForEachItem(value, [&](std::string_view item) {
+    if (EqualsIgnoreCase(item, "chunked")) {
+      chunked_ = true;
+    } else {
+      loose_length_ = true;
+      AddContentEncoding(item);
+    }
+  });
+}
+
+void HttpReader::AddContentEncoding(std::string_view value) {
+  if (!options_.judge_body || content_encoding_.size() >= kMaxEncodingBytes) return;
+  if (!content_encoding_.empty()) content_encoding_ += ',';
+  content_encoding_ += value.substr(0, kMaxEncodingBytes);
+}
+
+size_t HttpReader::MostBodyBytes() const {
+  return body_ != nullptr ? kMaxSentPerByte * body_->most_bytes() : kMaxBodyBytes;
 }
 
 void HttpReader::EndHeaders() {
@@ -199,20 +259,29 @@ void HttpReader::FeedChunked(std::string_view bytes) {
       bytes.remove_prefix(n);
     } else if (TakeLine(&bytes, &line)) {
       ReadChunkLine(line);
+    } else if (pending_.size() > kMaxChunkLine + 1) {  // even if its last byte is a CR
+      EndBody(false, "chunk line too long");
     }
   }
 }
 
+// A size may have spaces, an extension or junk behind it. The chunk of size 0 ends the body: of
+// trailers nothing is needed, and not every server sends the empty line behind them.
+
 void HttpReader::ReadChunkLine(std::string_view line) {
+  if (line.size() > kMaxChunkLine) return EndBody(false, "chunk line too long");
   if (chunk_part_ == ChunkPart::kDataEnd) {
-    if (!line.empty()) return EndBody(false, "a chunk longer than its size");
+    if (!Trim(line).empty()) return EndBody(false, "a chunk longer than its size");
     chunk_part_ = ChunkPart::kSize;
-  } else if (chunk_part_ == ChunkPart::kTrailer) {
-    if (line.empty()) EndBody(true, "");
-  } else if (!ParseDigits(Trim(line.substr(0, line.find(';'))), &left_, 16)) {
+    return;
+  }
+  line = Trim(line);
+  if (!ParseDigits(line.substr(0, line.find_first_not_of("0123456789abcdefABCDEF")), &left_, 16)) {
     EndBody(false, "bad chunk size");
+  } else if (left_ == 0) {
+    EndBody(true, "");
   } else {
-    chunk_part_ = left_ == 0 ? ChunkPart::kTrailer : ChunkPart::kData;
+    chunk_part_ = ChunkPart::kData;
   }
 }
 

@@ -15,18 +15,23 @@ namespace jetmon::probe {
 // Reads one HTTP/1.x answer from pieces of any size, without input or output of its own. Tolerant,
 // because whatever curl or Go's client accepts, some living site sends, and refusing it would be a
 // false outage: no space after the status code, bare LF, a space in a header's name, a header line
-// without a colon, Transfer-Encoding together with Content-Length (the former wins), headers that
-// end with the connection. 1xx answers are skipped (101 is final). What is kept is bounded.
+// without a colon, Transfer-Encoding together with Content-Length (the former wins), lengths that
+// contradict each other (the smallest counts), junk behind a chunk's size, no line behind the last
+// chunk, headers that end with the connection. 1xx answers are skipped (101 is final). What is kept
+// is bounded, and so is what is read. probe/curl_table_test.cc compares it with curl.
 //
 // Feed and Finish until the state is kDone or kBroken; later pieces are ignored. Not thread-safe.
 class HttpReader {
  public:
   // Status lines and headers of all answers together, in bytes.
   static constexpr size_t kMaxHeaderBytes = 64 * 1024;
-  // Of the body as sent; more of it is not waited for.
+  // Of the body as sent, with its framing; more of it is not waited for.
   static constexpr size_t kMaxBodyBytes = 64 * 1024;
-  // The same when the body is judged; BodyReader bounds what comes of it.
-  static constexpr size_t kMaxJudgedBytes = 2 * BodyReader::kMaxSearchedBytes;
+  // When the body is judged, BodyReader bounds what comes of it, and this is how many times as much
+  // may be sent for that: a chunk of one byte takes six.
+  static constexpr size_t kMaxSentPerByte = 8;
+  // Of the line that begins a chunk.
+  static constexpr size_t kMaxChunkLine = 4096;
 
   enum class State {
     kStatusLine,
@@ -56,7 +61,9 @@ class HttpReader {
   bool headers_complete() const { return headers_complete_; }
   // True if the whole body was read, as far as its framing can tell.
   bool body_complete() const { return body_complete_; }
-  // The first Location header; at most one byte longer than the longest URL.
+  // The first Location header that is not empty, without any control character: it ends at a CR or
+  // NUL, as curl reads it; tabs are dropped and other controls percent-encoded, as browsers do. At
+  // most two bytes longer than the longest URL; longer than that is no URL.
   const std::string& location() const { return location_; }
   // What became of the body; null if it is not judged, or if there is none.
   const BodyReader* body() const { return body_.get(); }
@@ -65,12 +72,15 @@ class HttpReader {
 
  private:
   enum class Framing { kNone, kLength, kChunked, kUntilClose };
-  enum class ChunkPart { kSize, kData, kDataEnd, kTrailer };
+  enum class ChunkPart { kSize, kData, kDataEnd };
 
-  size_t MostBodyBytes() const { return body_ ? kMaxJudgedBytes : kMaxBodyBytes; }
+  size_t MostBodyBytes() const;
   bool TakeLine(std::string_view* bytes, std::string_view* line);
   void ReadStatusLine(std::string_view line);
   void ReadHeader(std::string_view line);
+  void ReadLength(std::string_view value);
+  void ReadTransferEncoding(std::string_view value);
+  void AddContentEncoding(std::string_view value);
   void EndHeaders();
   void FeedBody(std::string_view bytes);
   void FeedChunked(std::string_view bytes);
@@ -88,6 +98,7 @@ class HttpReader {
   bool interim_ = false;  // reading the headers of a 1xx answer
   bool chunked_ = false;
   bool has_length_ = false;
+  bool loose_length_ = false;  // of what a transfer encoding made longer or shorter
   Framing framing_ = Framing::kNone;
   ChunkPart chunk_part_ = ChunkPart::kSize;
   uint64_t left_ = 0;  // of the body, or of the chunk
@@ -96,7 +107,7 @@ class HttpReader {
   std::string pending_;  // a line begun in an earlier piece
   std::string joined_;   // what TakeLine's line points into when it began there
   std::string location_;
-  std::string content_encoding_;  // only when the body is judged
+  std::string content_encoding_;  // a list; only when the body is judged
   std::unique_ptr<BodyReader> body_;
   std::string error_;
 };

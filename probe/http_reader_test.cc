@@ -77,7 +77,17 @@ TEST(HttpReaderTest, Headers) {
        State::kDone, 302, true, "/x"},
       {"first Location wins", "HTTP/1.1 302 F\r\nLocation: /a\r\nLocation: /b\r\n\r\n", true,
        State::kDone, 302, true, "/a"},
+      {"empty Location first", "HTTP/1.1 302 F\r\nLocation: \r\nLocation: /b\r\n\r\n", true,
+       State::kDone, 302, true, "/b"},
+      {"Location ends at a CR", "HTTP/1.1 302 F\r\nLocation: /a\rX: y\r\n\r\n", true, State::kDone,
+       302, true, "/a"},
+      {"Location ends at a NUL", std::string("HTTP/1.1 302 F\r\nLocation: /a\0b\r\n\r\n", 35), true,
+       State::kDone, 302, true, "/a"},
+      {"controls in Location", "HTTP/1.1 302 F\r\nLocation: /a\tb\x01\x7f\x1b[0m c\r\n\r\n", true,
+       State::kDone, 302, true, "/ab%01%7F%1B[0m c"},
       {"empty name", "HTTP/1.1 200 OK\r\n: x\r\n\r\n", true, State::kDone, 200, true, ""},
+      {"NUL in a header", std::string("HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n", 27), true, State::kDone,
+       200, true, ""},
       {"interim",
        "HTTP/1.1 103 Early\r\nLocation: /no\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 204 N\r\n\r\n",
        false, State::kDone, 204, true, ""},
@@ -98,8 +108,15 @@ TEST(HttpReaderTest, Bodies) {
        ""},
       {"lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nContent-Length: 9\r\n\r\nhe", false,
        State::kDone, 200, true, ""},
+      {"lengths, the larger first",
+       "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 2\r\n\r\nhe", false, State::kDone,
+       200, true, ""},
+      {"length with a unit", "HTTP/1.1 200 OK\r\nContent-Length: 2 bytes\r\n\r\nhe", false,
+       State::kDone, 200, true, ""},
       {"length is nonsense", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhe", false, State::kBody,
        200, false, ""},
+      {"length is too much", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhe",
+       false, State::kBody, 200, false, ""},
       {"until close", "HTTP/1.1 200 OK\r\n\r\nhe", false, State::kBody, 200, false, ""},
       {"304 has none", "HTTP/1.1 304 N\r\nContent-Length: 5\r\n\r\n", false, State::kDone, 304,
        true, ""},
@@ -119,6 +136,23 @@ TEST(HttpReaderTest, Bodies) {
        false, State::kBody, 200, false, ""},
       {"bad chunk size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", false,
        State::kDone, 200, false, ""},
+      {"chunked is not the last",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\n\r\n1\r\na\r\n0\r\n\r\n", false,
+       State::kDone, 200, true, ""},
+      {"junk behind a chunk size",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1 x\r\na\r\n2zz\nab\r\r\n0", false,
+       State::kBody, 200, false, ""},
+      {"no line behind the last chunk",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", false, State::kDone,
+       200, true, ""},
+      {"no chunk size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", false,
+       State::kDone, 200, false, ""},
+      {"chunk line at its bound",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0;" + std::string(4094, 'x') + "\r\n",
+       false, State::kDone, 200, true, ""},
+      {"chunk line too long",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0;" + std::string(4095, 'x') + "\r\n",
+       false, State::kDone, 200, false, ""},
       {"huge chunk size",
        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", false,
        State::kDone, 200, false, ""},
@@ -149,6 +183,63 @@ TEST(HttpReaderTest, ThePeerCloses) {
   EXPECT_FALSE(finish("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody", false).body_complete());
   EXPECT_FALSE(finish("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", false)
                    .body_complete());
+  EXPECT_TRUE(
+      finish("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 9\r\n\r\nbody", false)
+          .body_complete());
+}
+
+TEST(HttpReaderTest, InterimAnswersAreRemembered) {
+  HttpReader reader({.head = true});
+  EXPECT_EQ(reader.interim_code(), 0);
+  reader.Feed("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nA: b");
+  EXPECT_EQ(reader.interim_code(), 103);
+  EXPECT_EQ(reader.status_code(), 0);
+  EXPECT_FALSE(reader.headers_complete());
+}
+
+// Only full pays for it.
+TEST(HttpReaderTest, ABodyIsJudgedOnlyIfAsked) {
+  const std::string gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip";
+  HttpReader plain({.head = false});
+  plain.Feed(gzip);
+  EXPECT_EQ(plain.body(), nullptr);
+  EXPECT_EQ(plain.Finish(), State::kDone);
+  EXPECT_EQ(plain.error(), "");
+  HttpReader judging({.judge_body = true});
+  EXPECT_EQ(judging.Feed(gzip), State::kDone);
+  ASSERT_NE(judging.body(), nullptr);
+  EXPECT_EQ(judging.error(), "compressed body is corrupt");
+  HttpReader head({.head = true, .judge_body = true});
+  EXPECT_EQ(head.Feed(gzip), State::kDone);
+  EXPECT_EQ(head.body(), nullptr);
+  // Some write it into the wrong header.
+  HttpReader transfer({.judge_body = true});
+  transfer.Feed("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n8\r\nnot gzip\r\n");
+  EXPECT_EQ(transfer.error(), "compressed body is corrupt");
+}
+
+TEST(HttpReaderTest, WhatIsSentForAJudgedBodyIsBounded) {
+  FullRules rules;
+  rules.keyword = "needle";
+  // Chunks of one byte: the largest searched body fits, junk without end does not.
+  std::string chunks;
+  for (int i = 0; i < 1000; ++i) chunks += "1\r\nx\r\n";
+  HttpReader reader({.judge_body = true, .rules = &rules});
+  reader.Feed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  int pieces = 0;
+  while (reader.Feed(chunks) == State::kBody && pieces < 10'000) ++pieces;
+  EXPECT_EQ(reader.body()->bytes(), BodyReader::kMaxSearchedBytes);
+  EXPECT_EQ(pieces, 1048);
+  // Empty stored blocks of deflate: nothing comes of them.
+  std::string blocks;
+  for (int i = 0; i < 1000; ++i) blocks += std::string("\0\0\0\xff\xff", 5);
+  HttpReader empty({.judge_body = true, .rules = &rules});
+  empty.Feed("HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n");
+  pieces = 0;
+  while (empty.Feed(blocks) == State::kBody && pieces < 10'000) ++pieces;
+  EXPECT_EQ(empty.body()->bytes(), 0u);
+  EXPECT_EQ(pieces, 8 * 1024 * 1024 / 5000);
+  EXPECT_EQ(empty.error(), "");
 }
 
 TEST(HttpReaderTest, HeadersAreBounded) {

@@ -259,9 +259,8 @@ bool RunningCheck::Take(std::string_view bytes) {
     Arm(std::chrono::milliseconds(0));
   }
   const HttpReader::State state = reader_.Feed(bytes);
-  const bool redirect = reader_.headers_complete() && IsRedirectCode(reader_.status_code());
   const bool over = state == HttpReader::State::kDone || state == HttpReader::State::kBroken;
-  if (!redirect && !over) return true;
+  if (!over && !HeadersDecide(request_, reader_)) return true;
   Conclude(Now(), Ending::kRead);
   return false;
 }

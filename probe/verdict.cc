@@ -38,8 +38,13 @@ std::string Describe(const HttpReader& reader, Ending ending) {
   return reader.error();
 }
 
+// HEAD caps full to simple_http.
+bool IsFull(const CheckRequest& request) {
+  return request.mode.profile == Profile::kFull && request.mode.method == Method::kGet;
+}
+
 RedirectPolicy PolicyOf(const CheckRequest& request) {
-  const bool rules = request.mode.profile == Profile::kFull && request.full != nullptr;
+  const bool rules = IsFull(request) && request.full != nullptr;
   return rules ? request.full->redirects : RedirectPolicy::kFollow;
 }
 
@@ -92,9 +97,16 @@ bool IsRedirectCode(int http_code) {
 HttpReader::Options ReaderOptions(const CheckRequest& request) {
   HttpReader::Options options;
   options.head = request.mode.method == Method::kHead;
-  options.judge_body = request.mode.profile == Profile::kFull;
+  options.judge_body = IsFull(request);
   options.rules = request.full.get();
   return options;
+}
+
+bool HeadersDecide(const CheckRequest& request, const HttpReader& reader) {
+  if (!reader.headers_complete() || !IsRedirectCode(reader.status_code())) return false;
+  // One that leads nowhere is an answer like any other, whose body full has to judge.
+  return !IsFull(request) || !reader.location().empty() ||
+         PolicyOf(request) == RedirectPolicy::kFail;
 }
 
 namespace {
@@ -114,12 +126,14 @@ Verdict Judge(const CheckRequest& request, const HttpReader& reader, Ending endi
     return Down(timeout ? ErrorCode::kTimeout : ErrorCode::kBodyRead, std::move(detail));
   }
   if (IsRedirectCode(code) && PolicyOf(request) == RedirectPolicy::kFail) {
-    return Down(ErrorCode::kRedirect, Cat("redirect to ", reader.location(), ", policy is fail"));
+    return Down(ErrorCode::kRedirect,
+                Cat("policy is fail, redirected to ",
+                    reader.location().empty() ? std::string("nowhere") : reader.location()));
   }
   if (IsRedirectCode(code) && !reader.location().empty()) {
     return JudgeRedirect(legacy, reader, redirects, url);
   }
-  if (request.mode.profile == Profile::kFull && code < 400) {
+  if (IsFull(request) && code < 400) {
     return JudgeBody(request, reader, ending, std::move(detail));
   }
   return ByCode(code, std::move(detail));
@@ -161,7 +175,7 @@ std::string_view FailureClass(const Verdict& verdict) {
 std::vector<Advisory> AdvisoriesOf(const CheckRequest& request, const TlsFacts& tls, int redirects,
                                    int64_t now_s) {
   std::vector<Advisory> advisories;
-  if (request.mode.profile != Profile::kFull) return advisories;
+  if (!IsFull(request)) return advisories;
   if (tls.version == "TLSv1" || tls.version == "TLSv1.1") {
     advisories.push_back(Advisory::kDeprecatedTls);
   }

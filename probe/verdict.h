@@ -28,19 +28,24 @@ Verdict Down(ErrorCode error_code, std::string detail);
 
 // How reading an answer ended.
 enum class Ending {
-  kRead,     // the reader has all that it wants, or its headers are complete and a redirect
+  kRead,     // the reader has all that it wants, or HeadersDecide
   kTimeout,  // the deadline of the check came first
   kBroken,   // the connection failed (reset)
 };
 
-// To be called when the reader is done or broken, when a redirect's headers are complete, or when
-// the connection can't deliver any more. `redirects` were followed so far; `url` was asked.
+// True when the headers alone decide, and the body need not be waited for: a redirect. (The others
+// are read to the end of the body or its bound, so that servers see an orderly end.)
+bool HeadersDecide(const CheckRequest& request, const HttpReader& reader);
+
+// To be called when the reader is done or broken, when HeadersDecide, or when the connection can't
+// deliver any more. `redirects` were followed so far; `url` was asked.
 //
 // What goes wrong behind a valid status line does not change legacy's verdict (a redirect that
 // can't be read counts by its code, so as up), and makes the others' down. What goes wrong in the
 // body is down for full only. The third redirect response counts as up for legacy, the eleventh as
 // down for the others, each without looking where it leads. When nothing but a 1xx answer came,
-// legacy counts its code, because v1 took the first status line for the answer.
+// legacy counts its code, because v1 took the first status line for the answer. docs/decisions/0008
+// says why each.
 Verdict JudgeAnswer(const CheckRequest& request, const HttpReader& reader, Ending ending,
                     int redirects, const Url& url);
 

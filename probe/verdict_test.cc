@@ -188,6 +188,51 @@ TEST(FullVerdictTest, RedirectPolicies) {
   EXPECT_EQ(JudgeFull(moved, Rules(""), Ending::kRead, 10).error_code, ErrorCode::kRedirect);
 }
 
+TEST(FullVerdictTest, ARedirectToNowhereIsJudgedByItsBody) {
+  const std::string moved = "HTTP/1.1 302 F\r\nContent-Length: 4\r\n\r\n";
+  EXPECT_EQ(JudgeFull(moved + "good", Rules("good")).outcome, Outcome::kUp);
+  EXPECT_EQ(FailureClass(JudgeFull(moved + "evil", Rules("good"))), "keyword_missing");
+  EXPECT_EQ(JudgeFull(moved, Rules("", {}, RedirectPolicy::kFail)).detail,
+            "policy is fail, redirected to nowhere");
+}
+
+TEST(FullVerdictTest, HeadCapsItToSimpleHttp) {
+  CheckRequest request;
+  request.mode = {Method::kHead, Profile::kFull};
+  request.full = std::make_shared<FullRules>(Rules("keyword", {}, RedirectPolicy::kFail));
+  const auto judge = [&](std::string_view text) {
+    HttpReader reader(ReaderOptions(request));
+    reader.Feed(text);
+    return JudgeAnswer(request, reader, Ending::kRead, 0, Asked());
+  };
+  EXPECT_EQ(judge("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").outcome, Outcome::kUp);
+  EXPECT_TRUE(judge("HTTP/1.1 301 M\r\nLocation: /x\r\n\r\n").follow.has_value());
+}
+
+TEST(HeadersDecideTest, ARedirectAndNothingElse) {
+  const auto decide = [](Profile profile, std::string_view text,
+                         RedirectPolicy policy = RedirectPolicy::kFollow) {
+    CheckRequest request;
+    request.mode = {Method::kGet, profile};
+    request.full = std::make_shared<FullRules>(Rules("", {}, policy));
+    HttpReader reader(ReaderOptions(request));
+    reader.Feed(text);
+    return HeadersDecide(request, reader);
+  };
+  const std::string somewhere = "HTTP/1.1 302 F\r\nLocation: /x\r\n";
+  const std::string nowhere = "HTTP/1.1 302 F\r\n\r\n";
+  for (const Profile profile : {Profile::kLegacy, Profile::kSimpleHttp, Profile::kFull}) {
+    EXPECT_TRUE(decide(profile, somewhere + "\r\n"));
+    EXPECT_FALSE(decide(profile, somewhere)) << "its headers have not ended";
+    EXPECT_EQ(decide(profile, nowhere), profile != Profile::kFull);
+    EXPECT_FALSE(decide(profile, "HTTP/1.1 304 N\r\nLocation: /x\r\n\r\n"));
+    EXPECT_FALSE(decide(profile, "HTTP/1.1 200 OK\r\n\r\n"));
+    EXPECT_FALSE(decide(profile, ""));
+  }
+  EXPECT_TRUE(decide(Profile::kFull, nowhere, RedirectPolicy::kFail));
+  EXPECT_FALSE(decide(Profile::kFull, nowhere, RedirectPolicy::kAlert));
+}
+
 TEST(AdvisoriesTest, OfFullOnly) {
   CheckRequest request;
   request.mode = {Method::kGet, Profile::kFull};
