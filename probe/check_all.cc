@@ -4,6 +4,8 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "probe/engine.h"
@@ -46,26 +48,20 @@ class Inbox {
 
 class ListRun {
  public:
-  ListRun(Engine& engine, std::vector<CheckRequest> requests,
-          const std::function<void(const CheckResult&)>& on_result, const CheckAllOptions& options)
+  ListRun(Engine& engine, const CheckSource& next, const CheckReport& on_result,
+          const CheckAllOptions& options)
       : engine_(engine),
-        requests_(std::move(requests)),
+        source_(next),
         on_result_(on_result),
         options_(options),
         clock_(options.clock != nullptr ? *options.clock : SystemClock()),
-        runs_(requests_.size()),
         inbox_(std::make_shared<Inbox>()),
         cancel_(std::make_shared<std::atomic<bool>>(false)),
-        next_start_(clock_.Boot()) {
-    for (size_t i = 0; i < requests_.size(); ++i) {
-      if (requests_[i].cancelled == nullptr) requests_[i].cancelled = cancel_;
-      waiting_.push_back(i);
-    }
-  }
+        next_start_(clock_.Boot()) {}
 
   absl::Status Run() {
     absl::Status status;
-    while (running_ > 0 || (status.ok() && !waiting_.empty())) {
+    while (!running_.empty() || (status.ok() && HasWaiting())) {
       if (status.ok() && options_.cancelled && options_.cancelled()) {
         status = absl::CancelledError("probe: the list of checks was cancelled");
       }
@@ -77,20 +73,43 @@ class ListRun {
   }
 
  private:
+  struct Check {
+    CheckRequest request;
+    int runs = 0;
+  };
+
+  // Asks the source when there is nothing to be run again.
+  bool HasWaiting() {
+    if (!waiting_.empty()) return true;
+    if (source_ended_) return false;
+    auto request = source_();
+    source_ended_ = !request.has_value();
+    if (source_ended_) return false;
+    if (request->cancelled == nullptr) request->cancelled = cancel_;
+    waiting_.push_back({*std::move(request), 0});
+    return true;
+  }
+
+  bool MayStart() const {
+    return running_.size() < static_cast<size_t>(std::max(1, options_.concurrency));
+  }
+
   absl::Status Submit() {
     full_ = false;
-    while (!waiting_.empty() && running_ < std::max(1, options_.concurrency) && Due()) {
-      const size_t index = waiting_.front();
+    while (MayStart() && HasWaiting() && Due()) {
+      Check& check = waiting_.front();
+      const size_t index = next_index_;
       const absl::Status status =
-          engine_.Submit(requests_[index], [inbox = inbox_, index](CheckResult result) {
+          engine_.Submit(check.request, [inbox = inbox_, index](CheckResult result) {
             inbox->Put({index, std::move(result)});
           });
       full_ = absl::IsResourceExhausted(status);
       if (full_) return absl::OkStatus();
       if (!status.ok()) return status;
+      ++next_index_;
+      ++check.runs;
+      running_.emplace(index, std::move(check));
       waiting_.pop_front();
-      ++running_;
-      ++runs_[index];
       if (options_.per_second > 0) next_start_ = next_start_ + Gap();
     }
     return absl::OkStatus();
@@ -109,41 +128,56 @@ class ListRun {
 
   nanoseconds Patience() const {
     if (full_) return milliseconds(5);
-    const bool may_start = !waiting_.empty() && running_ < std::max(1, options_.concurrency);
+    const bool may_start = (!waiting_.empty() || !source_ended_) && MayStart();
     if (!may_start || options_.per_second <= 0) return kPoll;
     return std::clamp<nanoseconds>(next_start_ - clock_.Boot(), nanoseconds(0), kPoll);
   }
 
   void Report(Finished* finished, bool going_on) {
-    --running_;
-    if (finished->result.outcome == Outcome::kLost && going_on &&
-        runs_[finished->index] < kMaxRuns) {
-      waiting_.push_back(finished->index);
+    const auto at = running_.find(finished->index);
+    Check check = std::move(at->second);
+    running_.erase(at);
+    if (finished->result.outcome == Outcome::kLost && going_on && check.runs < kMaxRuns) {
+      waiting_.push_back(std::move(check));
     } else if (on_result_) {
-      on_result_(finished->result);
+      on_result_(check.request, finished->result);
     }
   }
 
   Engine& engine_;
-  std::vector<CheckRequest> requests_;
-  const std::function<void(const CheckResult&)>& on_result_;
+  const CheckSource& source_;
+  const CheckReport& on_result_;
   const CheckAllOptions& options_;
   const Clock& clock_;
-  std::vector<int> runs_;
   std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<std::atomic<bool>> cancel_;
   BootTime next_start_;
-  std::deque<size_t> waiting_;
-  int running_ = 0;
+  bool source_ended_ = false;
+  std::deque<Check> waiting_;  // one of the source's, or lost ones
+  std::unordered_map<size_t, Check> running_;
+  size_t next_index_ = 0;
   bool full_ = false;  // the engine took no more
 };
 
 }  // namespace
 
+absl::Status CheckAll(Engine& engine, const CheckSource& next, const CheckReport& on_result,
+                      const CheckAllOptions& options) {
+  return ListRun(engine, next, on_result, options).Run();
+}
+
 absl::Status CheckAll(Engine& engine, std::vector<CheckRequest> requests,
                       const std::function<void(const CheckResult&)>& on_result,
                       const CheckAllOptions& options) {
-  return ListRun(engine, std::move(requests), on_result, options).Run();
+  size_t at = 0;
+  const CheckSource next = [&]() -> std::optional<CheckRequest> {
+    if (at == requests.size()) return std::nullopt;
+    return std::move(requests[at++]);
+  };
+  const CheckReport report = [&](const CheckRequest&, const CheckResult& result) {
+    if (on_result) on_result(result);
+  };
+  return CheckAll(engine, next, report, options);
 }
 
 }  // namespace jetmon::probe

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -96,11 +97,18 @@ struct CheckAllOptions {
   const Clock* clock = nullptr;  // for per_second; null = SystemClock()
 };
 
+// What to check next; nullopt at the end of the list. Called on the thread that runs the list, when
+// there is a place for one more, so that a list of any length costs no more than what runs.
+using CheckSource = std::function<std::optional<CheckRequest>()>;
+using CheckReport = std::function<void(const CheckRequest&, const CheckResult&)>;
+
 // Runs a list of checks to the end and reports each as it finishes, one at a time, on the calling
 // thread (never a reactor's). A lost check is run again, twice at most. Returns when each has been
 // reported; Cancelled if `options.cancelled` said so: then no more are begun, those running are
 // cancelled (a request with a `cancelled` of its own ends by itself) and reported, and the rest is
 // not. Waits while the engine's queue is full. Another error (Submit's) ends it the same way.
+absl::Status CheckAll(Engine& engine, const CheckSource& next, const CheckReport& on_result,
+                      const CheckAllOptions& options = {});
 absl::Status CheckAll(Engine& engine, std::vector<CheckRequest> requests,
                       const std::function<void(const CheckResult&)>& on_result,
                       const CheckAllOptions& options = {});
