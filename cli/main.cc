@@ -4,6 +4,7 @@
 #include "cli/api_commands.h"
 #include "cli/database_commands.h"
 #include "cli/key_commands.h"
+#include "cli/probe_commands.h"
 #include "cli/terminal.h"
 
 int main(int argc, char** argv) {
@@ -20,6 +21,7 @@ int main(int argc, char** argv) {
   AddApiCommands(app, &options, &exit_code);
   AddDatabaseCommands(app, &exit_code);
   AddKeyCommands(app, &exit_code);
+  AddProbeCommands(app, &exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -79,24 +79,30 @@ std::unique_ptr<Confirmations> FromFile(const std::string& path) {
 void ProgressBar::Show(const std::string& what, uint64_t done, uint64_t total) {
   const uint64_t tenth = total == 0 ? 0 : 10 * done / total;
   const std::string figures = total == 0 ? "" : absl::StrCat(" ", done, "/", total);
-  if (isatty(STDOUT_FILENO)) {
+  if (isatty(fileno(to_))) {
     std::string bar(tenth * 2, '#');
     bar.resize(20, '.');
-    printf("\r\033[K  %s [%s]%s", what.c_str(), bar.c_str(), figures.c_str());
+    fprintf(to_, "\r\033[K  %s [%s]%s", what.c_str(), bar.c_str(), figures.c_str());
     shown_ = true;
   } else if (what != last_what_ || tenth != last_tenth_) {
-    printf("  %s%s\n", what.c_str(), figures.c_str());
+    fprintf(to_, "  %s%s\n", what.c_str(), figures.c_str());
   }
-  fflush(stdout);
+  fflush(to_);
   last_what_ = what;
   last_tenth_ = tenth;
 }
 
 void ProgressBar::End() {
-  if (shown_) printf("\n");
+  if (shown_) fprintf(to_, "\n");
   shown_ = false;
   last_what_.clear();
-  fflush(stdout);
+  fflush(to_);
+}
+
+void ProgressBar::Clear() {
+  if (shown_) fprintf(to_, "\r\033[K");
+  shown_ = false;
+  fflush(to_);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, const std::string& content) {

@@ -2,6 +2,7 @@
 #define JETMON_CLI_TERMINAL_H_
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -31,11 +32,15 @@ std::unique_ptr<Confirmations> FromFile(const std::string& path);
 // `done` has grown by a tenth of `total`, or the text in front of the figures changed.
 class ProgressBar {
  public:
+  explicit ProgressBar(FILE* to = stdout) : to_(to) {}
   void Show(const std::string& what, uint64_t done, uint64_t total);
   // Ends the line, if one is shown.
   void End();
+  // Takes the line away, if one is shown, to make room for another.
+  void Clear();
 
  private:
+  FILE* const to_;
   bool shown_ = false;
   std::string last_what_;
   uint64_t last_tenth_ = 0;
