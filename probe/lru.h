@@ -47,6 +47,9 @@ class Lru {
   }
 
   size_t size() const { return entries_.size(); }
+  bool full() const { return entries_.size() >= most_; }
+  // The one not used for longest; null when there is none.
+  const Value* Oldest() const { return entries_.empty() ? nullptr : &entries_.back().second; }
 
  private:
   using Entry = std::pair<std::string, Value>;

@@ -4,10 +4,12 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include "probe/certificate.h"
 #include "probe/openssl_stream.h"
 #include "probe/text.h"
 
@@ -22,6 +24,8 @@ size_t Certificates(SSL_CTX* context) {
 // A folder of hashed names is looked into when an issuer is wanted: what is in it is not in the
 // store.
 bool SystemHasFolder() {
+  // Who names another by the environment knows what is in it.
+  if (std::getenv(X509_get_default_cert_dir_env()) != nullptr) return true;
   std::error_code error;
   std::filesystem::directory_iterator folder(X509_get_default_cert_dir(), error);
   return !error && folder != std::filesystem::directory_iterator();
@@ -37,9 +41,10 @@ absl::Status LoadCas(SSL_CTX* context, const std::string& ca_file) {
         "ca-certificates, or name a PEM file by --ca_file");
   }
   if (SSL_CTX_load_verify_file(context, ca_file.c_str()) == 1) return absl::OkStatus();
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  return absl::InvalidArgumentError(Cat("--ca_file=", ca_file, " can't be read as PEM certificates",
-                                        reason != nullptr ? Cat(": ", reason) : ""));
+  // The first says it; the others, where it was noticed.
+  return absl::InvalidArgumentError(
+      Cat("--ca_file=", ca_file,
+          " can't be read as PEM certificates: ", OpenSslReason(ERR_peek_error())));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "clock/clock.h"
 #include "probe/tls.h"
@@ -43,7 +44,7 @@ class OpenSslStream final : public TlsStream {
   void OfferSession();
   Io After(int ssl_result);
   void Fail(int ssl_error);
-  std::string CertificateError(long verify_result) const;
+  std::string ConnectionError(int ssl_error, std::string_view when);
 
   // OpenSSL's callbacks.
   static BIO_METHOD* WireMethod();
@@ -52,7 +53,8 @@ class OpenSslStream final : public TlsStream {
   static long ControlWire(BIO* bio, int command, long number, void* pointer);
   static int VerifyChain(X509_STORE_CTX* chain, void*);
   static int KeepSession(SSL* ssl, SSL_SESSION* session);
-  void See(X509* certificate);
+  bool Judge(X509_STORE_CTX* chain, X509* certificate);
+  static int OnVerify(int good, X509_STORE_CTX* chain);
 
   const TlsTarget target_;
   ByteStream* const wire_;
@@ -60,11 +62,13 @@ class OpenSslStream final : public TlsStream {
   const Clock& clock_;
   SSL* ssl_ = nullptr;
   bool offered_ = false;
-  bool wire_ended_ = false, wire_broken_ = false;
-  bool kept_ = false;  // a session of this connection
-  BootTime full_at_;   // zero until this connection's full handshake, or its session's, is known
-  TlsFacts offered_facts_;
-  std::string names_;  // whom the certificate is for, for people
+  bool wire_ended_ = false, wire_broken_ = false, wire_flooded_ = false;
+  size_t wire_bytes_ = 0, data_bytes_ = 0;  // read, and of these the peer's data
+  int tickets_ = 0;
+  BootTime full_at_;         // of this connection's full handshake, or the offered session's
+  TlsSession session_;       // the offered one, without its DER
+  std::string names_;        // whom a certificate is for that is not for this host, for people
+  std::string store_error_;  // why the CAs can't be looked into
   Failure failure_ = Failure::kNone;
   std::string error_;
   TlsFacts facts_;

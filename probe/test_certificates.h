@@ -23,9 +23,9 @@ struct TestIdentity {
 };
 
 struct TestCertificate {
-  std::string name = "127.0.0.1";  // common name
-  std::vector<std::string> names;  // "DNS:a.example", "IP:127.0.0.1"; empty = IP:127.0.0.1
-  int64_t from_s = -86'400;        // valid, from now
+  std::string name = "127.0.0.1";       // common name
+  std::vector<std::string> names = {};  // "DNS:a.example", "IP:127.0.0.1"; empty = IP:127.0.0.1
+  int64_t from_s = -86'400;             // valid, from now
   int64_t until_s = 90 * 86'400;
   int rsa_bits = 0;  // 0 = ECDSA P-256
   bool sha1 = false;

@@ -70,6 +70,12 @@ std::string TestServer::Connection::ReadRequest() {
   return request;
 }
 
+std::string TestServer::Connection::ReadSome() {
+  char buffer[4096];
+  const ssize_t n = recv(fd_, buffer, sizeof(buffer), 0);
+  return std::string(buffer, n > 0 ? static_cast<size_t>(n) : 0);
+}
+
 bool TestServer::Connection::Send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);

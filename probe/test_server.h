@@ -22,6 +22,8 @@ class TestServer {
    public:
     // Up to the empty line, or to what came before the peer closed.
     std::string ReadRequest();
+    // What comes next, once it comes; empty when the peer has closed.
+    std::string ReadSome();
     // False when the peer is gone.
     bool Send(std::string_view bytes);
     // Waits until the peer, or the server, closes.

@@ -29,6 +29,7 @@ SSL_CTX* MakeContext(const TestIdentity& identity, const TestTlsServer::Options&
     ERR_print_errors_fp(stderr);
     std::abort();
   }
+  if (options.prepare) options.prepare(context);
   return context;
 }
 

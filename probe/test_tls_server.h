@@ -23,6 +23,7 @@ class TestTlsServer {
     // Says goodbye as TLS wants it; most servers just close.
     void Goodbye();
     TestServer::Connection& raw() { return raw_; }
+    SSL* ssl() { return ssl_; }
 
    private:
     friend class TestTlsServer;
@@ -37,6 +38,7 @@ class TestTlsServer {
     bool tickets = true;             // else no session can be resumed
     bool refuse_resumption = false;  // ends the connection when a session is offered
     int workers = 4;
+    std::function<void(SSL_CTX*)> prepare = {};  // whatever else; after all other options
   };
 
   TestTlsServer(const TestIdentity& identity, Handler handler);
@@ -47,6 +49,7 @@ class TestTlsServer {
   // "https://127.0.0.1:PORT" + path
   std::string Url(std::string_view path) const;
   int connections() const { return server_.connections(); }
+  void AwaitConnections(int count) const { server_.AwaitConnections(count); }
   int full_handshakes() const { return full_; }
   int resumed_handshakes() const { return resumed_; }
   // The SNI of the last handshake.
