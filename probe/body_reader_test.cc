@@ -4,24 +4,13 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
+
+#include "probe/test_deflate.h"
 
 namespace jetmon::probe {
 namespace {
-
-// `bits` as zlib's: 15 + 16 for gzip, 15 for deflate, -15 for deflate without a frame.
-std::string Deflated(std::string_view text, int bits = 15 + 16) {
-  z_stream z{};
-  EXPECT_EQ(deflateInit2(&z, 6, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(deflateBound(&z, text.size()) + 32, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
-  out.resize(out.size() - z.avail_out);
-  deflateEnd(&z);
-  return out;
-}
 
 struct Seen {
   bool keyword, forbidden;

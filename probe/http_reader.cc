@@ -101,7 +101,9 @@ HttpReader::State HttpReader::Feed(std::string_view bytes) {
 HttpReader::State HttpReader::Finish() {
   switch (state_) {
     case State::kStatusLine:
-      Break(header_bytes_ == 0 ? "closed without an answer" : "closed inside the status line");
+      Break(!pending_.empty()    ? "closed inside the status line"
+            : interim_code_ != 0 ? "closed after an interim answer"
+                                 : "closed without an answer");
       break;
     case State::kHeaders:
       // As curl does. A header that is cut off in its middle is not used.
@@ -178,11 +180,12 @@ void HttpReader::ReadHeader(std::string_view line) {
   }
 }
 
-// The number that an item begins with, as curl reads it: "5", "5, 5", "5 bytes". Of several the
-// smallest: what is complete by any of them is never called broken off. No number is no length.
+// The number that an item begins with, as curl reads it: "5", "5, 5", "+5", "5 bytes". Of several
+// the smallest: what is complete by any of them is never called broken off. No number is no length.
 void HttpReader::ReadLength(std::string_view value) {
   ForEachItem(value, [&](std::string_view item) {
     uint64_t length = 0;
+    if (item.starts_with('+')) item.remove_prefix(1);
     if (!ParseDigits(item.substr(0, item.find_first_not_of("0123456789")), &length)) return;
     left_ = has_length_ ? std::min(left_, length) : length;
     has_length_ = true;
