@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing and the demo need. Idempotent, and quick and
-# silent when there is nothing to do. Run as root.
+# silent when there is nothing to do. Run as root. With --bench also what tools/bench.sh probe is
+# measured against.
 set -euo pipefail
 
 packages=(
@@ -14,6 +15,11 @@ packages=(
   python3 python3-grpcio python3-protobuf python3-pymysql curl sqlite3 procps git ca-certificates openssl
   spin gcc mariadb-server mariadb-client mariadb-backup galera-4
 )
+case ${1:-} in
+  "") ;;
+  --bench) packages+=(nginx wrk prometheus-blackbox-exporter golang-go) ;;
+  *) echo "tools/setup.sh: takes --bench or nothing" >&2; exit 2 ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do
