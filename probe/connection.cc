@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,6 +56,10 @@ Io Connection::Prepare(const IpAddress& address, const std::optional<IpAddress>&
   const int family = address.family == IpAddress::Family::kV4 ? AF_INET : AF_INET6;
   fd_ = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd_ < 0) return Failed(errno);
+  // The handshake's last packet waits for our first bytes and goes with them: a packet less, a
+  // seventh of what a check costs. Should they take longer than 0.2 s it goes by itself.
+  const int off = 0;
+  setsockopt(fd_, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
   if (source && source->family == address.family) {
     // The port is chosen at connect, by the whole connection, or 28,000 checks a minute would be
     // all.

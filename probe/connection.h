@@ -23,10 +23,11 @@ class Connection final : public ByteStream {
   // Makes a socket for the address, bound to `source` if that is of its family. kOk or kLocal. Must
   // be closed before.
   Io Prepare(const IpAddress& address, const std::optional<IpAddress>& source);
-  // Begins to connect; one system call. kAgain: wait until the socket is writable, then ask
-  // Connected.
+  // Begins to connect; one system call. kAgain: wait until the socket is writable, then it is
+  // connected, unless it reports an error.
   Io Connect(const IpAddress& address, uint16_t port);
-  // After the socket became writable: kOk or kError.
+  // After the socket reported an error or a hang-up: kOk if it is connected all the same, or
+  // kError.
   Io Connected();
   Io Write(std::string_view bytes, size_t* done) override;
   Io Read(char* buffer, size_t size, size_t* done) override;

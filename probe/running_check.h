@@ -102,7 +102,7 @@ class RunningCheck final : public Timer, public DnsWaiter {
   // False: this address has failed, and why_not_ says why.
   bool Connect(const IpAddress& address);
   void AddressFailed(Io io, Verdict why);
-  void OnConnected();
+  void OnConnected(uint32_t epoll_events);
   void BeginTls();
   void Handshake();
   void OnTlsFailed();

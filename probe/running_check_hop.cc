@@ -137,7 +137,7 @@ void RunningCheck::OnSocket(uint32_t epoll_events) {
   const bool closing = (epoll_events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0;
   if (phase_ == Phase::kConnecting) {
     if (!closing && (epoll_events & EPOLLOUT) == 0) return;
-    OnConnected();
+    OnConnected(epoll_events);
     // Another address has been begun.
     if (phase_ == Phase::kConnecting) return;
   }
@@ -150,9 +150,10 @@ void RunningCheck::OnSocket(uint32_t epoll_events) {
   }
 }
 
-void RunningCheck::OnConnected() {
+void RunningCheck::OnConnected(uint32_t epoll_events) {
   const BootTime now = Now();
-  if (connection_.Connected() != Io::kOk) {
+  const bool broken = (epoll_events & (EPOLLERR | EPOLLHUP)) != 0;
+  if (broken && connection_.Connected() != Io::kOk) {
     AddressFailed(Io::kError,
                   Down(ErrorCode::kConnect, Cat("connect: ", ErrorText(connection_.error()))));
     connection_.Close();
