@@ -43,7 +43,8 @@ class BodyReader {
   // The body has ended in order.
   void Finish();
 
-  bool keyword_found() const { return !keyword_wanted_; }  // true if there is none to look for
+  // True if there is none to look for. Says nothing once a forbidden one was found.
+  bool keyword_found() const { return !keyword_wanted_; }
   // The one that ended first; empty if none.
   const std::string& forbidden_found() const { return forbidden_found_; }
   size_t bytes() const { return bytes_; }              // decoded, at most most_bytes()
