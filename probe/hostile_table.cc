@@ -176,6 +176,7 @@ std::vector<Behaviour> NoTls() {
       Stalls(Https(
           Row("https, half a record's head", {Send("\x16\x03\x03"), Stall()}, Always(TimedOut())))),
       Https(Row("https, closes at once", {}, Always(BadTls()))),
+      Https(Row("https, resets at once", {Reset()}, Always(BadTls()))),
       Https(
           Row("https, speaks HTTP", {Send("HTTP/1.1 400 Bad Request\r\n\r\n")}, Always(BadTls()))),
       Https(Row("https, endless bytes", {Flood("garbage")}, Always(BadTls()))),

@@ -153,7 +153,11 @@ void RunningCheck::OnSocket(uint32_t epoll_events) {
 void RunningCheck::OnConnected(uint32_t epoll_events) {
   const BootTime now = Now();
   const bool broken = (epoll_events & (EPOLLERR | EPOLLHUP)) != 0;
-  if (broken && connection_.Connected() != Io::kOk) {
+  // A reset of a connection that was made is not a refusal: what comes next, be it an early answer,
+  // meets it.
+  const bool made = !broken || connection_.Connected() == Io::kOk ||
+                    connection_.error() == ECONNRESET || connection_.error() == EPIPE;
+  if (!made) {
     AddressFailed(Io::kError,
                   Down(ErrorCode::kConnect, Cat("connect: ", ErrorText(connection_.error()))));
     connection_.Close();
