@@ -8,6 +8,8 @@
 namespace jetmon::monitor {
 namespace {
 
+// Callers of the engine, which take turns.
+constexpr int kRegular = 0, kIncidents = 1;
 constexpr milliseconds kSchedulerTick{20};
 constexpr milliseconds kDeciderTick{50}, kRecorderTick{50};
 constexpr size_t kMostAtOnce = 500;
@@ -144,6 +146,8 @@ void Watch::Submit(const std::vector<size_t>& due) {
       request.timeout = table_.Timeout(index);
       if (w.policy != nullptr) request.full = w.policy->full;
       request.lease = &bucket_leases_[w.site.bucket - loaded_.min];
+      // A backlog must not keep an incident from being confirmed or ended.
+      request.caller = w.event.has_value() ? kIncidents : kRegular;
     }
     const absl::Status s =
         parts_.engine->Submit(std::move(request), [this, index](probe::CheckResult check) {

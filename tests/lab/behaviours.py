@@ -1,0 +1,257 @@
+"""Servers that behave in some fifty ways, good, odd and bad, and what a check must say of each.
+
+The verdicts are written down here by hand, for head-legacy, get-simple and get-full: outcome, HTTP
+code, error code, failure class.
+"""
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import pathlib
+import socket
+import socketserver
+import ssl
+import struct
+import threading
+import time
+from typing import Callable
+
+from launcher.certificates import Certificates
+from launcher.ports import Ports
+
+MODES = ("head-legacy", "get-simple", "get-full")
+KEYWORD = "welcome to the lab"
+OK = b"HTTP/1.1 200 OK\r\n"
+
+UP = ("up 200 0 success",) * 3
+NOTHING = ("down 0 2 intermittent",) * 3
+TIMEOUT = ("down 0 1 intermittent",) * 3
+BROKEN_HEADERS = ("up 200 0 success", "down 200 8 intermittent", "down 200 8 intermittent")
+BROKEN_BODY = ("up 200 0 success", "up 200 0 success", "down 200 8 intermittent")
+TOO_MANY = ("up 302 0 success", "down 302 4 redirect", "down 302 4 redirect")
+BAD_CERTIFICATE = ("up 200 0 success", "down 0 3 https", "down 0 3 https")
+SAFETY = ("safety 302 9 ",) * 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Behaviour:
+    name: str
+    verdicts: tuple[str, str, str]
+    url: str = ""
+    keyword: str = ""  # for get-full
+
+
+Serve = Callable[[socket.socket, str, str], None]
+
+
+def answer(*parts: bytes) -> Serve:
+    def serve(connection: socket.socket, method: str, path: str) -> None:
+        for part in parts:
+            connection.sendall(part)
+            if len(parts) > 1:
+                time.sleep(0.01)  # in packets of their own
+    return serve
+
+
+def code(number: int) -> Serve:
+    return answer(f"HTTP/1.1 {number} X\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def reset_after(first: bytes) -> Serve:
+    def serve(connection: socket.socket, method: str, path: str) -> None:
+        connection.sendall(first)
+        time.sleep(0.1)  # a reset overtakes what has not been read yet
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return serve
+
+
+def chain(connection: socket.socket, method: str, path: str) -> None:
+    """/chain/N leads to /chain/N-1, and so on to /ok."""
+    left = int(path.rsplit("/", 1)[1])
+    to = f"/chain/{left - 1}" if left > 1 else "/ok"
+    connection.sendall(f"HTTP/1.1 302 F\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def redirect(to: str) -> Serve:
+    return answer(f"HTTP/1.1 302 F\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def hold(connection: socket.socket, method: str, path: str) -> None:
+    connection.settimeout(30)
+    while connection.recv(4096):
+        pass
+
+
+def trickle(connection: socket.socket, method: str, path: str) -> None:
+    connection.sendall(OK + b"Content-Length: 100000\r\n\r\n")
+    for _ in range(200):
+        connection.sendall(b"x")
+        time.sleep(0.1)
+
+
+def endless_headers(connection: socket.socket, method: str, path: str) -> None:
+    connection.sendall(OK)
+    for n in range(1_000_000):
+        connection.sendall(b"X-%d: %s\r\n" % (n, b"y" * 100))
+
+
+ZIPPED = gzip.compress(b"<p>" + KEYWORD.encode() + b"</p>")
+PLAIN: dict[str, tuple[tuple[str, str, str], Serve]] = {
+    "ok": (UP, answer(OK + b"Content-Length: 2\r\n\r\nok")),
+    "no_content": (("up 204 0 success",) * 3, code(204)),
+    "not_modified": (("up 304 0 success",) * 3, code(304)),
+    "chain/1": (UP, chain),
+    "chain/2": (UP, chain),
+    "chain/3": (("up 302 0 success", "up 200 0 success", "up 200 0 success"), chain),
+    "chain/10": (("up 302 0 success", "up 200 0 success", "up 200 0 success"), chain),
+    "chain/11": (TOO_MANY, chain),
+    "loop": (TOO_MANY, redirect("/loop")),
+    "relative": (UP, redirect("ok")),
+    "to_private": (SAFETY, redirect("http://10.0.0.1/")),
+    "to_mapped": (SAFETY, redirect("http://[::ffff:10.0.0.1]/")),
+    "to_nowhere": (TOO_MANY, redirect("http://")),
+    "no_location": (("up 302 0 success",) * 3, code(302)),
+    "forbidden": (("down 403 0 blocked",) * 3, code(403)),
+    "missing": (("down 404 0 client",) * 3, code(404)),
+    "broken": (("down 500 0 server",) * 3, code(500)),
+    "busy": (("down 503 0 server",) * 3, code(503)),
+    "odd_code": (("down 999 0 server",) * 3, code(999)),
+    "closes": (NOTHING, answer()),
+    "resets": (NOTHING, reset_after(b"")),
+    "resets_in_headers": (BROKEN_HEADERS, reset_after(OK + b"A: b")),
+    "resets_in_body": (BROKEN_BODY, reset_after(OK + b"Content-Length: 9\r\n\r\nok")),
+    "short_body": (BROKEN_BODY, answer(OK + b"Content-Length: 9\r\n\r\nok")),
+    "never": (TIMEOUT, hold),
+    "slow_body": (("up 200 0 success", "up 200 0 success", "down 200 1 intermittent"), trickle),
+    "not_http": (NOTHING, answer(b"220 mail.example ESMTP\r\n")),
+    "http_0_9": (NOTHING, answer(b"<html>hello</html>")),
+    "http_1_0": (UP, answer(b"HTTP/1.0 200 OK\r\n\r\nok")),
+    "chunked": (UP, answer(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\no", b"k\r\n0\r\n\r\n")),
+    "bad_chunks": (BROKEN_BODY, answer(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n")),
+    "gzip": (UP, answer(OK + b"Content-Encoding: gzip\r\n\r\n" + ZIPPED)),
+    "bad_gzip": (BROKEN_BODY, answer(OK + b"Content-Encoding: gzip\r\n\r\n" + ZIPPED[:20])),
+    "early_hints": (UP, answer(b"HTTP/1.1 103 E\r\nLink: x\r\n\r\n", OK + b"\r\n")),
+    "only_continue": (("up 100 0 success", NOTHING[0], NOTHING[0]),
+                      answer(b"HTTP/1.1 100 Continue\r\n\r\n")),
+    "no_reason": (UP, answer(b"HTTP/1.1 200\r\n\r\n")),
+    "bare_lf": (UP, answer(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok")),
+    "no_colon": (UP, answer(OK + b"what is this\r\nX Y: z\r\n\r\n")),
+    "endless_headers": (BROKEN_HEADERS, endless_headers),
+    "keyword": (UP, answer(OK + b"\r\n<p>welcome to", b" the lab</p>")),
+    "zipped_keyword": (UP, answer(OK + b"Content-Encoding: gzip\r\n\r\n" + ZIPPED)),
+    "no_keyword": (("up 200 0 success", "up 200 0 success", "down 200 5 keyword_missing"),
+                   answer(OK + b"\r\n<p>goodbye</p>")),
+}
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """One port; each connection in a thread of its own. `context`: speaks TLS first."""
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def __init__(self, port: int, serve: Serve, seen: set[tuple[str, str]],
+                 context: ssl.SSLContext | None = None):
+        self.serve, self.seen, self.context = serve, seen, context
+        super().__init__(("127.0.0.1", port), Connection)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        """Closes at once: what was asked to be a reset is no goodbye."""
+        self.close_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A peer that goes away is none."""
+
+
+class Connection(socketserver.BaseRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        if self.server.context is None:
+            self.talk(self.request)
+            return
+        with self.server.context.wrap_socket(self.request, server_side=True) as connection:
+            self.talk(connection)
+
+    def talk(self, connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            piece = connection.recv(4096)
+            if not piece:
+                return
+            request += piece
+        method, path = request.decode("latin-1").split(" ")[:2]
+        self.server.seen.add((self.client_address[0], f":{self.server.server_address[1]}{path}"))
+        self.server.serve(connection, method, path.split("?")[0])
+
+
+class RawServer(Server):
+    """Hands the connection over unread."""
+
+    def finish_request(self, request: socket.socket, client_address: object) -> None:
+        self.serve(request, "", "")
+
+
+class Behaviours:
+    """All servers, running."""
+
+    def __init__(self, folder: pathlib.Path):
+        self._ports = Ports()
+        self._servers: list[Server] = []
+        self.seen: set[tuple[str, str]] = set()  # (source address, ":port/path") of each request
+        certificates = Certificates(folder / "certificates")
+        self.ca = certificates.ca
+        plain = self._start(Server, self._plain)
+        self.table = [Behaviour(name, verdicts, f"http://127.0.0.1:{plain}/{name}",
+                                KEYWORD if "keyword" in name else "")
+                      for name, (verdicts, _) in PLAIN.items()]
+        good = certificates.make("good")
+        for name, file, verdicts in (
+                ("good", good, UP),
+                ("self_signed", certificates.make_self_signed("self"), BAD_CERTIFICATE),
+                ("expired", certificates.make("expired", end="20200201000000Z"),
+                 ("up 200 0 success", "down 0 6 https", "down 0 6 https")),
+                ("future", certificates.make("future", start="20380101000000Z"), BAD_CERTIFICATE),
+                ("other_host", certificates.make("other", "DNS:other.example"), BAD_CERTIFICATE)):
+            self._add_tls(name, verdicts, self._context(file))
+        old = self._context(good)
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = ssl.TLSVersion.TLSv1_1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        self._add_tls("old", ("up 200 0 success", "up 200 0 success", "up 200 7 success"), old)
+        for name, serve, verdicts in (
+                ("stalls", hold, TIMEOUT),
+                ("plain", answer(b"HTTP/1.1 400 Bad\r\n\r\n"), ("down 0 3 https",) * 3)):
+            port = self._start(RawServer, serve)
+            self.table.append(Behaviour(f"tls_{name}", verdicts, f"https://127.0.0.1:{port}/"))
+        self.table.append(
+            Behaviour("refused", NOTHING, f"http://127.0.0.1:{self._ports.take()}/"))
+
+    def _start(self, kind: type[Server], serve: Serve,
+               context: ssl.SSLContext | None = None) -> int:
+        port = self._ports.take()
+        self._servers.append(kind(port, serve, self.seen, context))
+        return port
+
+    def _add_tls(self, name: str, verdicts: tuple[str, str, str],
+                 context: ssl.SSLContext) -> None:
+        port = self._start(Server, answer(OK + b"Content-Length: 2\r\n\r\nok"), context)
+        self.table.append(Behaviour(f"tls_{name}", verdicts, f"https://127.0.0.1:{port}/"))
+
+    @staticmethod
+    def _context(file: pathlib.Path) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        return context
+
+    @staticmethod
+    def _plain(connection: socket.socket, method: str, path: str) -> None:
+        name = path[1:]
+        serve = PLAIN[name][1] if name in PLAIN else chain
+        serve(connection, method, path)
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
