@@ -91,6 +91,24 @@ TEST(BodyReaderTest, EncodingsAreUndone) {
   }
 }
 
+// Behind junk nothing is read any more, whatever it looks like and wherever it is cut.
+TEST(BodyReaderTest, WhatStandsBehindTheEndIsNotRead) {
+  const FullRules rules = Rules("needle", {"poison"});
+  const std::string zlib = Deflated("poison, and more", 15);
+  for (const std::string& behind : {"x" + Deflated("poison"),
+                                    "\x1f"
+                                    "x" +
+                                        Deflated("poison"),
+                                    zlib, zlib.substr(0, zlib.size() - 4)}) {
+    for (const size_t piece : kPieces) {
+      const Seen seen = Read(Deflated("a needle") + behind, &rules, "gzip", piece);
+      EXPECT_TRUE(seen.keyword);
+      EXPECT_FALSE(seen.forbidden) << piece;
+      EXPECT_EQ(seen.error, "") << piece;
+    }
+  }
+}
+
 TEST(BodyReaderTest, BrokenEncodings) {
   const FullRules rules = Rules("needle");
   const std::string good = Deflated(std::string(1000, 'a') + "b");
