@@ -146,18 +146,19 @@ void BodyReader::Take(std::string_view bytes) {
   bytes = bytes.substr(0, most_bytes() - bytes_);
   bytes_ += bytes.size();
   if (longest_ == 0 || coding_ == Coding::kUnknown || bytes.empty()) return;
-  window_ += bytes;
-  Search();
-  if (window_.size() >= longest_) window_.erase(0, window_.size() - longest_ + 1);
+  // Where a keyword may stand across the cut; what ends there ends before what stands behind alone.
+  const size_t most = longest_ - 1;
+  if (!tail_.empty()) Search(Cat(tail_, bytes.substr(0, most)));
+  if (forbidden_found_.empty()) Search(bytes);
+  tail_ += bytes.substr(bytes.size() - std::min(bytes.size(), most));
+  if (tail_.size() > most) tail_.erase(0, tail_.size() - most);
 }
 
-void BodyReader::Search() {
-  if (keyword_wanted_) {
-    keyword_wanted_ = EndOf(rules_->keyword, window_) == std::string_view::npos;
-  }
+void BodyReader::Search(std::string_view text) {
+  if (keyword_wanted_) keyword_wanted_ = EndOf(rules_->keyword, text) == std::string_view::npos;
   size_t first_end = std::string_view::npos;
   for (const std::string& k : rules_->forbidden_keywords) {
-    const size_t end = EndOf(k, window_);
+    const size_t end = EndOf(k, text);
     if (end >= first_end) continue;
     first_end = end;
     forbidden_found_ = k;

@@ -62,7 +62,7 @@ class BodyReader {
   bool MayBeJunk() const { return later_member_ && zlib_.total_out == 0; }
   // Decoded bytes.
   void Take(std::string_view bytes);
-  void Search();
+  void Search(std::string_view text);
   bool Enough() const;
   void Fail(std::string error);
 
@@ -77,7 +77,7 @@ class BodyReader {
   bool keyword_wanted_ = false;
   std::string forbidden_found_;
   size_t longest_ = 0;  // keyword, in bytes
-  std::string window_;  // the end of what was seen, in which a keyword may have begun
+  std::string tail_;    // of what was searched, where a keyword may have begun
   size_t bytes_ = 0;
   std::string error_;
 };
