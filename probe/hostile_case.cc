@@ -92,11 +92,11 @@ bool Tripwire::Touched() const {
   return poll(&waiting, 1, 0) > 0;
 }
 
-FullBacklog::FullBacklog() {
-  listener_ = ListenAt("127.0.0.1", 0, &port_);
+FullBacklog::FullBacklog(const std::string& address, uint16_t port) : port_(port) {
+  listener_ = ListenAt(address, 0, &port_);
   sockaddr_in to{};
   to.sin_family = AF_INET;
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(inet_pton(AF_INET, address.c_str(), &to.sin_addr), 1);
   to.sin_port = htons(port_);
   // Until one hangs.
   for (bool hangs = false; !hangs && fillers_.size() < 100;) {

@@ -85,7 +85,7 @@ std::vector<Ended> RunAll(Engine& engine, const std::vector<CheckRequest>& reque
 // A listening socket that nobody has business with.
 class Tripwire {
  public:
-  // `port` 0: any. Test failure if it can't listen there.
+  // `port` 0: any. A failure of the test if it can't listen there.
   explicit Tripwire(const std::string& address, uint16_t port = 0);
   ~Tripwire();
   Tripwire(const Tripwire&) = delete;
@@ -98,10 +98,10 @@ class Tripwire {
   uint16_t port_ = 0;
 };
 
-// A port whose queue of connections is full and never emptied: a connect hangs.
+// An IPv4 port whose queue of connections is full and never emptied: a connect hangs.
 class FullBacklog {
  public:
-  FullBacklog();
+  explicit FullBacklog(const std::string& address = "127.0.0.1", uint16_t port = 0);
   ~FullBacklog();
   FullBacklog(const FullBacklog&) = delete;
   FullBacklog& operator=(const FullBacklog&) = delete;
