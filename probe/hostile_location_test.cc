@@ -291,15 +291,14 @@ TEST_F(HostileLocationTest, SlowHopsTogetherPassTheDeadline) {
   constexpr milliseconds kHop{300}, kTimeout{700};
   HostileServer slow({{ReadRequest(), Pause(kHop), Send(Redirect("/"))}});
   for (const Ended& ended : Run(slow.Url(0), kTimeout)) {
-    EXPECT_EQ(ended.result.outcome, Outcome::kDown);
-    EXPECT_EQ(ended.result.error_code, ErrorCode::kTimeout) << ended.result.detail;
+    EXPECT_EQ(SaidBy(ended.result), AfterRedirect(TimedOut())) << ended.result.detail;
     EXPECT_EQ(ended.result.redirects.size(), 2u);
     EXPECT_GE(ended.took, kTimeout);
     EXPECT_LT(ended.took, kTimeout + kSlack);
   }
 }
 
-// What ends the next hop decides.
+// However the next hop ends, the code is that of the last answer.
 TEST_F(HostileLocationTest, WhatTheNextHopComesTo) {
   HostileServer broken({{ReadRequest()},
                         {ReadRequest(), Reset()},
@@ -315,6 +314,9 @@ TEST_F(HostileLocationTest, WhatTheNextHopComesTo) {
   const Said bad = AfterRedirect(BadTls());
   ExpectRedirect(self_signed.Url("/"), ByProfile(Up(200), bad, bad));
   ExpectRedirect("https://127.0.0.1:" + std::to_string(broken.port(3)), Always(bad));
+  ExpectRedirect(broken.Url(0), Always(AfterRedirect(NoAnswer())));
+  ExpectRedirect(broken.Url(1), Always(AfterRedirect(NoAnswer())));
+  ExpectRedirect(broken.Url(2), Always(AfterRedirect(NoAnswer())));
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ void RunningCheck::Arm(std::chrono::milliseconds limit) {
 
 void RunningCheck::Conclude(BootTime now, Ending ending) {
   Verdict verdict = JudgeAnswer(request_, reader_, ending, redirects_, url_);
-  result_.http_code = verdict.http_code;
+  if (verdict.http_code != 0) result_.http_code = verdict.http_code;
   if (verdict.follow && ending == Ending::kRead) return Follow(*std::move(verdict.follow));
   FinishWith(now, verdict);
 }
@@ -105,7 +105,7 @@ void RunningCheck::TimeOut(BootTime now) {
     return End(Outcome::kLost, "the caller's deadline came before the check's own");
   }
   Verdict verdict = JudgeAnswer(request_, reader_, Ending::kTimeout, redirects_, url_);
-  result_.http_code = verdict.http_code;
+  if (verdict.http_code != 0) result_.http_code = verdict.http_code;
   if (phase_ == Phase::kResolving) verdict.detail = "timeout in dns";
   if (phase_ == Phase::kConnecting) verdict.detail = "timeout in connect";
   if (phase_ == Phase::kTls) verdict.detail = "timeout in tls";
