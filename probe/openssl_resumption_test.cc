@@ -133,7 +133,7 @@ TEST_F(OpenSslResumptionTest, AFailedHandshakeDropsTheSession) {
   Visit(*client, target_, before.port());
   const TlsSeen seen = Visit(*client, target_, refusing.port());
   EXPECT_TRUE(seen.offered);
-  EXPECT_EQ(seen.failure, Failure::kHandshake);
+  EXPECT_EQ(seen.failure, Failure::kProtocol);
   EXPECT_EQ(client->sessions(), 0u);
   EXPECT_EQ(Visit(*client, target_, refusing.port()).handshake, Io::kOk);
 }

@@ -191,7 +191,8 @@ void OpenSslStream::Fail(int ssl_error) {
     error_ = CertificateError(verify_result, facts_, names_, target_.host, clock_.WallMs() / 1000);
     facts_.trust = error_;
   } else {
-    failure_ = Failure::kHandshake;
+    const bool wire = !wire_flooded_ && (wire_broken_ || wire_ended_);
+    failure_ = wire ? Failure::kConnection : Failure::kProtocol;
     error_ = ConnectionError(ssl_error, in_handshake ? " in the handshake" : "");
   }
 }

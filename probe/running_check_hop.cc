@@ -196,7 +196,7 @@ void RunningCheck::Handshake() {
 
 void RunningCheck::OnTlsFailed() {
   result_.tls = tls_->facts();
-  if (tls_->offered_session() && !tls_again_) {
+  if (phase_ == Phase::kTls && tls_->offered_session() && !tls_again_) {
     // A server that can't resume is not down: once more, in full, to the same address.
     tls_again_ = true;
     around_->tls->Forget(Target());
@@ -253,6 +253,11 @@ void RunningCheck::Receive(bool until_empty) {
         return Conclude(Now(), Ending::kRead);
       case Io::kError:
       case Io::kLocal:
+        // TLS 1.3 servers refuse clients behind the handshake.
+        if (tls_ != nullptr && tls_->failure() == TlsStream::Failure::kProtocol &&
+            result_.timings.ttfb_us == 0) {
+          return OnTlsFailed();
+        }
         return Conclude(Now(), Ending::kBroken);
     }
   }

@@ -26,7 +26,8 @@ class TlsStream : public ByteStream {
  public:
   enum class Failure {
     kNone,
-    kHandshake,           // no handshake: alert, not TLS, no common version or cipher, broken off
+    kProtocol,            // an alert, not TLS, no common version or cipher, a broken record
+    kConnection,          // the connection under it was reset or has ended
     kCertificate,         // not trusted, not yet valid, for another host, too weak a key
     kCertificateExpired,  // it, or one that it is signed by
     kLocal,               // this machine's fault
