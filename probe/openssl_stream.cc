@@ -174,7 +174,8 @@ Io OpenSslStream::After(int ssl_result) {
     default:
       break;
   }
-  if (failure_ == Failure::kNone) Fail(error);
+  // What the peer said before it broke the connection says more than that it did.
+  if (failure_ == Failure::kNone || failure_ == Failure::kConnection) Fail(error);
   return Io::kError;
 }
 
@@ -191,7 +192,8 @@ void OpenSslStream::Fail(int ssl_error) {
     error_ = CertificateError(verify_result, facts_, names_, target_.host, clock_.WallMs() / 1000);
     facts_.trust = error_;
   } else {
-    const bool wire = !wire_flooded_ && (wire_broken_ || wire_ended_);
+    // Not when OpenSSL found fault first, and could not tell the peer any more.
+    const bool wire = ssl_error != SSL_ERROR_SSL && !wire_flooded_ && (wire_broken_ || wire_ended_);
     failure_ = wire ? Failure::kConnection : Failure::kProtocol;
     error_ = ConnectionError(ssl_error, in_handshake ? " in the handshake" : "");
   }
@@ -199,8 +201,9 @@ void OpenSslStream::Fail(int ssl_error) {
 
 std::string OpenSslStream::ConnectionError(int ssl_error, std::string_view when) {
   if (wire_flooded_) return Cat("the server sends too much that is no data", when);
-  if (wire_broken_) return Cat("connection reset", when);
-  if (wire_ended_) return Cat("connection closed", when);
+  if (failure_ == Failure::kConnection) {
+    return Cat(wire_broken_ ? "connection reset" : "connection closed", when);
+  }
   const unsigned long code = ERR_peek_last_error();
   const int reason = ERR_GET_REASON(code);
   if (reason == ERR_R_MALLOC_FAILURE) {
