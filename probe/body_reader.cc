@@ -12,6 +12,7 @@ namespace jetmon::probe {
 namespace {
 
 constexpr size_t kPieceBytes = 16 * 1024;
+constexpr size_t kBatchBytes = 4096;
 constexpr int kAnyFrame = MAX_WBITS + 32;  // zlib tells gzip's frame from its own
 constexpr int kNoFrame = -MAX_WBITS;
 
@@ -126,6 +127,7 @@ bool BodyReader::Inflate(std::string_view bytes) {
       return true;  // it wants more
     }
     if (result != Z_OK) {
+      if (!SearchRest()) return false;  // it had enough before that
       junk_ = MayBeJunk();
       if (!junk_) Fail("compressed body is corrupt");
       return junk_;
@@ -146,12 +148,25 @@ void BodyReader::Take(std::string_view bytes) {
   bytes = bytes.substr(0, most_bytes() - bytes_);
   bytes_ += bytes.size();
   if (longest_ == 0 || coding_ == Coding::kUnknown || bytes.empty()) return;
-  // Where a keyword may stand across the cut; what ends there ends before what stands behind alone.
-  const size_t most = longest_ - 1;
-  if (!tail_.empty()) Search(Cat(tail_, bytes.substr(0, most)));
+  if (unsearched_ + bytes.size() < kBatchBytes) {
+    window_ += bytes;
+    unsearched_ += bytes.size();
+    return;
+  }
+  // First where a keyword may stand across the cut: what ends there ends before what stands behind.
+  window_ += bytes.substr(0, longest_ - 1);
+  Search(window_);
   if (forbidden_found_.empty()) Search(bytes);
-  tail_ += bytes.substr(bytes.size() - std::min(bytes.size(), most));
-  if (tail_.size() > most) tail_.erase(0, tail_.size() - most);
+  if (bytes.size() >= longest_) window_ = bytes.substr(bytes.size() - longest_ + 1);
+  EndSearch();
+}
+
+bool BodyReader::SearchRest() {
+  if (unsearched_ > 0) {
+    Search(window_);
+    EndSearch();
+  }
+  return error_.empty() && !Enough();
 }
 
 void BodyReader::Search(std::string_view text) {
@@ -163,6 +178,12 @@ void BodyReader::Search(std::string_view text) {
     first_end = end;
     forbidden_found_ = k;
   }
+}
+
+// Keeps what a keyword may begin in.
+void BodyReader::EndSearch() {
+  if (window_.size() >= longest_) window_.erase(0, window_.size() - longest_ + 1);
+  unsearched_ = 0;
 }
 
 bool BodyReader::Enough() const {

@@ -13,8 +13,8 @@
 namespace jetmon::probe {
 
 // What `full` makes of a body as it comes: undoes gzip and deflate, and looks for keywords,
-// wherever the pieces are cut. Keeps no more of the body than a keyword is long. Bounded in memory
-// (about 50 KiB) and in work, whatever is sent. Not thread-safe.
+// wherever the pieces are cut. Bounded in memory (about 50 KiB, most of it zlib's) and in work,
+// whatever is sent. Not thread-safe.
 //
 // It has enough, and what follows is neither decoded nor judged, as soon as
 // * a forbidden keyword was found: that decides; or
@@ -38,8 +38,11 @@ class BodyReader {
   BodyReader& operator=(const BodyReader&) = delete;
 
   // Takes the next piece, without its transfer framing. False when nothing more is wanted: it has
-  // enough, or can't decode it.
+  // enough, or can't decode it. Small pieces are searched together, so that a body in very small
+  // ones costs no more: SearchRest makes sure that all that was taken is searched, and says the
+  // same as Feed. To be called whenever the caller would wait for more, and before the end.
   bool Feed(std::string_view bytes);
+  bool SearchRest();
   // The body has ended in order.
   void Finish();
 
@@ -63,6 +66,7 @@ class BodyReader {
   // Decoded bytes.
   void Take(std::string_view bytes);
   void Search(std::string_view text);
+  void EndSearch();
   bool Enough() const;
   void Fail(std::string error);
 
@@ -76,8 +80,9 @@ class BodyReader {
   z_stream zlib_{};
   bool keyword_wanted_ = false;
   std::string forbidden_found_;
-  size_t longest_ = 0;  // keyword, in bytes
-  std::string tail_;    // of what was searched, where a keyword may have begun
+  size_t longest_ = 0;     // keyword, in bytes
+  std::string window_;     // of what was searched, where a keyword may have begun; then
+  size_t unsearched_ = 0;  // this much that was not
   size_t bytes_ = 0;
   std::string error_;
 };

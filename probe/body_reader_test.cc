@@ -27,6 +27,7 @@ Seen Read(std::string_view body, const FullRules* rules, std::string_view encodi
     const std::string_view next = body.substr(taken, piece);
     taken += next.size();
     more = reader.Feed(next);
+    more = reader.SearchRest() && more;
   }
   if (more) reader.Finish();
   return {reader.keyword_found(), !reader.forbidden_found().empty(), reader.error(), reader.bytes(),
@@ -152,6 +153,32 @@ TEST(BodyReaderTest, Bounds) {
   EXPECT_EQ(Read(large, nullptr, "br", 1000).taken, 66'000u);
 }
 
+// Small pieces are searched together, but not put off beyond SearchRest, an error or the bound.
+TEST(BodyReaderTest, SmallPiecesAreSearchedInTime) {
+  const FullRules rules = Rules("needle", {"poison"});
+  BodyReader reader(&rules, "");
+  EXPECT_TRUE(reader.Feed("a needle and poi"));
+  EXPECT_TRUE(reader.SearchRest());
+  EXPECT_TRUE(reader.keyword_found());
+  EXPECT_TRUE(reader.Feed("son"));
+  EXPECT_FALSE(reader.SearchRest());
+  EXPECT_EQ(reader.forbidden_found(), "poison");
+
+  BodyReader bound(&rules, "");
+  for (size_t i = 0; i < BodyReader::kMaxSearchedBytes - 6; ++i) ASSERT_TRUE(bound.Feed("."));
+  EXPECT_TRUE(bound.Feed("poiso"));
+  EXPECT_FALSE(bound.Feed("n"));
+  EXPECT_FALSE(bound.SearchRest());
+  EXPECT_EQ(bound.forbidden_found(), "poison");
+
+  std::string corrupt = Deflated("poison" + std::string(3000, '.') + "b");
+  corrupt[corrupt.size() - 5] ^= 1;  // of its check
+  BodyReader coded(&rules, "gzip");
+  EXPECT_FALSE(coded.Feed(corrupt));
+  EXPECT_EQ(coded.forbidden_found(), "poison");
+  EXPECT_EQ(coded.error(), "");
+}
+
 // A keyword that ends with the last byte within the bound is found, one that ends behind it is not,
 // in whatever pieces, decoded or not.
 TEST(BodyReaderTest, TheBoundIsExact) {
@@ -175,7 +202,9 @@ TEST(BodyReaderTest, TheFirstForbiddenKeywordIsTold) {
   for (const size_t piece : kPieces) {
     BodyReader reader(&rules, "");
     const std::string_view body = "..abcdef..";
-    for (size_t i = 0; i < body.size() && reader.Feed(body.substr(i, piece)); i += piece) {
+    for (size_t i = 0; i < body.size(); i += piece) {
+      reader.Feed(body.substr(i, piece));
+      if (!reader.SearchRest()) break;
     }
     EXPECT_EQ(reader.forbidden_found(), "cd") << piece;
   }
@@ -187,7 +216,7 @@ TEST(BodyReaderTest, NearMatches) {
   for (char c = 'b'; c < 'b' + 16; ++c) forbidden.push_back(std::string(254, 'a') + c);
   const FullRules rules = Rules(std::string(127, 'a') + "z" + std::string(127, 'a'), forbidden);
   const std::string body(2'000'000, 'a');
-  for (const size_t piece : {size_t{100}, size_t{65536}}) {
+  for (const size_t piece : {size_t{1000}, size_t{65536}}) {
     const Seen seen = Read(body, &rules, "", piece);
     EXPECT_FALSE(seen.keyword || seen.forbidden);
     EXPECT_EQ(seen.bytes, BodyReader::kMaxSearchedBytes);

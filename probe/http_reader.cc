@@ -243,7 +243,9 @@ void HttpReader::FeedBody(std::string_view bytes) {
   } else {
     TakeData(bytes);
   }
-  if (state_ == State::kBody && body_bytes_ == MostBodyBytes()) EndBody(false, "");
+  if (state_ != State::kBody) return;
+  const bool enough = body_ != nullptr && !body_->SearchRest();
+  if (enough || body_bytes_ == MostBodyBytes()) EndBody(false, "");
 }
 
 void HttpReader::TakeData(std::string_view bytes) {
@@ -296,11 +298,16 @@ void HttpReader::Break(std::string_view error) {
 void HttpReader::EndBody(bool complete, std::string_view error) {
   body_complete_ = complete;
   error_ = std::string(error);
-  if (complete && body_ != nullptr) {
+  state_ = State::kDone;
+  if (body_ == nullptr) return;
+  if (!body_->SearchRest() && body_->error().empty()) {
+    // It had enough before this end, as it would have said of larger pieces.
+    body_complete_ = false;
+    error_.clear();
+  } else if (complete) {
     body_->Finish();
     error_ = body_->error();
   }
-  state_ = State::kDone;
 }
 
 }  // namespace jetmon::probe

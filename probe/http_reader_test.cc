@@ -218,6 +218,28 @@ TEST(HttpReaderTest, ABodyIsJudgedOnlyIfAsked) {
   EXPECT_EQ(transfer.error(), "compressed body is corrupt");
 }
 
+// Whatever comes behind it in the same piece.
+TEST(HttpReaderTest, AForbiddenKeywordDecides) {
+  FullRules rules;
+  rules.forbidden_keywords = {"poison"};
+  const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& text :
+       {chunked + "6\r\npoison\r\nzz\r\n", chunked + "3\r\npoi\r\n3\r\nson\r\n0\r\n\r\n",
+        chunked + "6\r\npoison\r\n", std::string("HTTP/1.1 200 OK\r\n\r\npoison"),
+        std::string("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")}) {
+    for (const size_t piece : {size_t{1}, size_t{5}, size_t{1000}}) {
+      HttpReader reader({.judge_body = true, .rules = &rules});
+      for (size_t i = 0; i < text.size(); i += piece) {
+        reader.Feed(std::string_view(text).substr(i, piece));
+      }
+      EXPECT_EQ(reader.state(), State::kDone) << text;
+      EXPECT_EQ(reader.body()->forbidden_found(), "poison") << text;
+      EXPECT_EQ(reader.error(), "") << text;
+      EXPECT_FALSE(reader.body_complete()) << text;
+    }
+  }
+}
+
 TEST(HttpReaderTest, WhatIsSentForAJudgedBodyIsBounded) {
   FullRules rules;
   rules.keyword = "needle";
