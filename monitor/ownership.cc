@@ -377,6 +377,12 @@ void Ownership::ReportHealth(bool final) {
     if (f.local_only) {
       h.warnings.push_back("no vantage is enabled: local checks alone confirm outages");
     }
+    if (f.refused > 0) {
+      h.warnings.push_back(absl::StrCat(f.refused,
+                                        " sites are not checked: target safety refuses "
+                                        "them, such as site ",
+                                        f.refused_site));
+    }
     if (f.faulty > 0) h.warnings.push_back(FaultText(f.faulty, f.fault));
   } else {
     last_checks_ = 0;

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "probe/url.h"
-
 namespace jetmon::monitor {
 namespace {
 
@@ -77,13 +75,12 @@ size_t SiteTable::Put(const store::Site& site, std::shared_ptr<const CheckPolicy
   w.policy = std::move(policy);
   w.interval = std::max(1, site.check_interval) * config_.unit;
   w.gone = false;
-  w.not_available = probe::NotAvailableYet(probe::ParseUrl(site.url));
   return index;
 }
 
 void SiteTable::ScheduleFirst(size_t index, BootTime now) {
   const WatchedSite& w = sites_[index];
-  if (w.gone || w.leaving || w.not_available) return;
+  if (w.gone || w.leaving) return;
   const auto window = std::chrono::nanoseconds(FirstCheckWithin(w.interval));
   const auto spread = static_cast<uint64_t>(kFirstCheckShare * window.count());
   Push(index, now + std::chrono::nanoseconds(w.phase * 1'000'003 % spread));
@@ -135,7 +132,7 @@ std::optional<BootTime> SiteTable::NextDue() {
 void SiteTable::Finished(size_t index, Next next, BootTime now) {
   WatchedSite& w = sites_[index];
   w.running = false;
-  if (w.gone || w.leaving || w.not_available) return;
+  if (w.gone || w.leaving) return;
   // Regular checks count from when this one was due, so that lateness does not add up.
   BootTime due = std::max(InPhase(w.due, w.interval, w.phase), now);
   if (next == Next::kRetry) due = std::min(due, now + config_.RetryDelay());
@@ -178,11 +175,7 @@ store::BucketActivity SiteTable::Summarise(uint32_t bucket, BootTime now, BootTi
   LatestFew latest;
   for (size_t index : indices->second) {
     const WatchedSite& w = sites_[index];
-    if (w.gone) continue;
-    if (w.not_available) {
-      ++a.not_available;
-      continue;
-    }
+    if (w.gone || w.refused) continue;
     ++a.sites;
     const bool checked = w.last_check.ns != 0;
     if (checked) ++a.checked;
@@ -212,11 +205,12 @@ SiteTable::Backlog SiteTable::Overdue(BootTime now) const {
   for (const WatchedSite& w : sites_) {
     if (w.gone) continue;
     ++b.targets;
+    if (w.refused && b.refused++ == 0) b.refused_site = w.site.site_id;
     if (w.policy != nullptr && !w.policy->fault.empty() && b.faulty++ == 0) {
       b.faulty_site = w.site.site_id;
       b.fault = w.policy->fault;
     }
-    if (w.leaving || w.not_available || w.running || w.due.ns == 0 || w.due > now) continue;
+    if (w.leaving || w.running || w.due.ns == 0 || w.due > now) continue;
     ++b.due;
     b.oldest = std::max(b.oldest, std::chrono::duration_cast<milliseconds>(now - w.due));
   }

@@ -28,16 +28,16 @@ struct WatchedSite {
   std::shared_ptr<const CheckPolicy> policy;  // null: the default
   milliseconds interval{0};
   uint64_t phase = 0;
-  bool gone = false;           // removed, deactivated or moved: never checked again
-  bool leaving = false;        // its bucket drains: not scheduled any more
-  bool dropped = false;        // its bucket is not ours any more (gone, too): nothing of it counts
-  bool not_available = false;  // this build can't check it (https, host name): never judged
-  bool running = false;        // a check of it is under way
-  bool confirming = false;     // Verifliers are being asked about it
-  bool deciding = false;       // a change of its event waits to be written
-  int failures = 0;            // local failures in a row
-  BootTime due;                // of its next check
-  BootTime last_check;         // start of the last check with a verdict; zero = none in this epoch
+  bool gone = false;        // removed, deactivated or moved: never checked again
+  bool leaving = false;     // its bucket drains: not scheduled any more
+  bool dropped = false;     // its bucket is not ours any more (gone, too): nothing of it counts
+  bool refused = false;     // by target safety, when it was last to be checked: not judged
+  bool running = false;     // a check of it is under way
+  bool confirming = false;  // Verifliers are being asked about it
+  bool deciding = false;    // a change of its event waits to be written
+  int failures = 0;         // local failures in a row
+  BootTime due;             // of its next check
+  BootTime last_check;      // start of the last check with a verdict; zero = none in this epoch
   int64_t last_check_wall_ms = 0, saved_check_wall_ms = 0;
   BootTime asked_since;               // first round of Verifliers for the open event; zero = none
   std::optional<store::Event> event;  // the open event, as the database had it last
@@ -87,7 +87,9 @@ class SiteTable {
   struct Backlog {
     size_t due = 0, targets = 0;
     milliseconds oldest{0};
-    size_t faulty = 0;  // targets whose configuration has a fault
+    size_t refused = 0;         // targets that target safety refused when they were last due
+    uint64_t refused_site = 0;  // one of them
+    size_t faulty = 0;          // targets whose configuration has a fault
     // One of them.
     uint64_t faulty_site = 0;
     std::string fault;

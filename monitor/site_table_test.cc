@@ -73,19 +73,24 @@ TEST_F(SiteTableTest, ARetryComesSoonerNeverLater) {
   EXPECT_LE(*table_.NextDue() - clock_.Boot(), seconds(1));
 }
 
-TEST_F(SiteTableTest, GoneAndNotAvailableAreNeverDue) {
-  store::Site https;
-  https.site_id = 900;
-  https.bucket = 1;
-  https.url = "https://example.com/";
-  const size_t index = table_.Put(https, nullptr);
-  EXPECT_TRUE(table_.at(index).not_available);
-  table_.ScheduleFirst(index, clock_.Boot());
+TEST_F(SiteTableTest, GoneOnesAreNeverDue) {
   table_.ScheduleFirst(3, clock_.Boot());
   table_.MarkGone(3);
   clock_.Advance(seconds(60));
   EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
   EXPECT_FALSE(table_.NextDue().has_value());
+}
+
+TEST_F(SiteTableTest, AHostNameOverTlsIsASiteAsAnyOther) {
+  store::Site https;
+  https.site_id = 900;
+  https.bucket = 9;
+  https.url = "https://example.com/";
+  const size_t index = table_.Put(https, nullptr);
+  table_.ScheduleFirst(index, clock_.Boot());
+  clock_.Advance(seconds(60));
+  EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10), std::vector<size_t>{index});
+  EXPECT_EQ(table_.Summarise(9, clock_.Boot(), clock_.Boot()).sites, 1u);
 }
 
 TEST_F(SiteTableTest, SummarisesABucket) {

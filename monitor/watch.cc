@@ -260,12 +260,13 @@ void Watch::TakeResult(const Result& result) {
   if (!probe::IsVerdict(check.outcome)) {
     // Target safety's word is no word about the site; the other outcomes are checked again.
     const bool regular = check.outcome == probe::Outcome::kSafety;
-    if (check.outcome == probe::Outcome::kNotAvailable) w.not_available = true;
+    w.refused = w.refused || regular;
     table_.Finished(result.index, regular ? SiteTable::Next::kRegular : SiteTable::Next::kSoon,
                     now);
     return;
   }
   ++checks_;
+  w.refused = false;
   const int64_t started_ms = parts_.clock->WallMs() -
                              std::chrono::duration_cast<milliseconds>(now - check.started).count();
   w.last_check = check.started;
@@ -397,6 +398,8 @@ Watch::Figures Watch::figures() const {
   f.running = running_;
   f.checks = checks_;
   f.local_only = local_only_;
+  f.refused = backlog.refused;
+  f.refused_site = backlog.refused_site;
   f.faulty = backlog.faulty;
   if (f.faulty > 0) f.fault = absl::StrCat("site ", backlog.faulty_site, ": ", backlog.fault);
   f.suspect = suspicion_.suspect(now);

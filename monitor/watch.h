@@ -93,9 +93,11 @@ class Watch {
     milliseconds oldest_due{0};
     uint64_t checks = 0;  // verdicts so far
     bool suspect = false;
-    bool local_only = false;  // confirmed without a vantage
-    size_t faulty = 0;        // sites whose check configuration can't all be used
-    std::string fault;        // of one of them
+    bool local_only = false;    // confirmed without a vantage
+    size_t refused = 0;         // sites that target safety refuses
+    uint64_t refused_site = 0;  // one of them
+    size_t faulty = 0;          // sites whose check configuration can't all be used
+    std::string fault;          // of one of them
   };
   Figures figures() const;
 

@@ -158,8 +158,6 @@ std::string_view OutcomeName(Outcome outcome) {
       return "down";
     case Outcome::kSafety:
       return "safety";
-    case Outcome::kNotAvailable:
-      return "not_available";
     case Outcome::kCancelled:
       return "cancelled";
     case Outcome::kLeaseLapsed:

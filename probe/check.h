@@ -44,13 +44,12 @@ std::string_view ProfileName(Profile profile);  // "legacy", "simple_http", "ful
 enum class Outcome {
   kUp,
   kDown,
-  kSafety,        // target safety refused, before any packet to that target: never downtime
-  kNotAvailable,  // needs what this engine has not (TLS, DNS, full): neither up nor down
+  kSafety,  // target safety refused, before any packet to that target: never downtime
   kCancelled,
   kLeaseLapsed,  // the lease refused: nothing, or nothing more, was sent; no verdict
   kLost,         // paused, queued too long, or this machine's fault: no verdict, check again
 };
-// "up", "down", "safety", "not_available", "cancelled", "lease_lapsed", "lost".
+// "up", "down", "safety", "cancelled", "lease_lapsed", "lost".
 std::string_view OutcomeName(Outcome outcome);
 // Only these two say something about the site.
 inline bool IsVerdict(Outcome outcome) {

@@ -111,9 +111,7 @@ bool ReadHostAndPort(std::string_view text, Url* url) {
 }
 
 UrlKind KindOf(const Url& url) {
-  if (!url.address && EndsInNumber(url.host)) return UrlKind::kNumericHost;
-  if (url.https) return UrlKind::kHttps;
-  return url.address ? UrlKind::kIpLiteralHttp : UrlKind::kHostName;
+  return !url.address && EndsInNumber(url.host) ? UrlKind::kNumericHost : UrlKind::kWeb;
 }
 
 // `rest` is what stands behind "scheme://".

@@ -15,13 +15,11 @@ namespace jetmon::probe {
 inline constexpr size_t kMaxUrlBytes = 2048;
 
 enum class UrlKind {
-  kIpLiteralHttp,  // http to an address literal: can be checked
-  kHostName,       // http to a name: not available until the engine resolves names
-  kHttps,          // https to a name or an address: not available until the engine speaks TLS
-  kNumericHost,    // http(s) to an octal, hex, short or single-integer IPv4, or one with a trailing
-                   // dot: target safety refuses it, because programs differ in what they read there
-  kOtherScheme,    // ftp:, mailto:, javascript: ...; target safety refuses it
-  kMalformed,      // `error` says why
+  kWeb,          // http or https to a name or an address literal
+  kNumericHost,  // the same to an octal, hex, short or single-integer IPv4, or one with a trailing
+                 // dot: target safety refuses it, because programs differ in what they read there
+  kOtherScheme,  // ftp:, mailto:, javascript: ...; target safety refuses it
+  kMalformed,    // `error` says why
 };
 
 // A URL taken apart. A value.
@@ -50,12 +48,6 @@ Url ParseUrl(std::string_view text);
 // Where a Location header of an answer to `base` leads: absolute, scheme-relative (//host/x),
 // absolute path, query alone, or relative path (dot segments removed). kMalformed if it is nowhere.
 Url ResolveLocation(const Url& base, std::string_view location);
-
-// True for URLs that this engine can't check yet (https, host names): counted by preflight, never
-// judged up or down.
-inline bool NotAvailableYet(const Url& url) {
-  return url.kind == UrlKind::kHttps || url.kind == UrlKind::kHostName;
-}
 
 }  // namespace jetmon::probe
 

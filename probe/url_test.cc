@@ -15,7 +15,7 @@ struct Case {
 
 TEST(UrlTest, TakesApart) {
   const Url url = ParseUrl("  HTTP://127.0.0.1:8080/a b?q=1#part \n");
-  EXPECT_EQ(url.kind, UrlKind::kIpLiteralHttp);
+  EXPECT_EQ(url.kind, UrlKind::kWeb);
   EXPECT_EQ(url.host, "127.0.0.1");
   EXPECT_EQ(url.port, 8080);
   EXPECT_EQ(url.target, "/a%20b?q=1");
@@ -26,22 +26,22 @@ TEST(UrlTest, TakesApart) {
 
 TEST(UrlTest, ToldApartByKind) {
   const Case cases[] = {
-      {"http://93.184.216.34", UrlKind::kIpLiteralHttp, "http://93.184.216.34/"},
-      {"93.184.216.34:80/x", UrlKind::kIpLiteralHttp, "http://93.184.216.34/x"},
-      {"http://[2606:2800::1]:81?x", UrlKind::kIpLiteralHttp, "http://[2606:2800::1]:81/?x"},
-      {"//1.2.3.4/x", UrlKind::kIpLiteralHttp, "http://1.2.3.4/x"},
-      {"http://1.2.3.4:/", UrlKind::kIpLiteralHttp, "http://1.2.3.4/"},
-      {"Example.COM", UrlKind::kHostName, "http://example.com/"},
-      {"example.com:8080/x", UrlKind::kHostName, "http://example.com:8080/x"},
-      {"localhost.", UrlKind::kHostName, "http://localhost./"},
+      {"http://93.184.216.34", UrlKind::kWeb, "http://93.184.216.34/"},
+      {"93.184.216.34:80/x", UrlKind::kWeb, "http://93.184.216.34/x"},
+      {"http://[2606:2800::1]:81?x", UrlKind::kWeb, "http://[2606:2800::1]:81/?x"},
+      {"//1.2.3.4/x", UrlKind::kWeb, "http://1.2.3.4/x"},
+      {"http://1.2.3.4:/", UrlKind::kWeb, "http://1.2.3.4/"},
+      {"Example.COM", UrlKind::kWeb, "http://example.com/"},
+      {"example.com:8080/x", UrlKind::kWeb, "http://example.com:8080/x"},
+      {"localhost.", UrlKind::kWeb, "http://localhost./"},
       {"http://b\xc3\xbc"
        "cher.example/\xc3\xbc",
-       UrlKind::kHostName,
+       UrlKind::kWeb,
        "http://b\xc3\xbc"
        "cher.example/%C3%BC"},
-      {"https://example.com", UrlKind::kHttps, "https://example.com/"},
-      {"https://1.2.3.4:444/", UrlKind::kHttps, "https://1.2.3.4:444/"},
-      {"http://a:b@1.2.3.4/", UrlKind::kIpLiteralHttp, "http://1.2.3.4/"},
+      {"https://example.com", UrlKind::kWeb, "https://example.com/"},
+      {"https://1.2.3.4:444/", UrlKind::kWeb, "https://1.2.3.4:444/"},
+      {"http://a:b@1.2.3.4/", UrlKind::kWeb, "http://1.2.3.4/"},
       {"http://0177.0.0.1/", UrlKind::kNumericHost, "http://0177.0.0.1/"},
       {"http://2130706433/", UrlKind::kNumericHost, "http://2130706433/"},
       {"http://0x7f000001/", UrlKind::kNumericHost, "http://0x7f000001/"},
@@ -133,13 +133,6 @@ TEST(UrlTest, ResolvesLocations) {
 
 TEST(UrlTest, RelativeLocationDropsUserinfo) {
   EXPECT_FALSE(ResolveLocation(ParseUrl("http://a@1.2.3.4/"), "/x").has_userinfo);
-}
-
-TEST(UrlTest, CountsWhatIsNotAvailableYet) {
-  EXPECT_TRUE(NotAvailableYet(ParseUrl("https://1.2.3.4/")));
-  EXPECT_TRUE(NotAvailableYet(ParseUrl("http://example.com/")));
-  EXPECT_FALSE(NotAvailableYet(ParseUrl("http://1.2.3.4/")));
-  EXPECT_FALSE(NotAvailableYet(ParseUrl("ftp://example.com/")));
 }
 
 }  // namespace

@@ -272,8 +272,8 @@ TEST(FailureClassTest, EachClass) {
   EXPECT_EQ(down(ErrorCode::kTls, 0), "https");
   EXPECT_EQ(down(ErrorCode::kCertificateExpired, 0), "https");
   EXPECT_EQ(down(ErrorCode::kKeyword, 200), "keyword_missing");
-  for (const Outcome outcome : {Outcome::kSafety, Outcome::kNotAvailable, Outcome::kCancelled,
-                                Outcome::kLeaseLapsed, Outcome::kLost}) {
+  for (const Outcome outcome :
+       {Outcome::kSafety, Outcome::kCancelled, Outcome::kLeaseLapsed, Outcome::kLost}) {
     verdict.outcome = outcome;
     EXPECT_EQ(FailureClass(verdict), "");
   }

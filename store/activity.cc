@@ -37,16 +37,16 @@ std::vector<LateSite> LateSitesOf(const std::string& text) {
 
 absl::Status SaveActivity(sql::Transaction& tx, const std::vector<BucketActivity>& rows) {
   const std::string insert =
-      "INSERT INTO jetmon_bucket_activity (bucket_no, epoch, sites, checked, late, not_available, "
+      "INSERT INTO jetmon_bucket_activity (bucket_no, epoch, sites, checked, late, "
       "oldest_check_ms, first_check_ms, updated_at_ms, late_sites) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
-      "?, ?)" +
+      "?)" +
       tx.dialect().OnDuplicateUpdate(
-          {"bucket_no"}, {"epoch", "sites", "checked", "late", "not_available", "oldest_check_ms",
-                          "first_check_ms", "updated_at_ms", "late_sites"});
+          {"bucket_no"}, {"epoch", "sites", "checked", "late", "oldest_check_ms", "first_check_ms",
+                          "updated_at_ms", "late_sites"});
   for (const BucketActivity& a : rows) {
-    auto saved = tx.Execute(
-        insert, {a.bucket, a.epoch, a.sites, a.checked, a.late, a.not_available, a.oldest_check_ms,
-                 a.first_check_ms, a.updated_at_ms, LateText(a.late_sites)});
+    auto saved =
+        tx.Execute(insert, {a.bucket, a.epoch, a.sites, a.checked, a.late, a.oldest_check_ms,
+                            a.first_check_ms, a.updated_at_ms, LateText(a.late_sites)});
     if (!saved.ok()) return saved.status();
   }
   return absl::OkStatus();
@@ -55,7 +55,7 @@ absl::Status SaveActivity(sql::Transaction& tx, const std::vector<BucketActivity
 absl::StatusOr<std::vector<BucketActivity>> ListActivity(sql::Transaction& tx, Range range) {
   std::vector<BucketActivity> rows;
   auto s = tx.Query(
-      "SELECT bucket_no, epoch, sites, checked, late, not_available, oldest_check_ms, "
+      "SELECT bucket_no, epoch, sites, checked, late, oldest_check_ms, "
       "first_check_ms, updated_at_ms, late_sites FROM jetmon_bucket_activity WHERE bucket_no "
       "BETWEEN ? AND ? "
       "ORDER BY bucket_no",
@@ -66,11 +66,10 @@ absl::StatusOr<std::vector<BucketActivity>> ListActivity(sql::Transaction& tx, R
         a.sites = row.Uint(2);
         a.checked = row.Uint(3);
         a.late = row.Uint(4);
-        a.not_available = row.Uint(5);
-        a.oldest_check_ms = row.Int(6);
-        a.first_check_ms = row.Int(7);
-        a.updated_at_ms = row.Int(8);
-        a.late_sites = LateSitesOf(row.Text(9));
+        a.oldest_check_ms = row.Int(5);
+        a.first_check_ms = row.Int(6);
+        a.updated_at_ms = row.Int(7);
+        a.late_sites = LateSitesOf(row.Text(8));
         rows.push_back(std::move(a));
         return absl::OkStatus();
       });

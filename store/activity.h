@@ -23,10 +23,9 @@ struct LateSite {
 struct BucketActivity {
   uint32_t bucket = 0;
   uint64_t epoch = 0;
-  uint64_t sites = 0;           // active sites that can be checked by this build
+  uint64_t sites = 0;           // active sites
   uint64_t checked = 0;         // of those, checked at least once since the acknowledgement
   uint64_t late = 0;            // of those, past interval + max(10 %, 1 unit of time allowed)
-  uint64_t not_available = 0;   // sites this build can't check (https, host names)
   int64_t oldest_check_ms = 0;  // Unix ms of the site checked longest ago; 0 = some never
   int64_t first_check_ms = 0;   // Unix ms of the first check since the acknowledgement; 0 = none
   int64_t updated_at_ms = 0;

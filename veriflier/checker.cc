@@ -80,7 +80,6 @@ v1::SiteCheckResult Checker::Translate(v1::SiteCheckResult result,
       result.set_outcome(timeout ? "timeout" : "down");
       break;
     case probe::Outcome::kSafety:
-    case probe::Outcome::kNotAvailable:
       result.set_outcome("probe_error");
       break;
     default:  // cancelled or lost: it says nothing about the site

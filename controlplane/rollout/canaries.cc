@@ -15,14 +15,14 @@
 namespace jetmon::rollout {
 namespace {
 
-constexpr size_t kLongestName = 64, kLongestUrl = 300, kLongestKeyword = 255;
+constexpr size_t kLongestName = 64, kLongestUrl = 300;
+constexpr size_t kLongestKeyword = probe::FullRules::kMaxKeywordBytes;
 constexpr int kMostRuns = 3;
 constexpr std::chrono::milliseconds kTurn{20};
 constexpr int kLastErrorCode = static_cast<int>(probe::ErrorCode::kTargetSafety);
 
 // What is wrong with a field of one canary.
 struct Fault {
-  v1::ErrorReason reason = v1::INVALID_CANARY;
   std::string field, what;
 };
 
@@ -33,15 +33,10 @@ bool HasControls(const std::string& text) {
 
 std::optional<Fault> FaultOfUrl(const std::string& text, const probe::TargetSafety& safety) {
   if (text.empty() || text.size() > kLongestUrl) {
-    return Fault{v1::INVALID_CANARY, "url", absl::StrCat("takes 1 to ", kLongestUrl, " bytes")};
+    return Fault{"url", absl::StrCat("takes 1 to ", kLongestUrl, " bytes")};
   }
-  const probe::Url url = probe::ParseUrl(text);
-  if (const absl::Status s = safety.JudgeUrl(url); !s.ok()) {
-    return Fault{v1::INVALID_CANARY, "url", absl::StrCat("is refused: ", s.message())};
-  }
-  if (probe::NotAvailableYet(url)) {
-    return Fault{v1::NOT_AVAILABLE, "url",
-                 "https and host names can't be checked by this build; give http and an address"};
+  if (const absl::Status s = safety.JudgeUrl(probe::ParseUrl(text)); !s.ok()) {
+    return Fault{"url", absl::StrCat("is refused: ", s.message())};
   }
   return std::nullopt;
 }
@@ -49,22 +44,18 @@ std::optional<Fault> FaultOfUrl(const std::string& text, const probe::TargetSafe
 std::optional<Fault> FaultOfMode(const v1::Canary& c, probe::Mode* mode) {
   const bool by_policy = !c.method().empty() || !c.profile().empty();
   if (!c.mode().empty() == by_policy) {
-    return Fault{v1::INVALID_CANARY, "mode",
-                 "give either mode, or method and profile (and not both)"};
+    return Fault{"mode", "give either mode, or method and profile (and not both)"};
   }
   const auto parsed =
       by_policy ? probe::ParseMode(c.method(), c.profile()) : probe::ParseMode(c.mode());
   if (!parsed.ok()) {
     if (!by_policy) {
-      return Fault{v1::INVALID_CANARY, "mode",
-                   "takes head-legacy, head-simple, get-legacy or get-simple"};
+      return Fault{"mode", "takes head-legacy, head-simple, get-legacy, get-simple or get-full"};
     }
-    return Fault{v1::INVALID_CANARY, "method",
-                 "takes HEAD or GET, and profile takes legacy or simple_http"};
+    return Fault{"method", "takes HEAD or GET, and profile takes legacy, simple_http or full"};
   }
-  if (parsed->profile == probe::Profile::kFull) {
-    return Fault{v1::NOT_AVAILABLE, by_policy ? "profile" : "mode",
-                 "the profile full is not available in this build"};
+  if (c.profile() == "full" && parsed->method == probe::Method::kHead) {
+    return Fault{"profile", "full needs GET: HEAD reads no body; use simple_http"};
   }
   *mode = *parsed;
   return std::nullopt;
@@ -72,16 +63,15 @@ std::optional<Fault> FaultOfMode(const v1::Canary& c, probe::Mode* mode) {
 
 std::optional<Fault> FaultOfExpectations(const v1::Canary& c) {
   if (!c.has_expect_success() && !c.has_expect_http_code() && !c.has_expect_error_code()) {
-    return Fault{v1::INVALID_CANARY, "expect_success",
+    return Fault{"expect_success",
                  "expect something: expect_success, expect_http_code or expect_error_code"};
   }
   if (c.has_expect_http_code() && (c.expect_http_code() < 100 || c.expect_http_code() > 599)) {
-    return Fault{v1::INVALID_CANARY, "expect_http_code", "takes 100 to 599"};
+    return Fault{"expect_http_code", "takes 100 to 599"};
   }
   if (c.has_expect_error_code() &&
       (c.expect_error_code() < 0 || c.expect_error_code() > kLastErrorCode)) {
-    return Fault{v1::INVALID_CANARY, "expect_error_code",
-                 absl::StrCat("takes 0 to ", kLastErrorCode)};
+    return Fault{"expect_error_code", absl::StrCat("takes 0 to ", kLastErrorCode)};
   }
   return std::nullopt;
 }
@@ -89,24 +79,21 @@ std::optional<Fault> FaultOfExpectations(const v1::Canary& c) {
 std::optional<Fault> FaultOf(const v1::Canary& c, const probe::TargetSafety& safety,
                              std::set<std::string>* names, probe::Mode* mode) {
   if (c.name().empty() || c.name().size() > kLongestName || HasControls(c.name())) {
-    return Fault{v1::INVALID_CANARY, "name",
+    return Fault{"name",
                  absl::StrCat("takes 1 to ", kLongestName, " bytes without control characters")};
   }
   if (!names->insert(c.name()).second) {
-    return Fault{v1::INVALID_CANARY, "name", "is another canary's too; names are unique"};
+    return Fault{"name", "is another canary's too; names are unique"};
   }
   if (auto fault = FaultOfUrl(c.url(), safety)) return fault;
   if (auto fault = FaultOfMode(c, mode)) return fault;
   if (c.keyword().size() > kLongestKeyword) {
-    return Fault{v1::INVALID_CANARY, "keyword",
-                 absl::StrCat("takes up to ", kLongestKeyword, " bytes")};
+    return Fault{"keyword", absl::StrCat("takes up to ", kLongestKeyword, " bytes")};
   }
-  if (auto fault = FaultOfExpectations(c)) return fault;
-  if (!c.keyword().empty()) {
-    return Fault{v1::NOT_AVAILABLE, "keyword",
-                 "keywords can't be checked by this build; leave it out"};
+  if (!c.keyword().empty() && mode->profile != probe::Profile::kFull) {
+    return Fault{"keyword", "needs the mode get-full: the others read no body"};
   }
-  return std::nullopt;
+  return FaultOfExpectations(c);
 }
 
 std::string Seen(const probe::CheckResult& seen) {
@@ -132,7 +119,7 @@ absl::StatusOr<std::vector<CheckedCanary>> CheckCanaries(
     CheckedCanary c{canaries[i], {}};
     if (const auto fault = FaultOf(c.canary, safety, &names, &c.mode)) {
       const std::string field = absl::StrCat("canaries[", i, "].", fault->field);
-      return WithField(Error(fault->reason, absl::StrCat(field, ": ", fault->what)), field,
+      return WithField(Error(v1::INVALID_CANARY, absl::StrCat(field, ": ", fault->what)), field,
                        fault->what);
     }
     checked.push_back(std::move(c));
@@ -205,6 +192,11 @@ void CanaryRun::Send(size_t index, int runs) {
   probe::CheckRequest request;
   request.url = c.canary.url();
   request.mode = c.mode;
+  if (!c.canary.keyword().empty()) {
+    auto rules = std::make_shared<probe::FullRules>();
+    rules->keyword = c.canary.keyword();
+    request.full = std::move(rules);
+  }
   request.timeout = timeout_;
   request.lease = lease_;
   request.give_up_at = until_;

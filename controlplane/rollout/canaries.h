@@ -29,8 +29,7 @@ struct CheckedCanary {
   probe::Mode mode;
 };
 
-// invalid_canary, with index and field, for what does not fit; not_available for what this build
-// can't check (a keyword, https, a host name, the profile full).
+// invalid_canary, with index and field, for what does not fit.
 absl::StatusOr<std::vector<CheckedCanary>> CheckCanaries(
     const google::protobuf::RepeatedPtrField<v1::Canary>& canaries,
     const probe::TargetSafety& safety);

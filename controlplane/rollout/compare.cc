@@ -138,7 +138,7 @@ class Comparing {
     using End = CompareProgress::End;
     const probe::Outcome last = probe.results.back().outcome;
     if (!probe::IsVerdict(last)) {
-      const bool refused = last == probe::Outcome::kSafety || last == probe::Outcome::kNotAvailable;
+      const bool refused = last == probe::Outcome::kSafety;
       progress_.Ended(probe.site.bucket, refused ? End::kSkipped : End::kLost);
       return absl::OkStatus();
     }

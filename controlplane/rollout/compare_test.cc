@@ -135,7 +135,7 @@ TEST_F(CompareTest, StoresARowASiteAndSumsThemUp) {
   AddSite(5, 4, "503/500");
   AddSite(6, 5, "500/403");
   rollout_.AddSite(7, 5, 1, "http://10.0.0.1/");
-  rollout_.AddSite(8, 5, 1, "https://127.0.0.1/");
+  rollout_.AddSite(8, 5, 1, "https://10.0.0.1/");
   const auto answer = Compare(Mine());
   EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
   EXPECT_EQ(answer.job().state(), "completed");
@@ -253,8 +253,7 @@ TEST_F(CompareTest, WhatIsWrongWithTheRequestIsAnError) {
       {v1::INVALID_MODE, [](auto* r) { r->set_to("head-legacy"); }},
       {v1::INVALID_MODE, [](auto* r) { r->set_to("post-simple"); }},
       {v1::INVALID_MODE, [](auto* r) { r->set_from("GET"); }},
-      {v1::NOT_AVAILABLE, [](auto* r) { r->set_to("get-full"); }},
-      {v1::NOT_AVAILABLE, [](auto* r) { r->set_from("get-full"); }},
+      {v1::INVALID_MODE, [](auto* r) { r->set_to("head-full"); }},
       {v1::INVALID_FIELD, [](auto* r) { r->set_wait("61s"); }},
       {v1::RUN_NOT_FOUND, [](auto* r) { r->set_run_id("rol_0"); }},
       {v1::RUN_CLOSED, [&](auto* r) { r->set_run_id(closed); }},

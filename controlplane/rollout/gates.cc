@@ -243,7 +243,6 @@ class ActivitySum {
     result_->set_sites(result_->sites() + row->sites);
     result_->set_checked(result_->checked() + row->checked);
     result_->set_late(result_->late() + row->late);
-    result_->set_not_available(result_->not_available() + row->not_available);
     if (row->oldest_check_ms != 0) {
       const auto age = static_cast<double>(owner.now_ms - row->oldest_check_ms) / 1000;
       oldest_s_ = std::max(oldest_s_, age);

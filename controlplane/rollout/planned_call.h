@@ -76,7 +76,7 @@ struct PlannedCall {
 // invalid_bucket_range, invalid_field.
 absl::StatusOr<PlannedCall> ReadCall(Operation op, const v1::PlannedRequest& request,
                                      uint32_t bucket_total);
-// These, and invalid_mode, size_required, invalid_size, not_available.
+// These, and invalid_mode, size_required, invalid_size.
 absl::StatusOr<PlannedCall> ReadCall(const v1::StagePolicyRequest& request, uint32_t bucket_total);
 
 // SHA-256 over the call with its defaults filled in, without dry_run, execute, confirm and wait.

@@ -35,7 +35,6 @@ TEST_F(PolicyTest, Form) {
   wrong.clear_profile();
   EXPECT_EQ(RefusedFor(wrong), v1::INVALID_FIELD);
   wrong.set_profile("full");
-  EXPECT_EQ(RefusedFor(wrong), v1::NOT_AVAILABLE);
   wrong.set_method("HEAD");
   EXPECT_EQ(RefusedFor(wrong), v1::INVALID_FIELD);
   wrong = plan;

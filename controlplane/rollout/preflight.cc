@@ -171,24 +171,19 @@ void SayUrls(const SiteUrls::Result& seen, uint64_t active, Items* items) {
   v1::PreflightResult* r = items->result();
   r->set_active_sites(seen.all ? seen.looked_at : std::max(active, seen.looked_at));
   r->set_looked_at_sites(seen.looked_at);
-  r->set_not_available_sites(seen.not_available);
   r->set_refused_sites(seen.refused);
   for (const std::string& url : seen.examples) r->add_examples(url);
   const std::string of =
       seen.all ? absl::StrCat("of ", seen.looked_at, " active sites")
                : absl::StrCat("of the ", seen.looked_at, " active sites that were looked at");
-  if (seen.not_available > 0) {
-    items->Block("supported_urls", "not_available",
-                 absl::StrCat(seen.not_available, " ", of,
-                              " have https or host-name URLs, which this build can't check yet"),
-                 "choose a range without them, or wait for a build with TLS and DNS");
-  } else if (!seen.all) {
+  if (!seen.all) {
     items->Warn("supported_urls", "urls_not_all_looked_at",
                 absl::StrCat(seen.looked_at, " of ", r->active_sites(),
                              " active sites were looked at before time was over"),
                 "choose smaller ranges, or run preflight again when the database has less to do");
   } else {
-    items->Ok("supported_urls", absl::StrCat(seen.looked_at, " active sites can be checked"));
+    items->Ok("supported_urls",
+              absl::StrCat("all ", seen.looked_at, " active sites were looked at"));
   }
   if (seen.refused > 0) {
     items->Warn("target_safety", "target_refused",

@@ -115,18 +115,17 @@ TEST_F(PreflightTest, TwoVantagesMustNotShareAnEndpoint) {
   EXPECT_EQ(Codes(Look()), CodeSet{"vantage_duplicate"});
 }
 
-TEST_F(PreflightTest, SitesThatThisBuildCantCheckBlock) {
+TEST_F(PreflightTest, NamesAndTlsAreFine) {
   monitor_.Run();
   rollout_.AddSite(1, 2, 1, "https://127.0.0.1/");
   rollout_.AddSite(2, 3, 1, "http://example.com/");
   rollout_.AddSite(3, 5, 1, "http://127.0.0.1/");
   rollout_.AddSite(4, 6, 1, "http://elsewhere.example.com/");
   const auto answer = Look();
-  EXPECT_EQ(Codes(answer), CodeSet{"not_available"});
+  EXPECT_EQ(Codes(answer), CodeSet{});
   EXPECT_EQ(answer.preflight().active_sites(), 3u);
-  EXPECT_EQ(answer.preflight().not_available_sites(), 2u);
-  EXPECT_NE(answer.blockers(0).text().find("2 of 3"), std::string::npos);
-  EXPECT_EQ(answer.preflight().examples_size(), 2);
+  EXPECT_EQ(answer.preflight().refused_sites(), 0u);
+  EXPECT_EQ(answer.preflight().examples_size(), 0);
 }
 
 TEST_F(PreflightTest, SitesThatTargetSafetyRefusesWarn) {

@@ -62,14 +62,8 @@ absl::Status SiteUrls::LookAt(sql::Session& session, uint32_t bucket, bool* in_t
 
 void SiteUrls::Judge(const std::string& text) {
   ++result_.looked_at;
-  const probe::Url url = probe::ParseUrl(text);
-  if (!safety_.JudgeUrl(url).ok()) {
-    ++result_.refused;
-  } else if (probe::NotAvailableYet(url)) {
-    ++result_.not_available;
-  } else {
-    return;
-  }
+  if (safety_.JudgeUrl(probe::ParseUrl(text)).ok()) return;
+  ++result_.refused;
   if (result_.examples.size() < kMostExamples) result_.examples.push_back(text);
 }
 

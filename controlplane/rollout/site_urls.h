@@ -21,9 +21,8 @@ class SiteUrls {
  public:
   struct Result {
     uint64_t looked_at = 0;
-    uint64_t not_available = 0;         // https and host names, which this build can't check
     uint64_t refused = 0;               // by target safety
-    std::vector<std::string> examples;  // at most 20 of both
+    std::vector<std::string> examples;  // of these, at most 20
     bool all = false;                   // none was left out for want of time
     absl::Status status;                // of the database
   };

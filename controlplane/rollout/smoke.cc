@@ -25,9 +25,7 @@ class Tally {
   void Add(const Probe& probe) {
     const probe::CheckResult& r = probe.results.back();
     if (!probe::IsVerdict(r.outcome)) {
-      const bool refused =
-          r.outcome == probe::Outcome::kSafety || r.outcome == probe::Outcome::kNotAvailable;
-      if (refused) {
+      if (r.outcome == probe::Outcome::kSafety) {
         result_.set_skipped(result_.skipped() + 1);
       } else {
         result_.set_lost(result_.lost() + 1);

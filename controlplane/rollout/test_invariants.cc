@@ -99,10 +99,8 @@ class Look {
           "j.state FROM jetmon_rollout_range_parts p JOIN jetmon_rollout_jobs j ON j.job_id = "
           "p.job_id ORDER BY p.job_id",
           7);
-    table(
-        "comparison",
-        "SELECT site_id, class FROM jetmon_rollout_comparison_results ORDER BY site_id",
-        2);
+    table("comparison",
+          "SELECT site_id, class FROM jetmon_rollout_comparison_results ORDER BY site_id", 2);
     table("token",
           "SELECT t.operation, j.operation FROM jetmon_rollout_confirmation_tokens t JOIN "
           "jetmon_rollout_jobs j ON j.job_id = t.job_id ORDER BY t.job_id",

@@ -64,8 +64,7 @@ bool ReadByLibc(const std::string& host, IpAddress* address) {
 void RequireAcceptedIsPublic(const Url& url) {
   static const auto* safety = new TargetSafety();
   if (!safety->JudgeUrl(url).ok()) return;
-  REQUIRE(url.kind == UrlKind::kIpLiteralHttp || url.kind == UrlKind::kHostName ||
-          url.kind == UrlKind::kHttps);
+  REQUIRE(url.kind == UrlKind::kWeb);
   REQUIRE(!url.has_userinfo);
   IpAddress by_libc;
   if (ReadByLibc(url.host, &by_libc)) {
