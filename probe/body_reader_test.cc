@@ -153,6 +153,24 @@ TEST(BodyReaderTest, Bounds) {
   EXPECT_EQ(Read(large, nullptr, "br", 1000).taken, 66'000u);
 }
 
+// Large pieces are searched where they lie: every cut through a keyword, and which comes first.
+TEST(BodyReaderTest, LargePiecesAreSearchedAcrossTheCut) {
+  const std::string word = "needle", filler(5000, '.');
+  const FullRules rules = Rules(word), forbidding = Rules("", {"venom", word});
+  for (size_t cut = 0; cut <= word.size(); ++cut) {
+    for (const std::string& before : {filler, std::string("..")}) {
+      const std::string first = before + word.substr(0, cut), second = word.substr(cut) + filler;
+      BodyReader reader(&rules, ""), forbidden(&forbidding, "");
+      EXPECT_TRUE(reader.Feed(first));
+      EXPECT_TRUE(reader.Feed(second));
+      EXPECT_TRUE(reader.keyword_found()) << cut;
+      forbidden.Feed(first);
+      EXPECT_FALSE(forbidden.Feed(second + "venom"));
+      EXPECT_EQ(forbidden.forbidden_found(), word) << cut;
+    }
+  }
+}
+
 // Small pieces are searched together, but not put off beyond SearchRest, an error or the bound.
 TEST(BodyReaderTest, SmallPiecesAreSearchedInTime) {
   const FullRules rules = Rules("needle", {"poison"});
