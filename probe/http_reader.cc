@@ -227,7 +227,9 @@ void HttpReader::EndHeaders() {
   framing_ = chunked_ ? Framing::kChunked : has_length_ ? Framing::kLength : Framing::kUntilClose;
   if (chunked_) left_ = 0;
   state_ = State::kBody;
-  if (options_.judge_body) body_ = std::make_unique<BodyReader>(options_.rules, content_encoding_);
+  if (!options_.judge_body) return;
+  body_ = std::make_unique<BodyReader>(options_.rules, content_encoding_);
+  if (!body_->error().empty()) EndBody(false, body_->error());
 }
 
 void HttpReader::FeedBody(std::string_view bytes) {
@@ -244,6 +246,7 @@ void HttpReader::FeedBody(std::string_view bytes) {
     TakeData(bytes);
   }
   if (state_ != State::kBody) return;
+  // Its errors have ended it in TakeData.
   const bool enough = body_ != nullptr && !body_->SearchRest();
   if (enough || body_bytes_ == MostBodyBytes()) EndBody(false, "");
 }
@@ -300,7 +303,9 @@ void HttpReader::EndBody(bool complete, std::string_view error) {
   error_ = std::string(error);
   state_ = State::kDone;
   if (body_ == nullptr) return;
-  if (!body_->SearchRest() && body_->error().empty()) {
+  const bool more = body_->SearchRest();
+  if (!body_->error().empty()) return;  // it is `error`
+  if (!more) {
     // It had enough before this end, as it would have said of larger pieces.
     body_complete_ = false;
     error_.clear();

@@ -218,6 +218,21 @@ TEST(HttpReaderTest, ABodyIsJudgedOnlyIfAsked) {
   EXPECT_EQ(transfer.error(), "compressed body is corrupt");
 }
 
+TEST(HttpReaderTest, AnUnknownEncodingEndsASearch) {
+  FullRules rules;
+  rules.keyword = "needle";
+  const std::string text =
+      "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nTransfer-Encoding: chunked\r\n\r\nzz";
+  for (const size_t piece : {size_t{1}, size_t{3}, size_t{1000}}) {
+    HttpReader reader({.judge_body = true, .rules = &rules});
+    for (size_t i = 0; i < text.size(); i += piece) {
+      reader.Feed(std::string_view(text).substr(i, piece));
+    }
+    EXPECT_EQ(reader.state(), State::kDone);
+    EXPECT_EQ(reader.error(), "content encoding br is unknown, no keyword can be looked for");
+  }
+}
+
 // Whatever comes behind it in the same piece.
 TEST(HttpReaderTest, AForbiddenKeywordDecides) {
   FullRules rules;

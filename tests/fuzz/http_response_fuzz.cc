@@ -25,7 +25,7 @@ constexpr int kCodings[] = {0, 15 + 16, 15, -15};  // none, gzip, deflate with a
 
 // Enough for the bounds of headers and of bodies that are not searched; what is searched up to 1
 // MiB would be too slow.
-constexpr size_t kMostSent = 2 * BodyReader::kMaxBytes;
+constexpr size_t kMostSent = BodyReader::kMaxBytes + 4096;
 
 // Takes an input apart, from its front.
 class Input {
