@@ -47,7 +47,7 @@ TEST_F(EngineTlsTest, UpShowsAllOfIt) {
   EXPECT_EQ(r.outcome, Outcome::kUp) << r.detail;
   EXPECT_EQ(r.http_code, 200);
   EXPECT_EQ(r.tls.version, "TLSv1.3");
-  EXPECT_EQ(r.tls.cipher, "TLS_AES_256_GCM_SHA384");
+  EXPECT_EQ(r.tls.cipher, "TLS_AES_128_GCM_SHA256");
   EXPECT_EQ(r.tls.subject, "127.0.0.1");
   EXPECT_EQ(r.tls.issuer, "Test Root");
   EXPECT_EQ(r.tls.trust, "");

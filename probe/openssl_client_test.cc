@@ -37,7 +37,7 @@ TEST_F(OpenSslClientTest, ShowsWhatItSaw) {
   EXPECT_EQ(seen.error, "");
   EXPECT_FALSE(seen.offered);
   EXPECT_EQ(seen.facts.version, "TLSv1.3");
-  EXPECT_EQ(seen.facts.cipher, "TLS_AES_256_GCM_SHA384");
+  EXPECT_EQ(seen.facts.cipher, "TLS_AES_128_GCM_SHA256");
   EXPECT_EQ(seen.facts.subject, "shop");
   EXPECT_EQ(seen.facts.issuer, "Test Root");
   EXPECT_EQ(seen.facts.trust, "");

@@ -87,6 +87,7 @@ inline TlsSeen Converse(TlsClient& client, const TlsTarget& target, const Connec
 class TlsClientTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
+    if (root_ != nullptr) return;  // several suites share it
     root_ = new TestIdentity(MakeCa("Test Root"));
     ca_file_ = new std::string(WriteCertificate(*root_, "root.pem"));
   }

@@ -23,7 +23,7 @@ struct TlsSession {
 };
 
 // The sessions kept for resumption, by target, at most so many. A session is good for an hour from
-// its full handshake, so that a certificate is seen at least that often. About 1 KB each.
+// its full handshake, so that a certificate is seen at least that often. About 650 bytes each.
 // Thread-safe.
 class TlsSessions {
  public:
