@@ -19,6 +19,9 @@ using std::chrono::nanoseconds;
 constexpr milliseconds kPoll{
     50};  // how often the caller's predicate is asked while nothing happens
 constexpr int kMaxRuns = 3;
+// Starts that are due within so long are begun together: waking up for each of thousands a second
+// costs more than the check.
+constexpr milliseconds kTick{2};
 
 struct Finished {
   size_t index;
@@ -122,7 +125,7 @@ class ListRun {
     const BootTime now = clock_.Boot();
     if (now < next_start_) return false;
     // What could not start in time is not made up for in a burst.
-    next_start_ = std::max(next_start_, BootTime{now.ns - Gap().count()});
+    next_start_ = std::max(next_start_, now + -std::max<nanoseconds>(Gap(), 2 * kTick));
     return true;
   }
 
@@ -130,7 +133,7 @@ class ListRun {
     if (full_) return milliseconds(5);
     const bool may_start = (!waiting_.empty() || !source_ended_) && MayStart();
     if (!may_start || options_.per_second <= 0) return kPoll;
-    return std::clamp<nanoseconds>(next_start_ - clock_.Boot(), nanoseconds(0), kPoll);
+    return std::clamp<nanoseconds>(next_start_ - clock_.Boot(), kTick, kPoll);
   }
 
   void Report(Finished* finished, bool going_on) {

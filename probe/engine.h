@@ -91,7 +91,7 @@ class Engine {
 
 struct CheckAllOptions {
   int concurrency = 50;   // checks submitted and not yet reported at a time, >= 1
-  double per_second = 0;  // starts a second, evenly spaced; 0 = as fast as they go
+  double per_second = 0;  // starts a second, evenly spaced to 2 ms; 0 = as fast as they go
   std::function<bool()>
       cancelled;                 // asked on the calling thread, at least every 0.1 s; may be empty
   const Clock* clock = nullptr;  // for per_second; null = SystemClock()
