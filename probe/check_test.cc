@@ -43,7 +43,7 @@ TEST(OutcomeTest, NamesAreDistinctAndOnlyTwoAreVerdicts) {
     names.insert(OutcomeName(static_cast<Outcome>(i)));
     verdicts += IsVerdict(static_cast<Outcome>(i));
   }
-  EXPECT_EQ(names.size(), 7u);
+  EXPECT_EQ(names.size(), 6u);
   EXPECT_EQ(names.count(""), 0u);
   EXPECT_EQ(verdicts, 2);
 }

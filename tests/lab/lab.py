@@ -63,6 +63,7 @@ class Settings:
     show: Callable[[str], None] = print
     database: str = "sqlite"  # or mariadb, or galera
     spread: dict[str, int] | None = None  # process -> the server of a cluster that it begins with
+    check_flags: tuple[str, ...] = ()  # of every daemon that sends checks
 
 
 class Lab:
@@ -194,6 +195,7 @@ class Lab:
             f"--http_listen=127.0.0.1:{self.port['http']}",
             f"--source_address={SOURCES['controlplane']}", "--allow_cidr=127.0.0.0/8",
             f"--bucket_total={BUCKETS}", f"--interval_unit={self.unit}", "--server_host=cp-1",
+            *self.settings.check_flags,
             access=self.database.access("controlplane"))
         self.ready(process, self.api.is_healthy, "the control plane")
 
@@ -207,6 +209,7 @@ class Lab:
             "--rollout_mode=api-controlled", f"--source_address={source}",
             "--allow_cidr=127.0.0.0/8", f"--interval_unit={self.unit}",
             f"--bucket_total={BUCKETS}", f"--notify_url={self.fixture_url}/notify",
+            *self.settings.check_flags,
             access=self.database.access("monitor", name))
         self.ready(process, lambda: self.monitor_status(pid=process.pid), f"{name} to report")
         return process
@@ -229,7 +232,8 @@ class Lab:
                    f"--control_plane=127.0.0.1:{self.port['grpc']}", f"--vantage_id={vantage}",
                    f"--vantage_token_file={token_file}",
                    f"--listen=127.0.0.1:{self.port[name]}", f"--agent_id={name}",
-                   f"--source_address={SOURCES[name]}", "--allow_cidr=127.0.0.0/8")
+                   f"--source_address={SOURCES[name]}", "--allow_cidr=127.0.0.0/8",
+                   *self.settings.check_flags)
 
     def start_all(self, down: list[int] = ()) -> None:
         """Everything, until the control plane, two Monitors and three Verifliers are ready."""

@@ -24,6 +24,7 @@ class LabCase(unittest.TestCase):
     # Bazel runs the same cases on several engines: python_test's `env`.
     DATABASE = os.environ.get("JETMON_LAB_DATABASE", "sqlite")
     SPREAD: dict[str, int] | None = None
+    CHECK_FLAGS: tuple[str, ...] = ()
     lab: Lab
 
     @classmethod
@@ -31,7 +32,8 @@ class LabCase(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR")))
         cls.addClassCleanup(cls.put_away)
         cls.lab = Lab(cls.folder, Programs.find(),
-                      Settings(cls.SITES, cls.INTERVAL, database=cls.DATABASE, spread=cls.SPREAD))
+                      Settings(cls.SITES, cls.INTERVAL, database=cls.DATABASE, spread=cls.SPREAD,
+                               check_flags=cls.CHECK_FLAGS))
 
     @classmethod
     def put_away(cls) -> None:

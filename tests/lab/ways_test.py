@@ -9,15 +9,12 @@ import json
 import subprocess
 import unittest
 from collections import Counter
-from typing import Any
-
-import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 from judge import judge
 from judging.story import Story
 from lab import SOURCES
 from lab_case import LabCase
+from launcher.descriptors import PROTOSET, GrpcService
 from launcher.rest import Json
 from launcher.waiting import wait_until
 
@@ -55,8 +52,8 @@ class Curl:
         return self.ask("GET", f"jobs/{job_id}")
 
 
-class Grpc:
-    """RolloutService over gRPC, with message classes made from the published descriptors."""
+class Grpc(GrpcService):
+    """RolloutService over gRPC."""
 
     CALLS = {"preflight": "Preflight", "smoke": "Smoke", "seed": "Seed",
              "final-reconcile": "FinalReconcile", "activate-buckets": "ActivateBuckets",
@@ -65,31 +62,7 @@ class Grpc:
              "compare-methods": "CompareMethods"}
 
     def __init__(self, address: str, token: str, descriptors: str):
-        self._channel = grpc.insecure_channel(address)
-        self._metadata = (("authorization", f"Bearer {token}"),)
-        self._pool = descriptor_pool.DescriptorPool()
-        files = descriptor_pb2.FileDescriptorSet()
-        with open(descriptors, "rb") as file:
-            files.ParseFromString(file.read())
-        for one in files.file:
-            self._pool.Add(one)
-        self._service = self._pool.FindServiceByName("jetmon.v1.RolloutService")
-        self._factory = message_factory.MessageFactory(self._pool)
-
-    def close(self) -> None:
-        self._channel.close()
-
-    def ask(self, name: str, body: Json) -> Json:
-        method = self._service.methods_by_name[name]
-        request: Any = self._factory.GetPrototype(method.input_type)()
-        answer: Any = self._factory.GetPrototype(method.output_type)
-        json_format.ParseDict(body, request, descriptor_pool=self._pool)
-        call = self._channel.unary_unary(f"/jetmon.v1.RolloutService/{name}",
-                                         request_serializer=type(request).SerializeToString,
-                                         response_deserializer=answer.FromString)
-        return json_format.MessageToDict(
-            call(request, timeout=75, metadata=self._metadata), preserving_proto_field_name=True,
-            including_default_value_fields=True, descriptor_pool=self._pool)
+        super().__init__("jetmon.v1.RolloutService", address, token, descriptors)
 
     def session(self, body: Json) -> Json:
         return self.ask("CreateSession", body)
@@ -118,7 +91,7 @@ class WaysTest(LabCase):
         lab.wait_checked("v1", 0, 511, since=0)
         curl = Curl(lab.api.url, lab.api.token)
         grpc_client = Grpc(f"127.0.0.1:{lab.port['grpc']}", lab.api.token,
-                           lab.programs.path("proto/jetmon_gen.protoset"))
+                           lab.programs.path(PROTOSET))
         self.addCleanup(grpc_client.close)
         body = self.there(curl, "monitor-a")
         self.assertTrue(self.back(curl, body)["drained"])
