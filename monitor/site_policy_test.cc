@@ -100,10 +100,11 @@ class PolicyOfSitesTest : public OwnershipTest {
     });
     return warnings;
   }
-  void Begin() {
+  // Until there were as many requests as sites that can be asked.
+  void Begin(size_t asked = kSites) {
     Give("ins_1", {0, kAll - 1});
     ownership_->Poll();
-    EXPECT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+    EXPECT_TRUE(Until([&] { return server_.requests().size() >= asked; }));
   }
   // After a virtual minute every check is as configured, over a whole interval.
   void ExpectWithinAMinute(const std::string& method) {
@@ -173,6 +174,29 @@ TEST_F(PolicyOfSitesTest, AFaultyRowIsCheckedByDefaultsAndSaid) {
   Configure("GET", "simple_http", Rules());
   ExpectWithinAMinute("GET");
   EXPECT_EQ(Warnings(), "");
+}
+
+TEST_F(PolicyOfSitesTest, ARefusedSiteIsSaidAndLooksLateToNobody) {
+  const auto move = [&](const std::string& url) {
+    Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute(
+              "UPDATE jetpack_monitor_sites SET monitor_url = ? WHERE "
+              "jetpack_monitor_site_id = 3",
+              {url})
+          .status();
+    });
+  };
+  const std::string url = server_.Url("/s/3");
+  move("https://10.0.0.1/s/3");
+  Begin(kSites - 1);
+  EXPECT_TRUE(RequestsFor(3).empty());
+  EXPECT_TRUE(Until([&] { return Warnings().find("such as site 3") != std::string::npos; }));
+  EXPECT_FALSE(OpenEventOf(3).has_value());
+  move(url);
+  EXPECT_TRUE(Until([&] { return !RequestsFor(3).empty(); }) ||
+              Until([&] { return !RequestsFor(3).empty(); }));
+  EXPECT_TRUE(Until([&] { return Warnings().empty(); }));
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ size_t SiteTable::Put(const store::Site& site, std::shared_ptr<const CheckPolicy
   w.phase = store::PhaseOf(site.site_id);
   w.policy = std::move(policy);
   w.interval = std::max(1, site.check_interval) * config_.unit;
-  w.gone = false;
+  w.gone = w.refused = false;
   return index;
 }
 

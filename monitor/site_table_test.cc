@@ -93,6 +93,20 @@ TEST_F(SiteTableTest, AHostNameOverTlsIsASiteAsAnyOther) {
   EXPECT_EQ(table_.Summarise(9, clock_.Boot(), clock_.Boot()).sites, 1u);
 }
 
+TEST_F(SiteTableTest, WhatTargetSafetyRefusesIsCountedApart) {
+  const BootTime began = clock_.Boot();
+  const uint32_t bucket = table_.at(0).site.bucket;
+  table_.at(0).refused = true;
+  clock_.Advance(milliseconds(6001));
+  const store::BucketActivity a = table_.Summarise(bucket, clock_.Boot(), began);
+  EXPECT_EQ(a.sites, 49u);
+  EXPECT_EQ(a.late, 49u);
+  const SiteTable::Backlog backlog = table_.Overdue(clock_.Boot());
+  EXPECT_EQ(backlog.targets, 200u);
+  EXPECT_EQ(backlog.refused, 1u);
+  EXPECT_EQ(backlog.refused_site, table_.at(0).site.site_id);
+}
+
 TEST_F(SiteTableTest, SummarisesABucket) {
   const BootTime began = clock_.Boot();
   const uint32_t bucket = table_.at(0).site.bucket;

@@ -7,7 +7,7 @@
 namespace jetmon::probe {
 
 // The flags of a daemon that sends checks: --source_address, --target_safety, --allow_cidr,
-// --ca_file, --resolvers. Whoever links this defines them.
+// --ca_file, --resolvers, --tls_sessions. Whoever links this defines them.
 //
 // The options that they say, checked, with a TLS client that all engines made of them share; how
 // much an engine runs at a time is the daemon's. InvalidArgument, in one line, names the flag that

@@ -82,6 +82,8 @@ TEST_F(FlagsTest, AWrongOneIsNamedInOneLine) {
       {"source_address", "127.0.0.1:80"},
       {"target_safety", "maybe"},
       {"allow_cidr", "300.0.0.0/8"},
+      {"tls_sessions", "-1"},
+      {"tls_sessions", "10000001"},
       {"ca_file", "/nowhere/ca.pem"},
       {"ca_file", "/"},
       {"ca_file", File("empty.pem", "")},

@@ -55,8 +55,8 @@ absl::Status SaveActivity(sql::Transaction& tx, const std::vector<BucketActivity
 absl::StatusOr<std::vector<BucketActivity>> ListActivity(sql::Transaction& tx, Range range) {
   std::vector<BucketActivity> rows;
   auto s = tx.Query(
-      "SELECT bucket_no, epoch, sites, checked, late, oldest_check_ms, "
-      "first_check_ms, updated_at_ms, late_sites FROM jetmon_bucket_activity WHERE bucket_no "
+      "SELECT bucket_no, epoch, sites, checked, late, oldest_check_ms, first_check_ms, "
+      "updated_at_ms, late_sites FROM jetmon_bucket_activity WHERE bucket_no "
       "BETWEEN ? AND ? "
       "ORDER BY bucket_no",
       {range.min, range.max}, [&](const sql::Row& row) {

@@ -21,6 +21,8 @@ class ServiceTest : public testing::Test {
       : site_([](probe::TestServer::Connection& c, const std::string& request) {
           if (request.find("/slow") != std::string::npos) {
             c.AwaitClose();
+          } else if (request.find("/body") != std::string::npos) {
+            c.Send("HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nwelcome home\n");
           } else {
             c.Send(request.find("/down") != std::string::npos ? "HTTP/1.1 503 No\r\n\r\n"
                                                               : "HTTP/1.1 200 OK\r\n\r\n");
@@ -110,6 +112,22 @@ TEST_F(ServiceTest, JudgesByTheRulesThatItIsGiven) {
   full.rules = std::make_shared<const confirm::Rules>(rules);
   EXPECT_EQ(Check(Vantage({endpoint}), {full}), (Outcomes{{1, "up"}}));
   EXPECT_NE(site_.requests().at(0).find("X-Key: abc\r\n"), std::string::npos);
+}
+
+TEST_F(ServiceTest, TheKeywordIsLookedForThereToo) {
+  const std::string endpoint = Start();
+  const auto ask = [&](uint64_t id, const char* keyword, std::vector<std::string> forbidden) {
+    confirm::Question q = Ask(id, "/body");
+    q.method = "GET";
+    q.profile = "full";
+    q.rules = std::make_shared<const confirm::Rules>(
+        confirm::Rules{keyword, std::move(forbidden), "", {}});
+    return q;
+  };
+  EXPECT_EQ(
+      Check(Vantage({endpoint}), {ask(1, "welcome", {}), ask(2, "goodbye", {}),
+                                  ask(3, "", {"welcome"}), ask(4, "welcome", {"x", "goodbye"})}),
+      (Outcomes{{1, "up"}, {2, "down"}, {3, "down"}, {4, "up"}}));
 }
 
 TEST_F(ServiceTest, RulesThatItCantJudgeByAreNoWordAboutTheSite) {

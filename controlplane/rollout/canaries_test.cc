@@ -2,6 +2,8 @@
 
 #include "absl/strings/match.h"
 #include "controlplane/rollout/test_service.h"
+#include "probe/test_dns_server.h"
+#include "probe/test_tls_server.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -44,11 +46,11 @@ TEST_F(CanaryFormTest, WhatDoesNotFitIsNamed) {
       {"url", [](v1::Canary* c) { c->set_url("ftp://127.0.0.1/"); }},
       {"url", [](v1::Canary* c) { c->set_url("http://user:pw@127.0.0.1/"); }},
       {"url", [](v1::Canary* c) { c->set_url("http://2130706433/"); }},
-      {"url", [](v1::Canary* c) { c->set_url("https://10.0.0.1/"); }},
       {"url", [](v1::Canary* c) { c->set_url("https://localhost/"); }},
       {"mode", [](v1::Canary* c) { c->clear_mode(); }},
       {"mode", [](v1::Canary* c) { c->set_mode("post-legacy"); }},
       {"mode", [](v1::Canary* c) { c->set_method("GET"); }},
+      {"mode", [](v1::Canary* c) { c->set_mode("head-full"); }},
       {"method",
        [](v1::Canary* c) {
          c->clear_mode();
@@ -66,8 +68,17 @@ TEST_F(CanaryFormTest, WhatDoesNotFitIsNamed) {
          c->set_method("HEAD");
          c->set_profile("full");
        }},
-      {"keyword", [](v1::Canary* c) { c->set_keyword(std::string(256, 'k')); }},
+      {"keyword",
+       [](v1::Canary* c) {
+         c->set_mode("get-full");
+         c->set_keyword(std::string(256, 'k'));
+       }},
       {"keyword", [](v1::Canary* c) { c->set_keyword("welcome"); }},
+      {"keyword",
+       [](v1::Canary* c) {
+         c->set_mode("get-simple");
+         c->set_keyword("welcome");
+       }},
       {"expect_success", [](v1::Canary* c) { c->clear_expect_success(); }},
       {"expect_http_code", [](v1::Canary* c) { c->set_expect_http_code(99); }},
       {"expect_http_code", [](v1::Canary* c) { c->set_expect_http_code(600); }},
@@ -92,10 +103,12 @@ TEST_F(CanaryFormTest, TakesTheWholeOfWhatFits) {
   c.set_expect_http_code(599);
   c.set_expect_error_code(9);
   EXPECT_TRUE(Check({c, Good("by-mode")}).ok());
-  v1::Canary full = Good("full", "https://example.com/");
-  full.set_mode("get-full");
-  full.set_keyword(std::string(255, 'k'));
-  EXPECT_TRUE(Check({full}).ok());
+  c.set_profile("full");
+  c.set_keyword(std::string(255, 'k'));
+  v1::Canary by_mode = Good("by-mode", "https://example.com/");
+  by_mode.set_mode("get-full");
+  by_mode.set_keyword("w");
+  EXPECT_TRUE(Check({c, by_mode}).ok());
   EXPECT_TRUE(Check({}).ok());
   std::vector<v1::Canary> many;
   for (int i = 0; i < 50; ++i) many.push_back(Good("canary " + std::to_string(i)));
@@ -188,6 +201,81 @@ TEST_F(CanariesTest, AMismatchBlocksPreflight) {
       << answer.blockers(0).text();
   EXPECT_EQ(answer.job().state(), "blocked");
   EXPECT_TRUE(rollout_.CheckpointKinds(run_id_).empty());
+}
+
+TEST_F(CanariesTest, LookForTheirKeyword) {
+  probe::TestServer server([](probe::TestServer::Connection& c, const std::string&) {
+    c.Send("HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nwelcome home\n");
+  });
+  v1::Canary found = Good("found", server.Url("/")), missing = Good("missing", server.Url("/"));
+  found.set_mode("get-full");
+  found.set_keyword("welcome");
+  missing.clear_mode();
+  missing.set_method("GET");
+  missing.set_profile("full");
+  missing.set_keyword("goodbye");
+  missing.set_expect_success(false);
+  missing.set_expect_http_code(200);
+  missing.set_expect_error_code(static_cast<int>(probe::ErrorCode::kKeyword));
+  auto answer = PreflightWith({found, missing});
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  ASSERT_EQ(answer.preflight().canaries_size(), 2);
+  EXPECT_EQ(answer.preflight().canaries(0).outcome(), "up");
+  const v1::CanaryResult& r = answer.preflight().canaries(1);
+  EXPECT_EQ(r.mode(), "get-full");
+  EXPECT_EQ(r.outcome(), "down");
+  EXPECT_EQ(r.failure_class(), "keyword_missing");
+  EXPECT_NE(r.detail(), "");
+  missing.set_expect_success(true);
+  answer = PreflightWith({found, missing});
+  EXPECT_EQ(answer.status(), "blocked");
+  EXPECT_EQ(Codes(answer), CodeSet{"canary_mismatch"});
+}
+
+// By name, over TLS, with a keyword: as --ca_file and --resolvers say.
+TEST_F(CanariesTest, AreCheckedByNameAndOverTls) {
+  const probe::TestIdentity ca = probe::MakeCa("ours");
+  const auto answer_all = [](probe::TestTlsServer::Connection& c, const std::string&) {
+    c.Send("HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nwelcome home\n");
+  };
+  probe::TestTlsServer good(probe::Issue(ca, {.names = {"DNS:shop.example.com"}}), answer_all);
+  probe::TestTlsServer expired(
+      probe::Issue(ca, {.names = {"DNS:shop.example.com"}, .until_s = -3600}), answer_all);
+  probe::TestDnsServer dns;
+  probe::TestDnsServer::Name here, inside;
+  here.v4 = {"127.0.0.1"};
+  inside.v4 = {"10.0.0.1"};
+  dns.Set("shop.example.com", here);
+  dns.Set("inside.example.com", inside);
+  rollout_.options().engine.ca_file = probe::WriteCertificate(ca, "ca.pem");
+  rollout_.options().engine.resolvers = dns.address();
+  service_ = MakeService();
+  const auto make = [](const std::string& name, const std::string& url, bool success,
+                       probe::ErrorCode code) {
+    v1::Canary c = Good(name, url);
+    c.set_mode("get-full");
+    c.set_expect_success(success);
+    c.set_expect_error_code(static_cast<int>(code));
+    return c;
+  };
+  const auto at = [](const probe::TestTlsServer& server, const std::string& host) {
+    return absl::StrCat("https://", host, ":", server.port(), "/");
+  };
+  v1::Canary keyword = make("good", at(good, "shop.example.com"), true, probe::ErrorCode::kNone);
+  keyword.set_keyword("welcome");
+  const auto answer = PreflightWith(
+      {keyword, make("by address", at(good, "127.0.0.1"), false, probe::ErrorCode::kTls),
+       make("expired", at(expired, "shop.example.com"), false,
+            probe::ErrorCode::kCertificateExpired),
+       make("no such name", "https://gone.example.com/", false, probe::ErrorCode::kConnect),
+       make("inside", "https://inside.example.com/", false, probe::ErrorCode::kTargetSafety)});
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  ASSERT_EQ(answer.preflight().canaries_size(), 5);
+  const char* const classes[] = {"success", "https", "https", "intermittent", ""};
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(answer.preflight().canaries(i).failure_class(), classes[i]) << i;
+    EXPECT_EQ(answer.preflight().canaries(i).detail().empty(), i == 0) << i;
+  }
 }
 
 // The row is there before the first request leaves.

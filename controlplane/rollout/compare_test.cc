@@ -135,7 +135,7 @@ TEST_F(CompareTest, StoresARowASiteAndSumsThemUp) {
   AddSite(5, 4, "503/500");
   AddSite(6, 5, "500/403");
   rollout_.AddSite(7, 5, 1, "http://10.0.0.1/");
-  rollout_.AddSite(8, 5, 1, "https://10.0.0.1/");
+  rollout_.AddSite(8, 5, 1, "https://localhost/");
   const auto answer = Compare(Mine());
   EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
   EXPECT_EQ(answer.job().state(), "completed");
@@ -181,6 +181,29 @@ TEST_F(CompareTest, StoresARowASiteAndSumsThemUp) {
   EXPECT_EQ(Rows(answer.job_id(), "different_failure").size(), 2u);
   // A worse result is information.
   EXPECT_TRUE(rollout_.CheckpointKinds(run_id_).empty());
+}
+
+TEST_F(CompareTest, FullFindsTheBodyThatBreaksOff) {
+  probe::TestServer server([](probe::TestServer::Connection& c, const std::string& request) {
+    const bool whole = request.find("/whole") != std::string::npos;
+    c.Send(whole ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+                 : "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello");
+  });
+  rollout_.AddSite(1, 2, 1, server.Url("/whole"));
+  rollout_.AddSite(2, 3, 1, server.Url("/cut"));
+  auto request = Mine();
+  request.set_from("get-simple");
+  request.set_to("get-full");
+  const auto answer = Compare(request);
+  EXPECT_EQ(answer.compare().same(), 1u) << answer.ShortDebugString();
+  const auto rows = Rows(answer.job_id(), "get_worse");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].site_id(), 2u);
+  EXPECT_EQ(rows[0].from_outcome(), "up");
+  EXPECT_EQ(rows[0].to_outcome(), "down");
+  EXPECT_EQ(rows[0].to().error_code(), static_cast<int>(probe::ErrorCode::kBodyRead));
+  EXPECT_NE(rows[0].to().failure_class(), "");
+  EXPECT_NE(rows[0].to().detail(), "");
 }
 
 TEST_F(CompareTest, TheModesGoFirstByTurns) {

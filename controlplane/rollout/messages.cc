@@ -105,7 +105,7 @@ void WarnOfSample(uint64_t asked, uint64_t active, uint64_t skipped, const char*
   *answer->add_warnings() =
       MakeFinding("sites_skipped",
                   absl::StrCat(skipped, " sites were not ", done,
-                               ": refused by target safety, or not checkable by this build"),
+                               ": target safety refuses them, or an address of theirs"),
                   "see preflight");
 }
 

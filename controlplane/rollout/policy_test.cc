@@ -58,6 +58,12 @@ TEST_F(PolicyTest, Form) {
   EXPECT_EQ(RefusedFor(wrong), v1::INVALID_CONFIRMATION);
 }
 
+TEST_F(PolicyTest, FullIsAPolicyAsAnyOther) {
+  Carry(Stage("10", "GET", "full"));
+  EXPECT_EQ(With("GET full"), First(10));
+  EXPECT_EQ(Policies().size(), 10u);
+}
+
 TEST_F(PolicyTest, APlanShowsWhatItWouldDoAndDoesNothing) {
   AddRow(1, "GET", "legacy");
   const auto plan = PlanOf(Stage("100%"));

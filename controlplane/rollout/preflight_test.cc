@@ -115,15 +115,16 @@ TEST_F(PreflightTest, TwoVantagesMustNotShareAnEndpoint) {
   EXPECT_EQ(Codes(Look()), CodeSet{"vantage_duplicate"});
 }
 
-TEST_F(PreflightTest, NamesAndTlsAreFine) {
+TEST_F(PreflightTest, HostNamesAndTlsAreSitesAsAnyOther) {
   monitor_.Run();
   rollout_.AddSite(1, 2, 1, "https://127.0.0.1/");
   rollout_.AddSite(2, 3, 1, "http://example.com/");
-  rollout_.AddSite(3, 5, 1, "http://127.0.0.1/");
+  rollout_.AddSite(3, 5, 1, "https://example.com:8443/x");
   rollout_.AddSite(4, 6, 1, "http://elsewhere.example.com/");
   const auto answer = Look();
-  EXPECT_EQ(Codes(answer), CodeSet{});
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
   EXPECT_EQ(answer.preflight().active_sites(), 3u);
+  EXPECT_EQ(answer.preflight().looked_at_sites(), 3u);
   EXPECT_EQ(answer.preflight().refused_sites(), 0u);
   EXPECT_EQ(answer.preflight().examples_size(), 0);
 }

@@ -5,6 +5,7 @@
 #include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/test_service.h"
 #include "controlplane/rollout/test_tables.h"
+#include "probe/test_tls_server.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -68,13 +69,51 @@ TEST_F(SmokeTest, OnlyFailuresThatV1DoesNotKnowBlock) {
 }
 
 TEST_F(SmokeTest, WhatCantBeProbedIsSkippedAndSaid) {
-  rollout_.AddSite(1, 2, 1, "https://10.0.0.1/");
+  rollout_.AddSite(1, 2, 1, "https://localhost/");
   rollout_.AddSite(2, 3, 1, "http://10.0.0.1/");
   const auto answer = Smoke(Mine());
   EXPECT_EQ(answer.status(), "ok");
   EXPECT_EQ(answer.smoke().skipped(), 2u);
   EXPECT_EQ(answer.smoke().checked(), 0u);
   EXPECT_EQ(Warnings(answer), (CodeSet{"sample_is_all", "sites_skipped"}));
+}
+
+TEST_F(SmokeTest, SaysWhatIsWrongWithTls) {
+  probe::TestTlsServer server(probe::MakeSelfSigned({}),
+                              [](probe::TestTlsServer::Connection& c, const std::string&) {
+                                c.Send("HTTP/1.1 200 OK\r\n\r\n");
+                              });
+  rollout_.AddSite(1, 2, 1, server.Url("/"));
+  rollout_.AddSite(2, 3, 1, "https://127.0.0.1:1/");
+  auto request = Mine();
+  request.set_mode("head-legacy");
+  auto answer = Smoke(request);
+  EXPECT_EQ(answer.smoke().successes(), 1u) << answer.ShortDebugString();
+  request.set_mode("head-simple");
+  answer = Smoke(request);
+  EXPECT_EQ(Codes(answer), CodeSet{"smoke_failures"});
+  ASSERT_EQ(answer.smoke().examples_size(), 2) << answer.ShortDebugString();
+  std::map<uint64_t, v1::ProbeExample> examples;
+  for (const auto& e : answer.smoke().examples()) examples[e.site_id()] = e;
+  EXPECT_EQ(examples[1].error_code(), static_cast<int>(probe::ErrorCode::kTls));
+  EXPECT_EQ(examples[1].failure_class(), "https");
+  EXPECT_NE(examples[1].detail(), "");
+  EXPECT_EQ(examples[2].error_code(), static_cast<int>(probe::ErrorCode::kConnect));
+}
+
+TEST_F(SmokeTest, FullReadsTheBody) {
+  probe::TestServer server([](probe::TestServer::Connection& c, const std::string&) {
+    c.Send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello");
+  });
+  rollout_.AddSite(1, 2, 1, server.Url("/"));
+  auto request = Mine();
+  request.set_mode("get-simple");
+  EXPECT_EQ(Smoke(request).smoke().successes(), 1u);
+  request.set_mode("get-full");
+  const auto answer = Smoke(request);
+  EXPECT_EQ(Codes(answer), CodeSet{"smoke_failures"});
+  ASSERT_EQ(answer.smoke().examples_size(), 1);
+  EXPECT_EQ(answer.smoke().examples(0).error_code(), static_cast<int>(probe::ErrorCode::kBodyRead));
 }
 
 TEST_F(SmokeTest, AnEmptyRangePassesWithAWarning) {
@@ -192,7 +231,7 @@ TEST_F(SmokeTest, WhatIsWrongWithTheRequestIsAnError) {
       {v1::RUN_CLOSED, [&](auto* r) { r->set_run_id(closed); }},
       {v1::RUN_RANGE_MISMATCH, [](auto* r) { r->set_bucket_max(6); }},
   };
-  for (const char* mode : {"post-legacy", "HEAD", "head", "head-legacy "}) {
+  for (const char* mode : {"post-legacy", "head-full", "HEAD", "head", "head-legacy "}) {
     cases.push_back({v1::INVALID_MODE, [mode](auto* r) { r->set_mode(mode); }});
   }
   for (const char* size :
