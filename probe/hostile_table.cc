@@ -164,6 +164,13 @@ std::vector<Behaviour> Floods() {
       Row("endless trailers",
           {ReadRequest(), Send(Ok(kChunked) + "0\r\n"), Flood("A: " + junk + "\r\n")},
           Always(Up(200))),
+      Row("a redirect to itself with an endless body",
+          {ReadRequest(), Send("HTTP/1.1 302 F\r\nLocation: /\r\n\r\n"), Flood(junk)},
+          ByProfile(Up(302), BadRedirect(302), BadRedirect(302))),
+      Row("a redirect to nowhere with an endless body",
+          {ReadRequest(), Send("HTTP/1.1 302 F\r\n\r\n"), Flood(junk)}, Always(Up(302))),
+      Row("an endless body of a 500", {ReadRequest(), Send("HTTP/1.1 500 X\r\n\r\n"), Flood(junk)},
+          Always(ByCode(500, "server"))),
       Row("a body behind a 204", {ReadRequest(), Send("HTTP/1.1 204 N\r\n\r\n"), Flood(junk)},
           Always(Up(204))),
   };
