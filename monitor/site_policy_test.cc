@@ -110,7 +110,8 @@ class PolicyOfSitesTest : public OwnershipTest {
   void ExpectWithinAMinute(const std::string& method) {
     EXPECT_FALSE(Until([] { return false; }));
     const size_t then = server_.requests().size();
-    EXPECT_TRUE(Until([&] { return server_.requests().size() >= then + kSites; }));
+    const auto all = [&] { return server_.requests().size() >= then + kSites; };
+    EXPECT_TRUE(Until(all) || Until(all));  // a busy machine's virtual minute is short
     EXPECT_EQ(MethodsFrom(then), std::set<std::string>{method});
   }
 };
@@ -144,12 +145,10 @@ TEST_F(PolicyOfSitesTest, ChangedRulesAreUsedHereAndByVerifliers) {
   other.keyword = "goodbye";
   other.forbidden = "Fatal error";
   Configure("GET", "full", other);
+  ExpectWithinAMinute("GET");
   down_ = true;
   EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > 0; }) ||
               Until([&] { return confirmer_.rounds_ > 0; }));
-  const int rounds = confirmer_.rounds_;
-  EXPECT_FALSE(Until([] { return false; }));
-  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > rounds; }));
   const confirm::Question asked = confirmer_.last();
   EXPECT_EQ(asked.profile, "full");
   EXPECT_EQ(asked.timeout, milliseconds(2'500));
