@@ -64,7 +64,7 @@ class ListRun {
 
   absl::Status Run() {
     absl::Status status;
-    while (!running_.empty() || (status.ok() && HasWaiting())) {
+    while (!running_.empty() || (status.ok() && (HasWaiting() || !source_ended_))) {
       if (status.ok() && options_.cancelled && options_.cancelled()) {
         status = absl::CancelledError("probe: the list of checks was cancelled");
       }
@@ -81,10 +81,10 @@ class ListRun {
     int runs = 0;
   };
 
-  // Asks the source when there is nothing to be run again.
+  // Asks the source when there is nothing to be run again, unless that had to wait.
   bool HasWaiting() {
     if (!waiting_.empty()) return true;
-    if (source_ended_) return false;
+    if (source_ended_ || (options_.source_ready && !options_.source_ready())) return false;
     auto request = source_();
     source_ended_ = !request.has_value();
     if (source_ended_) return false;
@@ -131,7 +131,7 @@ class ListRun {
 
   nanoseconds Patience() const {
     if (full_) return milliseconds(5);
-    const bool may_start = (!waiting_.empty() || !source_ended_) && MayStart();
+    const bool may_start = !waiting_.empty() && MayStart();
     if (!may_start || options_.per_second <= 0) return kPoll;
     return std::clamp<nanoseconds>(next_start_ - clock_.Boot(), kTick, kPoll);
   }

@@ -95,6 +95,9 @@ struct CheckAllOptions {
   std::function<bool()>
       cancelled;                 // asked on the calling thread, at least every 0.1 s; may be empty
   const Clock* clock = nullptr;  // for per_second; null = SystemClock()
+  // Asked on the calling thread before the source is: false when the source would have to wait, as
+  // one that reads a pipe may; it is asked again within 0.1 s. Empty: the source never waits.
+  std::function<bool()> source_ready;
 };
 
 // What to check next; nullopt at the end of the list. Called on the thread that runs the list, when

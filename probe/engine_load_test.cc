@@ -276,6 +276,44 @@ TEST(CheckAllTest, StartsAreSpaced) {
   EXPECT_GE(asked, 8);
 }
 
+// The second request comes only when the first has been reported, as through a pipe.
+TEST(CheckAllTest, WhatIsThereIsReportedWhileTheSourceWaits) {
+  TestServer server([](TestServer::Connection& c, const std::string&) { c.Send(kOk); });
+  const auto engine = MakeEngine();
+  size_t given = 0, reported = 0;
+  bool asked_in_vain = false;
+  CheckAllOptions options;
+  options.source_ready = [&] {
+    asked_in_vain = asked_in_vain || given > reported;
+    return given == reported;
+  };
+  const CheckSource source = [&]() -> std::optional<CheckRequest> {
+    EXPECT_EQ(given, reported);
+    if (given == 3) return std::nullopt;
+    ++given;
+    return MakeRequest(server.Url("/"));
+  };
+  const absl::Status status = CheckAll(
+      *engine, source, [&](const CheckRequest&, const CheckResult&) { ++reported; }, options);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(reported, 3u);
+  EXPECT_TRUE(asked_in_vain);
+}
+
+TEST(CheckAllTest, CancelledWhileTheSourceWaits) {
+  const auto engine = MakeEngine();
+  int asked = 0;
+  CheckAllOptions options;
+  options.source_ready = [] { return false; };
+  options.cancelled = [&] { return ++asked == 3; };
+  const CheckSource source = []() -> std::optional<CheckRequest> {
+    ADD_FAILURE() << "asked though it was not ready";
+    return std::nullopt;
+  };
+  EXPECT_TRUE(absl::IsCancelled(CheckAll(*engine, source, {}, options)));
+  EXPECT_EQ(asked, 3);
+}
+
 TEST(CheckAllTest, ALostCheckIsRunAgain) {
   JumpingClock clock;
   std::atomic<int> requests{0};
