@@ -26,6 +26,23 @@ std::string Day(int64_t seconds) {
 
 std::string Trust(const probe::TlsFacts& tls) { return tls.trust.empty() ? "trusted" : tls.trust; }
 
+// Of the character that `text` begins with, when it is well-formed and may be shown; 0 else.
+size_t ShownBytes(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (first < 0x80) return first >= ' ' && first != 0x7f ? 1 : 0;
+  const size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < bytes) return 0;
+  uint32_t code = first & (0x7f >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((text[i] & 0xc0) != 0x80) return 0;
+    code = code << 6 | (text[i] & 0x3f);
+  }
+  constexpr uint32_t kLeast[] = {0, 0, 0xa0, 0x800, 0x10000};  // no overlong forms, no C1 controls
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  const bool turns = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+  return code < kLeast[bytes] || code > 0x10ffff || surrogate || turns ? 0 : bytes;
+}
+
 void TlsText(const CheckResult& r, std::string* out) {
   const probe::TlsFacts& tls = r.tls;
   if (!tls.version.empty()) {
@@ -34,8 +51,9 @@ void TlsText(const CheckResult& r, std::string* out) {
                     "\n");
   }
   if (tls.not_after_s == 0) return;
-  absl::StrAppend(out, "* certificate of ", tls.subject, " by ", tls.issuer, ", ",
-                  Day(tls.not_before_s), " to ", Day(tls.not_after_s), ": ", Trust(tls), "\n");
+  absl::StrAppend(out, "* certificate of ", Printable(tls.subject), " by ", Printable(tls.issuer),
+                  ", ", Day(tls.not_before_s), " to ", Day(tls.not_after_s), ": ", Trust(tls),
+                  "\n");
 }
 
 std::string Verdict(const CheckResult& r) {
@@ -46,16 +64,32 @@ std::string Verdict(const CheckResult& r) {
     if (!r.failure_class.empty()) absl::StrAppend(&out, " (", r.failure_class, ")");
   }
   if (r.timings.total_us > 0) absl::StrAppend(&out, ", ", Ms(r.timings.total_us));
-  if (!r.detail.empty()) absl::StrAppend(&out, ": ", r.detail);
+  if (!r.detail.empty()) absl::StrAppend(&out, ": ", Printable(r.detail));
   return out;
 }
 
 }  // namespace
 
+std::string Printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t shown = ShownBytes(text);
+    if (shown == 0) {
+      out.push_back('?');
+    } else {
+      out.append(text.substr(0, shown));
+    }
+    text.remove_prefix(std::max<size_t>(shown, 1));
+  }
+  return out;
+}
+
 std::string CheckText(const CheckRequest& request, const CheckResult& r) {
-  std::string out = absl::StrCat("* ", request.url, ", ", probe::ModeName(request.mode),
+  std::string out = absl::StrCat("* ", Printable(request.url), ", ", probe::ModeName(request.mode),
                                  ", timeout ", request.timeout.count(), " ms\n");
-  for (const std::string& to : r.redirects) absl::StrAppend(&out, "* redirected to ", to, "\n");
+  for (const std::string& to : r.redirects) {
+    absl::StrAppend(&out, "* redirected to ", Printable(to), "\n");
+  }
   if (r.timings.dns_us > 0) {
     absl::StrAppend(&out, "* name resolved in ", Ms(r.timings.dns_us), "\n");
   }
@@ -73,22 +107,31 @@ std::string CheckText(const CheckRequest& request, const CheckResult& r) {
   }
   absl::StrAppend(&out, Verdict(r), "\n");
   if (r.outcome == probe::Outcome::kSafety) {
-    absl::StrAppend(&out, "no packet was sent there; in a lab, --allow-cidr opens addresses\n");
+    absl::StrAppend(&out,
+                    "nothing was sent there; for a lab, --allow-cidr opens a block of addresses "
+                    "and --target-safety=off every address and name\n");
   }
   return out;
 }
 
 std::string CheckLine(const CheckRequest& request, const CheckResult& r) {
-  return absl::StrCat(request.url, "  ", Verdict(r), "\n");
+  std::string out = absl::StrCat(Printable(request.url), "  ", Verdict(r));
+  for (const probe::Advisory advisory : r.advisories) {
+    absl::StrAppend(&out, ", ", Str(probe::AdvisoryName(advisory)));
+  }
+  return out + "\n";
 }
 
 Json CheckJson(const CheckRequest& request, const CheckResult& r) {
   Json out;
-  out.Set("url", request.url).Set("mode", probe::ModeName(request.mode));
+  if (request.site_id != 0) out.Set("line", static_cast<double>(request.site_id));
+  out.Set("url", Printable(request.url)).Set("mode", probe::ModeName(request.mode));
   out.Set("outcome", Str(probe::OutcomeName(r.outcome)));
   out.Set("http_code", static_cast<double>(r.http_code));
   out.Set("error_code", static_cast<double>(static_cast<int>(r.error_code)));
-  out.Set("failure_class", r.failure_class).Set("detail", r.detail).Set("address", r.address);
+  out.Set("failure_class", r.failure_class)
+      .Set("detail", Printable(r.detail))
+      .Set("address", r.address);
   Json timings;
   timings.Set("dns_us", static_cast<double>(r.timings.dns_us));
   timings.Set("connect_us", static_cast<double>(r.timings.connect_us));
@@ -98,7 +141,7 @@ Json CheckJson(const CheckRequest& request, const CheckResult& r) {
   out.Set("timings", timings);
   const auto list = [](std::string_view text) {
     google::protobuf::Value value;
-    value.set_string_value(Str(text));
+    value.set_string_value(Printable(text));
     return Json(value);
   };
   if (!r.redirects.empty()) {
@@ -114,7 +157,7 @@ Json CheckJson(const CheckRequest& request, const CheckResult& r) {
   if (!r.tls.version.empty() || r.tls.not_after_s != 0) {
     Json tls;
     tls.Set("version", r.tls.version).Set("cipher", r.tls.cipher).Set("resumed", r.tls.resumed);
-    tls.Set("subject", r.tls.subject).Set("issuer", r.tls.issuer);
+    tls.Set("subject", Printable(r.tls.subject)).Set("issuer", Printable(r.tls.issuer));
     tls.Set("not_before", Day(r.tls.not_before_s)).Set("not_after", Day(r.tls.not_after_s));
     tls.Set("trust", Trust(r.tls));
     out.Set("tls", tls);
@@ -130,6 +173,7 @@ void ProbeSummary::Add(const CheckRequest& request, const CheckResult& r) {
     ++others_[absl::StrCat("down: ", r.failure_class, ", code ", static_cast<int>(r.error_code))];
   } else {
     ++others_[Str(probe::OutcomeName(r.outcome))];
+    if (r.outcome == probe::Outcome::kSafety) ++refused_;
   }
   if (!probe::IsVerdict(r.outcome) || r.timings.total_us <= 0) return;
   ++timed_;
@@ -138,7 +182,7 @@ void ProbeSummary::Add(const CheckRequest& request, const CheckResult& r) {
   ++times_[std::min(at, times_.size() - 1)];
   if (r.timings.total_us <= slowest_us_) return;
   slowest_us_ = r.timings.total_us;
-  slowest_url_ = request.url;
+  slowest_url_ = Printable(request.url);
 }
 
 int64_t ProbeSummary::Percentile(double p) const {
@@ -159,6 +203,7 @@ std::string ProbeSummary::Text(double seconds) const {
                                     seconds > 0 ? static_cast<double>(checked_) / seconds : 0.0);
   absl::StrAppend(&out, "  up: ", up_, "\n");
   for (const auto& [what, n] : others_) absl::StrAppend(&out, "  ", what, ": ", n, "\n");
+  if (bad_lines_ > 0) absl::StrAppend(&out, "  lines without a URL: ", bad_lines_, "\n");
   if (timed_ > 0) {
     absl::StrAppend(&out, "  time p50 ", Ms(Percentile(50)), ", p95 ", Ms(Percentile(95)), ", p99 ",
                     Ms(Percentile(99)), ", slowest ", Ms(slowest_us_), " (", slowest_url_, ")\n");
@@ -171,6 +216,7 @@ Json ProbeSummary::ToJson(double seconds) const {
   summary.Set("checked", static_cast<double>(checked_)).Set("up", static_cast<double>(up_));
   for (const auto& [what, n] : others_) others.Set(what, static_cast<double>(n));
   if (!others_.empty()) summary.Set("others", others);
+  summary.Set("bad_lines", static_cast<double>(bad_lines_));
   summary.Set("seconds", seconds);
   summary.Set("p50_us", static_cast<double>(Percentile(50)));
   summary.Set("p95_us", static_cast<double>(Percentile(95)));

@@ -73,6 +73,28 @@ TEST(ProbeReportTest, JsonSaysTheSame) {
   EXPECT_EQ(json["advisories"].Items()[0].Text(), "redirected");
 }
 
+TEST(ProbeReportTest, Printable) {
+  EXPECT_EQ(Printable("http://a/ ~"), "http://a/ ~");
+  EXPECT_EQ(Printable("b\xc3\xbc"
+                      "cher \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "b\xc3\xbc"
+            "cher \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(Printable("a\x1b[2J\r\n\t\x7f"), "a?[2J????");
+  EXPECT_EQ(Printable("\xc2\x9b"), "??") << "a C1 control";
+  EXPECT_EQ(Printable("\xe2\x80\xae"), "???") << "turns the direction";
+  EXPECT_EQ(Printable("\xff \xc3 \xe2\x82"), "? ? ??") << "no UTF-8";
+  EXPECT_EQ(Printable("\xc1\xbf \xe0\x80\xaf \xed\xa0\x80 \xf4\x90\x80\x80"), "?? ??? ??? ????")
+      << "overlong, a surrogate, beyond the last";
+}
+
+TEST(ProbeReportTest, OfAList) {
+  probe::CheckRequest request = Request();
+  EXPECT_FALSE(CheckJson(request, Up()).Has("line"));
+  request.site_id = 7;
+  EXPECT_EQ(CheckJson(request, Up())["line"].Number(), 7);
+  EXPECT_EQ(CheckLine(request, Up()), "https://site.example/  up, HTTP 200, 10.5 ms, redirected\n");
+}
+
 TEST(ProbeReportTest, Summary) {
   ProbeSummary summary;
   for (int i = 1; i <= 100; ++i) {
@@ -84,14 +106,21 @@ TEST(ProbeReportTest, Summary) {
   down.outcome = probe::Outcome::kDown;
   down.failure_class = "server";
   summary.Add(Request(), down);
+  probe::CheckResult refused;
+  refused.outcome = probe::Outcome::kSafety;
+  summary.Add(Request(), refused);
+  summary.AddBadLine();
   EXPECT_EQ(summary.up(), 100u);
+  EXPECT_EQ(summary.refused(), 1u);
   const Json json = summary.ToJson(2)["summary"];
-  EXPECT_EQ(json["checked"].Number(), 101);
+  EXPECT_EQ(json["checked"].Number(), 102);
+  EXPECT_EQ(json["bad_lines"].Number(), 1);
+  EXPECT_EQ(json["others"]["safety"].Number(), 1);
   EXPECT_NEAR(json["p50_us"].Number(), 50'000, 2'000);
   EXPECT_NEAR(json["p99_us"].Number(), 99'000, 3'000);
   EXPECT_EQ(json["slowest_us"].Number(), 100'000);
   EXPECT_EQ(json["others"]["down: server, code 0"].Number(), 1);
-  EXPECT_THAT(summary.Text(2), HasSubstr("101 checked in 2.0 s, 50.5 a second"));
+  EXPECT_THAT(summary.Text(2), HasSubstr("102 checked in 2.0 s, 51.0 a second"));
   EXPECT_THAT(ProbeSummary().Text(0), HasSubstr("0 checked"));
 }
 
