@@ -250,6 +250,7 @@ std::vector<Behaviour> AllBehaviours() {
 std::vector<Behaviour> OddBodies() {
   const std::string gz = "Content-Encoding: gzip\r\n", zip = Deflated("the needle is here");
   const std::string page = Cat("<html>", std::string(5000, '-'), "the needle", "</html>");
+  const std::string wide = Cat(std::string(20'000, '-'), "needle", std::string(20'000, '-'));
   const std::string far = Cat(std::string(100 * 1024, '-'), "needle");
   const std::string too_far = Cat(std::string((1 << 20) + 1, '-'), "needle");
   const std::string split =
@@ -276,6 +277,7 @@ std::vector<Behaviour> OddBodies() {
       has("keyword over chunks", sends(split)),
       has("keyword over chunks, byte by byte", {ReadRequest(), Drip(split, milliseconds(2))}),
       has("keyword over packets", InPackets(Ok("") + "a needle b", {body + 3, body + 5, body + 7})),
+      has("keyword over large packets", InPackets(Ok("") + wide, {body + 20'003})),
       has("keyword behind 64 KiB", sends(length(far))),
       has("keyword in gzip", sends(Ok(gz) + zip)),
       has("keyword in gzip, byte by byte", {ReadRequest(), Drip(Ok(gz) + zip, milliseconds(2))}),
@@ -306,6 +308,9 @@ std::vector<Behaviour> OddBodies() {
       With(ForbiddenKeyword("error"), Row("forbidden keyword over packets",
                                           InPackets(Ok("") + "an error b", {body + 4, body + 6}),
                                           ByBody(Up(200), Forbidden()))),
+      With(ForbiddenKeyword("needle"),
+           Row("forbidden keyword over large packets", InPackets(Ok("") + wide, {body + 20'003}),
+               ByBody(Up(200), Forbidden()))),
       With(ForbiddenKeyword("needle"),
            Answer("forbidden keyword behind 64 KiB", length(far), ByBody(Up(200), Forbidden()))),
       With(ForbiddenKeyword("needle"),
