@@ -70,6 +70,12 @@ def run(*command: object) -> Figures:
     return said(done.stdout)
 
 
+def costs(checks: int, user_us: float, system_us: float, rss_bytes: int) -> Figures:
+    """Of a peer that says nothing itself, all of whose checks have succeeded."""
+    return {"checks": checks, "up": checks, "cpu_us": (user_us + system_us) / checks,
+            "user_us": user_us / checks, "system_us": system_us / checks, "rss_bytes": rss_bytes}
+
+
 class Bench:
     """The servers, and a turn of each client."""
 
@@ -139,14 +145,13 @@ class Bench:
         if process.returncode != 0 or done is None or "Non-2xx" in out or "Socket errors" in out:
             sys.exit(f"wrk: {out}")
         checks = int(done[1])
-        user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
-        return {"checks": checks, "up": checks, "cpu_us": 1e6 * (user + system) / checks,
-                "user_us": 1e6 * user / checks, "system_us": 1e6 * system / checks, "rss_bytes": rss}
+        return costs(checks, 1e6 * (after.ru_utime - before.ru_utime),
+                     1e6 * (after.ru_stime - before.ru_stime), rss)
 
     def exporter(self, work: Work) -> Figures:
         target = self.nginx.url(work.path, work.https)
         self.blackbox.must_succeed(work.method, target)
-        cpu = cpu_us(self.blackbox.pid)
+        before = cpu_us(self.blackbox.pid)
         began = self.counted(work)
         out = subprocess.run(
             pinned(SERVERS_CORE, "wrk", "-t1", "-c16", f"-d{max(1, round(self.seconds))}s",
@@ -155,8 +160,8 @@ class Bench:
         if "Non-2xx" in out:
             sys.exit(f"blackbox_exporter: {out}")
         checks = self.counted(work) - began - (0 if work.https else 1)
-        return {"checks": checks, "up": checks, "cpu_us": (cpu_us(self.blackbox.pid) - cpu) / checks,
-                "rss_bytes": peak_rss_bytes(self.blackbox.pid)}
+        user, system = (now - then for now, then in zip(cpu_us(self.blackbox.pid), before))
+        return costs(checks, user, system, peak_rss_bytes(self.blackbox.pid))
 
     def counted(self, work: Work) -> int:
         """Checks that nginx has seen."""
@@ -165,7 +170,7 @@ class Bench:
     def turn(self, client: str, work: Work) -> Figures:
         """One client's, with what nginx says about it."""
         client_of = {"ours": self.ours, "go": self.go, "wrk": self.wrk, "blackbox": self.exporter,
-                     "list": lambda what: self.ours(what, "--list")}
+                     "list": lambda same: self.ours(same, "--list")}
         connections = self.nginx.connections()
         full, resumed = self.nginx.handshakes()
         figures = client_of[client](work)
@@ -215,7 +220,7 @@ class Report:
         goal = GOALS.get((work, client))
         self.say(f"{work:15} {client:9} {best['cpu_us']:8.1f}"
                  f" {statistics.median(one['cpu_us'] for one in figures):8.1f}"
-                 f" {best.get('user_us', 0):7.1f} {best.get('system_us', 0):7.1f}"
+                 f" {best['user_us']:7.1f} {best['system_us']:7.1f}"
                  f" {max(one['rss_bytes'] for one in figures) / 1e6:7.1f}"
                  f" {best.get('resumed_share', 0):8.1%} {ratio:10.2f}"
                  f"  {'' if goal is None else f'>= {goal}'}")
@@ -247,15 +252,19 @@ def wide(bench: Bench, report: Report) -> None:
         report.say(f"\n{WIDE_CONCURRENCY:,} checks at a time: left out, only {open_files():,} files may"
                    " be open (ulimit -n)")
         return
-    one = bench.engine(f"--url={bench.nginx.url('/')}", f"--checks={WIDE_CHECKS}",
-                       "--mode=head-simple", f"--concurrency={WIDE_CONCURRENCY}")
-    report.say(f"\n{WIDE_CHECKS:,} checks, {WIDE_CONCURRENCY:,} at a time: {one['up']:,.0f} up,"
-               f" {one['seconds']:.2f} s, {one['cpu_us']:.1f} us CPU a check, p50"
-               f" {one['check_p50_us'] / 1e3:.0f} ms, p99 {one['check_p99_us'] / 1e3:.0f} ms,"
-               f" RSS {one['rss_bytes'] / 1e6:.0f} MB")
-    report.keep("wide_up", one["up"])
-    report.keep("wide_cpu_us", one["cpu_us"])
-    report.keep("wide_rss_bytes", one["rss_bytes"])
+    url = bench.nginx.url("/")
+    ours = bench.engine(f"--url={url}", f"--checks={WIDE_CHECKS}", "--mode=head-simple",
+                        f"--concurrency={WIDE_CONCURRENCY}")
+    peer = run(bench.go_program, f"-url={url}", "-method=HEAD", f"-checks={WIDE_CHECKS}",
+               f"-concurrency={WIDE_CONCURRENCY}")
+    report.say(f"\n{WIDE_CHECKS:,} checks, {WIDE_CONCURRENCY:,} at a time")
+    for name, one in (("ours", ours), ("go", peer)):
+        report.say(f"  {name:5} {one['up']:,.0f} up, {one['seconds']:.2f} s, {one['cpu_us']:.1f} us CPU"
+                   f" a check, RSS {one['rss_bytes'] / 1e6:.0f} MB")
+    report.keep("wide_up", ours["up"])
+    report.keep("wide_cpu_us", ours["cpu_us"])
+    report.keep("wide_rss_bytes", ours["rss_bytes"])
+    report.keep("wide_vs_go", peer["cpu_us"] / ours["cpu_us"])
 
 
 def slow(bench: Bench, report: Report) -> None:
@@ -287,7 +296,7 @@ def dns(bench: Bench, count: int, report: Report) -> None:
             turns[name].append(bench.engine(
                 f"--url={url}", "--checks=20000", f"--warm_up={CONCURRENCY}", "--mode=head-simple",
                 f"--resolvers=127.0.0.1:{resolver.port}"))
-    report.say("\nCPU of a HEAD, by what the URL holds")
+    report.say("\nCPU of a HEAD, by what stands in the URL")
     for (name, figures), key in zip(turns.items(), ("address", "known", "asked")):
         report.say(f"  {name:20} {least(figures):6.1f} us")
         if any(one["up"] != one["checks"] for one in figures):
@@ -312,8 +321,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="jetmon-bench-") as folder:
         bench = Bench(arguments.programs.absolute(), pathlib.Path(folder), arguments.seconds)
         try:
+            bench.build_go()
             if works:
-                bench.build_go()
                 rounds(bench, works, arguments.rounds, report)
             if "wide" in parts:
                 wide(bench, report)
