@@ -382,6 +382,11 @@ void CaresResolver::Advance(BootTime now) {
   BeginWaiting(now);
   if (now < look_at_) return;
   look_at_ = now + kLookEvery;
+  // What has come is read before anything is found to be late: on a busy reactor its event may have
+  // to wait behind those of a thousand checks.
+  std::vector<int> readable;
+  for (const auto& [fd, channel] : sockets_) readable.push_back(fd);
+  for (const int fd : readable) OnEvents(fd, EPOLLIN);
   for (const auto& channel : channels_) {
     if (channel->queries > 0) {
       ares_process_fd(channel->handle, ARES_SOCKET_BAD, ARES_SOCKET_BAD);

@@ -1,12 +1,17 @@
 // Names that lead inside, change, or don't resolve. What must not be reached listens at the same
 // port as the server that may be, so that a connect to it would be seen.
 #include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "clock/clock.h"
+#include "probe/cares_resolver.h"
+#include "probe/dns_cache.h"
 #include "probe/engine.h"
 #include "probe/hostile_case.h"
 #include "probe/hostile_table.h"
@@ -223,6 +228,38 @@ TEST_F(HostileDnsTest, WhatDoesNotResolve) {
   }
   // The resolver's own, of at most two channels.
   EXPECT_LE(AwaitDescriptors(descriptors + 4), descriptors + 4);
+}
+
+// On a busy reactor an answer may have to wait for its turn; that does not make it late.
+TEST_F(HostileDnsTest, AnAnswerThatWaitsIsNotLate) {
+  class Waiter final : public DnsWaiter {
+   public:
+    void OnDnsAnswer(const DnsAnswer& a) override { answers.push_back(a); }
+    std::vector<DnsAnswer> answers;
+  } waiter;
+  dns_.Set("site.example", At({"127.0.0.1"}, {"::1"}));
+  ManualClock clock;
+  CaresResolver::Options options;
+  options.clock = &clock;
+  options.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  options.servers = dns_.address();
+  options.cache = std::make_shared<DnsCache>(10);
+  const int epoll_fd = options.epoll_fd;
+  auto resolver = CaresResolver::Create(options);
+  ASSERT_TRUE(resolver.ok()) << resolver.status();
+  EXPECT_FALSE((*resolver)->Resolve("site.example", &waiter).has_value());
+  (*resolver)->Advance(clock.Boot());  // asks
+  epoll_event event{};
+  while (dns_.queries("site.example", false) + dns_.queries("site.example", true) < 2 ||
+         epoll_wait(epoll_fd, &event, 1, 10) < 1) {
+  }
+  clock.Advance(2 * options.longest);
+  for (int i = 0; i < 100 && waiter.answers.empty(); ++i) (*resolver)->Advance(clock.Boot());
+  ASSERT_EQ(waiter.answers.size(), 1u);
+  EXPECT_EQ(waiter.answers[0].status, DnsAnswer::Status::kOk) << waiter.answers[0].error;
+  EXPECT_FALSE(waiter.answers[0].addresses.empty());
+  resolver->reset();
+  close(epoll_fd);
 }
 
 // Of several addresses each has its share of the time: one that hangs does not take that of the
