@@ -1,4 +1,4 @@
-"""Servers that behave in some fifty ways, good, odd and bad, and what a check must say of each.
+"""Servers that behave in some sixty ways, good, odd and bad, and what a check must say of each.
 
 The verdicts are written down here by hand, for head-legacy, get-simple and get-full: outcome, HTTP
 code, error code, failure class.
@@ -18,10 +18,12 @@ from typing import Callable
 
 from launcher.certificates import Certificates
 from launcher.ports import Ports
+from name_server import NO_SUCH_NAME, SERVER_FAILURE, NameServer
 
 MODES = ("head-legacy", "get-simple", "get-full")
 KEYWORD = "welcome to the lab"
 OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n"
 
 UP = ("up 200 0 success",) * 3
 NOTHING = ("down 0 2 intermittent",) * 3
@@ -31,6 +33,7 @@ BROKEN_BODY = ("up 200 0 success", "up 200 0 success", "down 200 8 intermittent"
 TOO_MANY = ("up 302 0 success", "down 302 4 redirect", "down 302 4 redirect")
 BAD_CERTIFICATE = ("up 200 0 success", "down 0 3 https", "down 0 3 https")
 SAFETY = ("safety 302 9 ",) * 3
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +69,16 @@ def reset_after(first: bytes) -> Serve:
 
 
 def chain(connection: socket.socket, method: str, path: str) -> None:
-    """/chain/N leads to /chain/N-1, and so on to /ok."""
+    """/chain/N leads to /chain/N-1, and so on to /ok; the last with 302, and each with another code
+    than the one before."""
     left = int(path.rsplit("/", 1)[1])
     to = f"/chain/{left - 1}" if left > 1 else "/ok"
-    connection.sendall(f"HTTP/1.1 302 F\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
+    redirect(to, REDIRECTS[left % len(REDIRECTS)])(connection, method, path)
 
 
-def redirect(to: str) -> Serve:
-    return answer(f"HTTP/1.1 302 F\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
+def redirect(to: str, number: int = 302) -> Serve:
+    return answer(
+        f"HTTP/1.1 {number} F\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
 
 
 def hold(connection: socket.socket, method: str, path: str) -> None:
@@ -82,11 +87,14 @@ def hold(connection: socket.socket, method: str, path: str) -> None:
         pass
 
 
-def trickle(connection: socket.socket, method: str, path: str) -> None:
-    connection.sendall(OK + b"Content-Length: 100000\r\n\r\n")
-    for _ in range(200):
-        connection.sendall(b"x")
-        time.sleep(0.1)
+def trickle(first: bytes) -> Serve:
+    """And then a byte ten times a second, for longer than any check takes."""
+    def serve(connection: socket.socket, method: str, path: str) -> None:
+        connection.sendall(first)
+        for _ in range(200):
+            connection.sendall(b"x")
+            time.sleep(0.1)
+    return serve
 
 
 def endless_headers(connection: socket.socket, method: str, path: str) -> None:
@@ -99,12 +107,14 @@ ZIPPED = gzip.compress(b"<p>" + KEYWORD.encode() + b"</p>")
 PLAIN: dict[str, tuple[tuple[str, str, str], Serve]] = {
     "ok": (UP, answer(OK + b"Content-Length: 2\r\n\r\nok")),
     "no_content": (("up 204 0 success",) * 3, code(204)),
+    "content_of_none": (("up 204 0 success",) * 3,
+                        answer(b"HTTP/1.1 204 N\r\nContent-Length: 2\r\n\r\nok")),
     "not_modified": (("up 304 0 success",) * 3, code(304)),
     "chain/1": (UP, chain),
     "chain/2": (UP, chain),
     "chain/3": (("up 302 0 success", "up 200 0 success", "up 200 0 success"), chain),
-    "chain/10": (("up 302 0 success", "up 200 0 success", "up 200 0 success"), chain),
-    "chain/11": (TOO_MANY, chain),
+    "chain/10": (("up 307 0 success", "up 200 0 success", "up 200 0 success"), chain),
+    "chain/11": (("up 308 0 success", *TOO_MANY[1:]), chain),
     "loop": (TOO_MANY, redirect("/loop")),
     "relative": (UP, redirect("ok")),
     "to_private": (SAFETY, redirect("http://10.0.0.1/")),
@@ -122,12 +132,18 @@ PLAIN: dict[str, tuple[tuple[str, str, str], Serve]] = {
     "resets_in_body": (BROKEN_BODY, reset_after(OK + b"Content-Length: 9\r\n\r\nok")),
     "short_body": (BROKEN_BODY, answer(OK + b"Content-Length: 9\r\n\r\nok")),
     "never": (TIMEOUT, hold),
-    "slow_body": (("up 200 0 success", "up 200 0 success", "down 200 1 intermittent"), trickle),
+    "slow_code": (TIMEOUT, trickle(b"HTTP/1.1 200 ")),
+    "slow_headers": (("up 200 0 success", "down 200 1 intermittent", "down 200 1 intermittent"),
+                     trickle(OK + b"A: ")),
+    "slow_body": (("up 200 0 success", "up 200 0 success", "down 200 1 intermittent"),
+                  trickle(OK + b"Content-Length: 100000\r\n\r\n")),
     "not_http": (NOTHING, answer(b"220 mail.example ESMTP\r\n")),
     "http_0_9": (NOTHING, answer(b"<html>hello</html>")),
     "http_1_0": (UP, answer(b"HTTP/1.0 200 OK\r\n\r\nok")),
-    "chunked": (UP, answer(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\no", b"k\r\n0\r\n\r\n")),
-    "bad_chunks": (BROKEN_BODY, answer(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n")),
+    "chunked": (UP, answer(CHUNKED + b"\r\n", b"2\r\no", b"k\r\n0\r\n\r\n")),
+    "bad_chunks": (BROKEN_BODY, answer(CHUNKED + b"\r\nzz\r\nok\r\n")),
+    "short_chunks": (BROKEN_BODY, answer(CHUNKED + b"\r\n5\r\nok")),
+    "chunks_and_length": (UP, answer(CHUNKED + b"Content-Length: 99\r\n\r\n2\r\nok\r\n0\r\n\r\n")),
     "gzip": (UP, answer(OK + b"Content-Encoding: gzip\r\n\r\n" + ZIPPED)),
     "bad_gzip": (BROKEN_BODY, answer(OK + b"Content-Encoding: gzip\r\n\r\n" + ZIPPED[:20])),
     "early_hints": (UP, answer(b"HTTP/1.1 103 E\r\nLink: x\r\n\r\n", OK + b"\r\n")),
@@ -144,13 +160,26 @@ PLAIN: dict[str, tuple[tuple[str, str, str], Serve]] = {
 }
 
 
+HERE = "here.lab.example"
+UNSENT = ("safety 0 9 ",) * 3
+NAMES: dict[str, tuple[tuple[str, str, str], list[str] | int | None]] = {
+    "here": (UP, ["127.0.0.1"]),
+    "inside": (UNSENT, ["10.0.0.1"]),
+    "half_inside": (UNSENT, ["127.0.0.1", "10.0.0.1"]),
+    "nowhere": (NOTHING, []),
+    "unknown": (NOTHING, NO_SUCH_NAME),
+    "failing": (NOTHING, SERVER_FAILURE),
+    "silent": (TIMEOUT, None),
+}
+
+
 class Server(socketserver.ThreadingTCPServer):
     """One port; each connection in a thread of its own. `context`: speaks TLS first."""
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, port: int, serve: Serve, seen: set[tuple[str, str]],
+    def __init__(self, port: int, serve: Serve, seen: list[tuple[str, str]],
                  context: ssl.SSLContext | None = None):
         self.serve, self.seen, self.context = serve, seen, context
         super().__init__(("127.0.0.1", port), Connection)
@@ -182,7 +211,7 @@ class Connection(socketserver.BaseRequestHandler):
                 return
             request += piece
         method, path = request.decode("latin-1").split(" ")[:2]
-        self.server.seen.add((self.client_address[0], f":{self.server.server_address[1]}{path}"))
+        self.server.seen.append((self.client_address[0], f":{self.server.server_address[1]}{path}"))
         self.server.serve(connection, method, path.split("?")[0])
 
 
@@ -199,13 +228,14 @@ class Behaviours:
     def __init__(self, folder: pathlib.Path):
         self._ports = Ports()
         self._servers: list[Server] = []
-        self.seen: set[tuple[str, str]] = set()  # (source address, ":port/path") of each request
+        self.seen: list[tuple[str, str]] = []  # (source address, ":port/path") of each request
         certificates = Certificates(folder / "certificates")
         self.ca = certificates.ca
         plain = self._start(Server, self._plain)
         self.table = [Behaviour(name, verdicts, f"http://127.0.0.1:{plain}/{name}",
                                 KEYWORD if "keyword" in name else "")
                       for name, (verdicts, _) in PLAIN.items()]
+        self._add_names(plain)
         good = certificates.make("good")
         for name, file, verdicts in (
                 ("good", good, UP),
@@ -213,6 +243,7 @@ class Behaviours:
                 ("expired", certificates.make("expired", end="20200201000000Z"),
                  ("up 200 0 success", "down 0 6 https", "down 0 6 https")),
                 ("future", certificates.make("future", start="20380101000000Z"), BAD_CERTIFICATE),
+                ("named", certificates.make("named", f"DNS:{HERE}"), UP),
                 ("other_host", certificates.make("other", "DNS:other.example"), BAD_CERTIFICATE)):
             self._add_tls(name, verdicts, self._context(file))
         old = self._context(good)
@@ -228,6 +259,15 @@ class Behaviours:
         self.table.append(
             Behaviour("refused", NOTHING, f"http://127.0.0.1:{self._ports.take()}/"))
 
+    def _add_names(self, port: int) -> None:
+        self.resolver = f"127.0.0.1:{self._ports.take()}"
+        self._names = NameServer(int(self.resolver.split(":")[1]),
+                                 {f"{name}.lab.example": known
+                                  for name, (_, known) in NAMES.items()})
+        for name, (verdicts, _) in NAMES.items():
+            self.table.append(Behaviour(f"name_{name}", verdicts,
+                                        f"http://{name}.lab.example:{port}/named"))
+
     def _start(self, kind: type[Server], serve: Serve,
                context: ssl.SSLContext | None = None) -> int:
         port = self._ports.take()
@@ -237,7 +277,8 @@ class Behaviours:
     def _add_tls(self, name: str, verdicts: tuple[str, str, str],
                  context: ssl.SSLContext) -> None:
         port = self._start(Server, answer(OK + b"Content-Length: 2\r\n\r\nok"), context)
-        self.table.append(Behaviour(f"tls_{name}", verdicts, f"https://127.0.0.1:{port}/"))
+        host = HERE if name == "named" else "127.0.0.1"
+        self.table.append(Behaviour(f"tls_{name}", verdicts, f"https://{host}:{port}/"))
 
     @staticmethod
     def _context(file: pathlib.Path) -> ssl.SSLContext:
@@ -248,10 +289,12 @@ class Behaviours:
     @staticmethod
     def _plain(connection: socket.socket, method: str, path: str) -> None:
         name = path[1:]
+        if name == "named":
+            name = "ok"
         serve = PLAIN[name][1] if name in PLAIN else chain
         serve(connection, method, path)
 
     def stop(self) -> None:
-        for server in self._servers:
+        for server in (self._names, *self._servers):
             server.shutdown()
             server.server_close()

@@ -1,28 +1,33 @@
 """The same server gets the same verdict from a Monitor, a Veriflier, smoke (by its canaries) and
-`jetmon2 probe`, whatever it does: some fifty behaviours in three modes."""
+`jetmon2 probe`, whatever it does: some sixty behaviours in three modes."""
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import pathlib
 import subprocess
 import time
 import unittest
+from collections import Counter
+from typing import Callable
 
 from behaviours import KEYWORD, MODES, Behaviour, Behaviours
-from lab import SOURCES
+from lab import READY_SECONDS, SOURCES
 from lab_case import LabCase
 from launcher.descriptors import PROTOSET, GrpcService
 from launcher.rest import Json
-from launcher.waiting import wait_until
+from launcher.waiting import LabError, wait_until
 
 BUCKETS = (0, 3)
 MOST_CANARIES = 50
 TIMEOUT_MS = 2000  # a Monitor's in a lab of seconds
 METHODS = {"head-legacy": ("HEAD", "legacy"), "get-simple": ("GET", "simple_http"),
            "get-full": ("GET", "full")}
+SEVERITY_DOWN = 4
+STATUS_UP, STATUS_DOWN = 1, 2
 OUTCOMES = {"timeout": "down", "probe_error": "safety"}
 
 
@@ -42,17 +47,24 @@ class VerdictsTest(LabCase):
         cls.table = cls.servers.table
         lab = cls.lab
         lab.settings.sites = len(cls.table) * len(MODES)
-        lab.settings.check_flags = (f"--ca_file={cls.servers.ca}",)
+        lab.settings.check_flags = (f"--ca_file={cls.servers.ca}",
+                                    f"--resolvers={cls.servers.resolver}")
         lab.make_database()
         cls.fill()
         lab.start_fixture()
         lab.make_keys()
         lab.start_controlplane()
         lab.start_veriflier(1)
+        wait_until(lab.live_agents, READY_SECONDS, "the Veriflier to register")
 
     @classmethod
     def site_id(cls, index: int, mode: int) -> int:
         return 1 + index * len(MODES) + mode
+
+    @classmethod
+    def site_url(cls, behaviour: Behaviour, mode: str) -> str:
+        """Of its own for each site, so that a server tells which was asked for."""
+        return f"{behaviour.url}?{mode}"
 
     @classmethod
     def fill(cls) -> None:
@@ -62,7 +74,8 @@ class VerdictsTest(LabCase):
                 site = cls.site_id(index, mode)
                 cls.lab.database.execute(
                     "UPDATE jetpack_monitor_sites SET monitor_url = ?, bucket_no = ? WHERE "
-                    "jetpack_monitor_site_id = ?", behaviour.url, index % (BUCKETS[1] + 1), site)
+                    "jetpack_monitor_site_id = ?", cls.site_url(behaviour, name),
+                    index % (BUCKETS[1] + 1), site)
                 keyword = behaviour.keyword if name == "get-full" else ""
                 cls.lab.database.execute(
                     "INSERT INTO jetmon_endpoint_check_config (site_id, method, profile, keyword, "
@@ -89,7 +102,7 @@ class VerdictsTest(LabCase):
     def probe_command(self, *words: str) -> list[str]:
         return [self.lab.programs.path("cli/jetmon2"), "probe", "--output=json",
                 f"--timeout={TIMEOUT_MS}ms", "--allow-cidr=127.0.0.0/8",
-                f"--ca-file={self.servers.ca}", *words]
+                f"--ca-file={self.servers.ca}", f"--resolvers={self.servers.resolver}", *words]
 
     def probe_list(self, behaviours: list[Behaviour], mode: str) -> dict[str, str]:
         file = pathlib.Path(self.folder / f"{mode}.txt")
@@ -116,7 +129,6 @@ class VerdictsTest(LabCase):
                               f"127.0.0.1:{self.lab.port['veriflier-1']}", credential,
                               self.lab.programs.path(PROTOSET))
         self.addCleanup(service.close)
-        wait_until(self.lab.live_agents, 60, "the Veriflier to register")
         for mode, name in enumerate(MODES):
             with self.subTest(name):
                 method, profile = METHODS[name]
@@ -130,41 +142,51 @@ class VerdictsTest(LabCase):
                 self.assertEqual(seen, self.expected(mode))
 
     def test_smoke(self) -> None:
-        body = {"bucket_min": 10, "bucket_max": 11, "owner_host": "monitor-b"}
-        run_id = self.open_session(10, 11, "monitor-b")
+        """All smokes at once, each of a range of its own: canaries have the default 10 s each."""
+        buckets = itertools.count(BUCKETS[1] + 1)
+        jobs = [(mode, self.smoke(next(buckets), self.table[low:low + MOST_CANARIES], name))
+                for mode, name in enumerate(MODES)
+                for low in range(0, len(self.table), MOST_CANARIES)]
+        seen: dict[int, dict[str, str]] = {mode: {} for mode in range(len(MODES))}
+        for mode, job_id in jobs:
+            job = wait_until(lambda: self.job(job_id), 60, "smoke to end")
+            seen[mode].update({r["name"]: text(r) for r in job["smoke"]["canaries"]})
         for mode, name in enumerate(MODES):
             with self.subTest(name):
-                seen = {}
-                for low in range(0, len(self.table), MOST_CANARIES):
-                    seen.update(self.smoke({**body, "run_id": run_id},
-                                           self.table[low:low + MOST_CANARIES], name))
-                self.assertEqual(seen, self.expected(mode))
+                self.assertEqual(seen[mode], self.expected(mode))
 
-    def smoke(self, body: Json, behaviours: list[Behaviour], mode: str) -> dict[str, str]:
+    def smoke(self, bucket: int, behaviours: list[Behaviour], mode: str) -> str:
+        """Starts one; its job's id."""
         canaries = [{"name": b.name, "url": b.url, "mode": mode, "expect_success": True,
                      **({"keyword": b.keyword} if b.keyword and mode == "get-full" else {})}
                     for b in behaviours]
-        answer = self.call("smoke", {**body, "read_only": True, "wait": "60s",
-                                     "canaries": canaries})
+        answer = self.call("smoke", {
+            "bucket_min": bucket, "bucket_max": bucket, "owner_host": "monitor-b",
+            "run_id": self.open_session(bucket, bucket, "monitor-b"), "read_only": True,
+            "wait": "0s", "canaries": canaries})
         self.assertEqual(answer.status, 200, answer.body)
-        job = wait_until(lambda: self.job(answer.body["job_id"]), 60, "smoke to end")
-        return {r["name"]: text(r) for r in job["smoke"]["canaries"]}
+        return answer.body["job_id"]
 
     def job(self, job_id: str) -> Json | None:
         job = self.lab.api.get(f"/api/v1/rollout/jobs/{job_id}")
         return None if job["status"] == "running" else job
 
     def test_a_monitor(self) -> None:
-        """What it records of each site. That a site is not down, it records nowhere: then its server
-        must have been asked, and nothing have been recorded."""
+        """What it records of each site's checks, and, once a Veriflier has confirmed what is down,
+        of the site. That a check went well it records nowhere: then the site must have been asked
+        for twice, because the second check begins when the first has ended."""
         low, high = BUCKETS
-        self.lab.start_monitor("monitor-a")
+        monitor = self.lab.start_monitor("monitor-a")
         run_id = self.open_session(low, high, "monitor-a")
         body = {"run_id": run_id, "bucket_min": low, "bucket_max": high, "owner_host": "monitor-a"}
         self.lab.api.post(f"/api/v1/rollout/sessions/{run_id}/checkpoints", {"kind": "v1_stopped"})
         self.execute("activate-buckets", {**body, "override": [
             {"code": "evidence_missing", "reason": "the sites of this lab fail by design"}]})
-        wait_until(lambda: not self.missing(), self.lab.patience, "the Monitor to judge all sites")
+        self.await_nothing(self.missing, "judge")
+        refused = sum(v.startswith("safety") for b in self.table for v in b.verdicts)
+        said = f"{refused} sites are not checked: target safety refuses them"
+        wait_until(lambda: any(warning.startswith(said) for warning in self.warnings(monitor.pid)),
+                   self.lab.patience, f"the Monitor to say: {said}")
         for mode, name in enumerate(MODES):
             with self.subTest(name):
                 expected = {b.name: v if (v := b.verdicts[mode]).startswith("down") else "-"
@@ -172,17 +194,53 @@ class VerdictsTest(LabCase):
                 seen = {b.name: self.recorded(self.site_id(index, mode))
                         for index, b in enumerate(self.table)}
                 self.assertEqual(seen, expected)
+        self.check_incidents()
+
+    def warnings(self, pid: int) -> list[str]:
+        status = self.lab.monitor_status(pid)
+        return status["warnings"] if status else []
+
+    def await_nothing(self, left: Callable[[], list[str]], what: str) -> None:
+        """Until nothing is left for the Monitor to do; who fails learns what was."""
+        try:
+            wait_until(lambda: not left(), self.lab.patience, f"the Monitor to {what} all sites")
+        except LabError as error:
+            self.fail(f"{error}: {left()}")
+
+    def check_incidents(self) -> None:
+        """The Veriflier confirms exactly what is down, and version 1's table says so."""
+        down = {self.site_id(index, mode): b.verdicts[mode].startswith("down")
+                for index, b in enumerate(self.table) for mode in range(len(MODES))}
+        rows = self.lab.database.rows
+        self.await_nothing(lambda: [str(site) for site in self.unconfirmed(down)], "report")
+        self.assertEqual(
+            dict(rows("SELECT site_id, severity FROM jetmon_events")),
+            {site: SEVERITY_DOWN for site, is_down in down.items() if is_down})
+        self.assertEqual(
+            dict(rows("SELECT jetpack_monitor_site_id, site_status FROM jetpack_monitor_sites")),
+            {site: STATUS_DOWN if is_down else STATUS_UP for site, is_down in down.items()})
+        self.assertEqual(rows("SELECT site_id FROM jetmon_false_positives"), [])
+
+    def unconfirmed(self, down: dict[int, bool]) -> set[int]:
+        confirmed = {row[0] for row in self.lab.database.rows(
+            "SELECT site_id FROM jetmon_event_transitions WHERE reason = 'verifier_confirmed'")}
+        return {site for site, is_down in down.items() if is_down} - confirmed
 
     def missing(self) -> list[str]:
         """Behaviours that the Monitor has not yet come to an end with."""
-        asked = {path for source, path in self.servers.seen if source == SOURCES["monitor-a"]}
+        asked = Counter(place for source, place in self.servers.seen
+                        if source == SOURCES["monitor-a"])
         missing = []
         for index, b in enumerate(self.table):
             for mode, name in enumerate(MODES):
-                down = b.verdicts[mode].startswith("down")
-                place = b.url.split("127.0.0.1", 1)[1]
-                done = (self.recorded(self.site_id(index, mode)) != "-" if down
-                        else place in asked)
+                site = self.site_id(index, mode)
+                place = ":" + self.site_url(b, name).split(":", 2)[2]
+                if b.verdicts[mode].startswith("down"):
+                    done = self.recorded(site) != "-"
+                elif b.verdicts[mode].startswith("safety 0"):
+                    done = True  # nothing is sent there; the Monitor says so
+                else:
+                    done = asked[place] >= 2
                 if not done:
                     missing.append(f"{b.name} {name}")
         return missing
