@@ -2,11 +2,8 @@
 #define JETMON_PROBE_HOSTILE_FIXTURE_H_
 
 #include <gtest/gtest.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <string>
 
 #include "clock/clock.h"
@@ -41,22 +38,6 @@ inline void ExpectVerdicts(Engine& engine, const std::string& what, const std::s
     EXPECT_LT(SystemClock().Boot() - began, timeout + std::chrono::seconds(5)) << what;
     EXPECT_LE(result.detail.size(), 200u);
   }
-}
-
-inline size_t OpenDescriptors() {
-  size_t n = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    ++n;
-  }
-  return n;
-}
-
-inline size_t ResidentBytes() {
-  long pages = 0, resident = 0;
-  FILE* statm = fopen("/proc/self/statm", "r");
-  if (statm != nullptr && fscanf(statm, "%ld %ld", &pages, &resident) != 2) resident = 0;
-  if (statm != nullptr) fclose(statm);
-  return static_cast<size_t>(resident) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace jetmon::probe
