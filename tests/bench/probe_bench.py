@@ -49,9 +49,9 @@ class Work:
     peers: tuple[str, ...] = ("wrk", "go", "blackbox")
 
 
-# "list" is ours too: CheckAll and its thread.
+# "list" is ours too: CheckAll and its thread. "go_free" may use both cores, as Go's programs do.
 HTTP = (Work("http_head", "HEAD", "/"),
-        Work("http_get_1k", "GET", "/1k", peers=("wrk", "go", "blackbox", "list")))
+        Work("http_get_1k", "GET", "/1k", peers=("wrk", "go", "go_free", "blackbox", "list")))
 HTTPS = (
     Work("https_full", "GET", "/1k", https=True, full_every=1, peers=("go", "blackbox")),
     Work("https_resumed", "GET", "/1k", https=True, sessions=True, peers=("wrk", "go")),
@@ -63,8 +63,9 @@ def said(text: str) -> Figures:
     return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
 
 
-def run(*command: object) -> Figures:
-    done = subprocess.run(pinned(CLIENTS_CORE, *command), capture_output=True, text=True)
+def run(*command: object, free: bool = False) -> Figures:
+    line = list(map(str, command)) if free else pinned(CLIENTS_CORE, *command)
+    done = subprocess.run(line, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{command[0]}: {done.stderr}")
     return said(done.stdout)
@@ -121,11 +122,11 @@ class Bench:
     def engine(self, *flags: str) -> Figures:
         return run(self.ours_program, f"--concurrency={CONCURRENCY}", *flags)
 
-    def go(self, work: Work) -> Figures:
+    def go(self, work: Work, free: bool = False) -> Figures:
         return run(self.go_program, f"-url={self.nginx.url(work.path, work.https)}",
                    f"-method={work.method}", f"-checks={self.checks('go', work)}",
                    f"-warm_up={CONCURRENCY}", f"-concurrency={CONCURRENCY}", f"-ca_file={self.ca}",
-                   f"-sessions={SITES if work.sessions else 0}")
+                   f"-sessions={SITES if work.sessions else 0}", free=free)
 
     def wrk(self, work: Work) -> Figures:
         command = ["wrk", "-t1", f"-c{CONCURRENCY}", f"-d{max(1, round(self.seconds))}s",
@@ -170,6 +171,7 @@ class Bench:
     def turn(self, client: str, work: Work) -> Figures:
         """One client's, with what nginx says about it."""
         client_of = {"ours": self.ours, "go": self.go, "wrk": self.wrk, "blackbox": self.exporter,
+                     "go_free": lambda same: self.go(same, free=True),
                      "list": lambda same: self.ours(same, "--list")}
         connections = self.nginx.connections()
         full, resumed = self.nginx.handshakes()
