@@ -80,26 +80,41 @@ std::pair<std::string, uint16_t> Question(std::string_view query, size_t* end) {
 
 }  // namespace
 
-TestDnsServer::TestDnsServer() {
-  sockaddr_in in{};
-  in.sin_family = AF_INET;
-  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(in);
+struct TestDnsServer::Due {
+  std::chrono::steady_clock::time_point at;
+  Reply reply;
+  sockaddr_storage to;
+  socklen_t to_size;
+};
+
+TestDnsServer::TestDnsServer(const std::string& address, uint16_t port) : address_(address) {
+  const bool v6 = address.find(':') != std::string::npos;
+  sockaddr_storage at{};
+  // The port stands at the same place in both.
+  auto* in = reinterpret_cast<sockaddr_in*>(&at);
+  auto* in6 = reinterpret_cast<sockaddr_in6*>(&at);
+  at.ss_family = v6 ? AF_INET6 : AF_INET;
+  Require(inet_pton(at.ss_family, address.c_str(),
+                    v6 ? static_cast<void*>(&in6->sin6_addr) : &in->sin_addr) == 1,
+          "inet_pton");
+  socklen_t size = v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   // Both sockets at one port: try until the same is free for both.
   for (int i = 0; i < 100 && tcp_fd_ < 0; ++i) {
-    udp_fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    in.sin_port = 0;
-    Require(bind(udp_fd_, reinterpret_cast<sockaddr*>(&in), size) == 0, "bind");
-    Require(getsockname(udp_fd_, reinterpret_cast<sockaddr*>(&in), &size) == 0, "getsockname");
-    tcp_fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(tcp_fd_, reinterpret_cast<sockaddr*>(&in), size) == 0) break;
+    udp_fd_ = socket(at.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    in->sin_port = htons(port);
+    Require(bind(udp_fd_, reinterpret_cast<sockaddr*>(&at), size) == 0, "bind");
+    Require(getsockname(udp_fd_, reinterpret_cast<sockaddr*>(&at), &size) == 0, "getsockname");
+    tcp_fd_ = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    setsockopt(tcp_fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(tcp_fd_, reinterpret_cast<sockaddr*>(&at), size) == 0) break;
     close(std::exchange(tcp_fd_, -1));
     close(udp_fd_);
   }
   Require(tcp_fd_ >= 0 && listen(tcp_fd_, 64) == 0, "listen");
   const int large = 4 << 20;
   setsockopt(udp_fd_, SOL_SOCKET, SO_RCVBUF, &large, sizeof(large));
-  port_ = ntohs(in.sin_port);
+  port_ = ntohs(in->sin_port);
   Require(pipe(wake_) == 0, "pipe");
   thread_ = std::thread([this] { Serve(); });
 }
@@ -115,7 +130,10 @@ void TestDnsServer::Set(const std::string& host, Name name) {
   names_[host] = std::move(name);
 }
 
-std::string TestDnsServer::address() const { return "127.0.0.1:" + std::to_string(port_); }
+std::string TestDnsServer::address() const {
+  const bool v6 = address_.find(':') != std::string::npos;
+  return (v6 ? "[" + address_ + "]" : address_) + ":" + std::to_string(port_);
+}
 
 int TestDnsServer::queries(const std::string& host, bool v6) const {
   std::lock_guard lock(mutex_);
@@ -139,29 +157,45 @@ size_t TestDnsServer::ports() const {
 }
 
 void TestDnsServer::Serve() {
-  char buffer[4096];
   for (;;) {
     pollfd waiting[] = {{udp_fd_, POLLIN, 0}, {tcp_fd_, POLLIN, 0}, {wake_[0], POLLIN, 0}};
-    poll(waiting, 3, -1);
+    poll(waiting, 3, due_.empty() ? -1 : 1);
     if (waiting[2].revents != 0) return;
     if (waiting[1].revents != 0) {
       const int connection = accept4(tcp_fd_, nullptr, nullptr, SOCK_CLOEXEC);
       if (connection >= 0) ServeTcp(connection);
     }
-    if (waiting[0].revents == 0) continue;
-    sockaddr_in from{};
-    socklen_t size = sizeof(from);
-    const ssize_t n =
-        recvfrom(udp_fd_, buffer, sizeof(buffer), 0, reinterpret_cast<sockaddr*>(&from), &size);
-    if (n < 12) continue;
-    {
-      std::lock_guard lock(mutex_);
-      ++ports_[ntohs(from.sin_port)];
-    }
-    const std::string answer = Answer({buffer, static_cast<size_t>(n)}, false);
-    if (answer.empty()) continue;
-    sendto(udp_fd_, answer.data(), answer.size(), 0, reinterpret_cast<sockaddr*>(&from), size);
+    if (waiting[0].revents != 0) ServeUdp();
+    SendDue();
   }
+}
+
+void TestDnsServer::ServeUdp() {
+  char buffer[4096];
+  Due due{};
+  due.to_size = sizeof(due.to);
+  const ssize_t n = recvfrom(udp_fd_, buffer, sizeof(buffer), 0,
+                             reinterpret_cast<sockaddr*>(&due.to), &due.to_size);
+  if (n < 12) return;
+  {
+    std::lock_guard lock(mutex_);
+    ++ports_[ntohs(reinterpret_cast<sockaddr_in*>(&due.to)->sin_port)];
+  }
+  due.reply = Answer({buffer, static_cast<size_t>(n)}, false);
+  due.at = std::chrono::steady_clock::now() + due.reply.delay;
+  if (!due.reply.packet.empty()) due_.push_back(std::move(due));
+}
+
+void TestDnsServer::SendDue() {
+  const auto now = std::chrono::steady_clock::now();
+  std::erase_if(due_, [&](const Due& due) {
+    if (due.at > now) return false;
+    const auto* to = reinterpret_cast<const sockaddr*>(&due.to);
+    if (due.reply.empty_first) sendto(udp_fd_, "", 0, 0, to, due.to_size);
+    const std::string& packet = due.reply.packet;
+    sendto(udp_fd_, packet.data(), packet.size(), 0, to, due.to_size);
+    return true;
+  });
 }
 
 // One query a connection.
@@ -174,7 +208,7 @@ void TestDnsServer::ServeTcp(int connection) {
     query.append(buffer, static_cast<size_t>(n));
   }
   if (query.size() > 14) {
-    const std::string answer = Answer(std::string_view(query).substr(2), true);
+    const std::string answer = Answer(std::string_view(query).substr(2), true).packet;
     std::string framed;
     Append16(&framed, static_cast<uint16_t>(answer.size()));
     framed += answer;
@@ -183,7 +217,7 @@ void TestDnsServer::ServeTcp(int connection) {
   close(connection);
 }
 
-std::string TestDnsServer::Answer(std::string_view query, bool tcp) {
+TestDnsServer::Reply TestDnsServer::Answer(std::string_view query, bool tcp) {
   size_t end = 12;
   const auto [host, type] = Question(query, &end);
   const bool v6 = type == kAaaa;
@@ -194,17 +228,25 @@ std::string TestDnsServer::Answer(std::string_view query, bool tcp) {
   const auto at = names_.find(host);
   Name name;
   if (at != names_.end()) name = at->second;
-  if (v6 ? name.silent6 : name.silent4) return "";
-  if (name.garbage) return std::string(query.substr(0, 2)) + "\x81\x80 garbage behind the head";
+  Reply reply{"", name.delay, name.empty_first};
+  if (v6 ? name.silent6 : name.silent4) return reply;
+  if (asked_before < (v6 ? name.lost6 : name.lost4)) return reply;
+  if (name.garbage) {
+    reply.packet = std::string(query.substr(0, 2)) + "\x81\x80 garbage behind the head";
+    return reply;
+  }
+  const bool cut = name.truncated && !tcp;
+  const int code = at == names_.end() ? 3 : v6 && name.code6 != 0 ? name.code6 : name.code;
   std::string records;
   int count = 0;
   std::string owner = host;
-  if (!name.alias.empty()) {
+  for (int i = 0; i < 20 && !name.alias.empty(); ++i) {
     records += Record(owner, kCname, name.ttl, Labels(name.alias));
     ++count;
     owner = name.alias;
     const auto target = names_.find(owner);
-    if (target != names_.end()) name = target->second;
+    if (target == names_.end()) break;
+    name = target->second;
   }
   if (asked_before > 0 && !name.then_v4.empty()) {
     name.v4 = name.then_v4[std::min<size_t>(asked_before - 1, name.then_v4.size() - 1)];
@@ -213,9 +255,8 @@ std::string TestDnsServer::Answer(std::string_view query, bool tcp) {
     records += Record(owner, v6 ? kAaaa : kA, name.ttl, Bytes(address));
     ++count;
   }
-  const bool cut = name.truncated && !tcp;
-  const int code = at == names_.end() ? 3 : name.code;
-  std::string out(query.substr(0, 2));
+  std::string& out = reply.packet;
+  out = query.substr(0, 2);
   out.push_back(static_cast<char>(cut ? 0x87 : 0x85));  // answer, authoritative, recursion wanted
   out.push_back(static_cast<char>(0x80 | code));
   Append16(&out, 1);
@@ -223,7 +264,8 @@ std::string TestDnsServer::Answer(std::string_view query, bool tcp) {
   Append16(&out, 0);
   Append16(&out, 0);
   out += query.substr(12, end - 12);
-  return cut ? out : out + records;
+  if (!cut) out += records;
+  return reply;
 }
 
 }  // namespace jetmon::probe
