@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
-#include "probe/cares_resolver.h"
+#include "probe/dns_servers.h"
 #include "probe/ip_address.h"
 
 namespace jetmon::cli {
@@ -121,7 +121,7 @@ absl::StatusOr<probe::Engine::Options> EngineOf(const ProbeOptions& o, int concu
   if (!o.source_address.empty() && !probe::ParseIpAddress(o.source_address).ok()) {
     return BadOption("--source-address", "takes an IP address of this machine");
   }
-  if (absl::Status s = probe::CaresResolver::ValidateServers(o.resolvers); !s.ok()) return s;
+  if (absl::Status s = probe::ValidateDnsServers(o.resolvers); !s.ok()) return s;
   options.source_address = o.source_address;
   options.ca_file = o.ca_file;
   options.resolvers = o.resolvers;

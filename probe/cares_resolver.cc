@@ -1,19 +1,18 @@
 #include "probe/cares_resolver.h"
 
 #include <ares.h>
-#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "probe/dns_servers.h"
 #include "probe/text.h"
 
 namespace jetmon::probe {
@@ -22,137 +21,74 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kChannelLife{30};
-constexpr int kTries = 3;
-constexpr size_t kMostServers = 16;
-constexpr int kReceiveBytes = 1 << 20;  // answers to a thousand lookups may come at once
+// Lookups begun in one loop, each with two packets: a resolver's socket has room for some hundreds.
+constexpr int kMostBegunInALoop = 200;
 // How often c-ares looks for queries to be sent again, and this for lookups that take too long.
-constexpr milliseconds kLookEvery{20};
-constexpr char kDnsOnly[] = "b";
+constexpr milliseconds kLookEvery{50};
+// What was not answered stays with c-ares until its last try, and each has an id of 16 bits, drawn
+// until one is free.
+constexpr size_t kMostQueriesOfAChannel = 20'000;
+constexpr size_t kHeaderBytes = 12;
+constexpr int kTypeA = 1, kTypeAaaa = 28;
+// Codes of an answer.
+enum { kServfail = 2, kNxdomain = 3, kRefused = 5 };
 
-bool InitLibrary() {
-  static const bool ok = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
-  return ok;
-}
-
-// "192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]", "[2001:db8::53]:5353". c-ares
-// itself would take 127.1, and read port 65537 as 1.
-bool IsServer(std::string_view text) {
-  std::string_view address = text, port;
-  if (text.starts_with("[")) {
-    const size_t end = text.find(']');
-    if (end == text.npos) return false;
-    address = text.substr(1, end - 1);
-    if (address.find(':') == address.npos) return false;
-    port = text.substr(end + 1);
-    if (!port.empty() && !port.starts_with(":")) return false;
-  } else if (std::count(text.begin(), text.end(), ':') == 1) {
-    address = text.substr(0, text.find(':'));
-    port = text.substr(address.size());
+// The question that an answer repeats: "host", lower case, and the type behind it. An empty host
+// for what is none.
+std::pair<std::string, int> QuestionOf(std::string_view answer) {
+  std::string host;
+  size_t at = kHeaderBytes;
+  while (at < answer.size() && answer[at] != 0) {
+    const size_t length = static_cast<unsigned char>(answer[at]);
+    if (length > 63 || at + 1 + length > answer.size()) return {};
+    if (!host.empty()) host.push_back('.');
+    for (const char c : answer.substr(at + 1, length)) {
+      host.push_back(absl::ascii_tolower(static_cast<unsigned char>(c)));
+    }
+    at += 1 + length;
   }
-  if (!ParseIpAddress(address).ok()) return false;
-  if (port.empty()) return true;
-  port.remove_prefix(1);
-  if (!AllDigits(port) || port.size() > 5) return false;
-  const int number = std::stoi(std::string(port));
-  return number >= 1 && number <= 65535;
-}
-
-// Only what c-ares says of a name, or of its servers by way of a resolver. Of a resolver that could
-// not be asked, and of one that did not know, it says the same: see Channel.
-DnsAnswer::Status StatusOf(int ares_status) {
-  switch (ares_status) {
-    case ARES_ENOTFOUND:
-    case ARES_ENODATA:
-    case ARES_EBADNAME:
-      return DnsAnswer::Status::kNoName;
-    case ARES_ETIMEOUT:
-      return DnsAnswer::Status::kTimeout;
-    case ARES_ENOMEM:
-    case ARES_EFILE:
-      return DnsAnswer::Status::kLocal;
-    default:
-      return DnsAnswer::Status::kFailed;
-  }
+  if (at + 3 > answer.size()) return {};
+  return {host, static_cast<unsigned char>(answer[at + 1]) * 256 +
+                    static_cast<unsigned char>(answer[at + 2])};
 }
 
 }  // namespace
 
-struct CaresResolver::Channel {
-  CaresResolver* owner = nullptr;
-  ares_channel handle = nullptr;
-  size_t queries = 0;  // not yet called back
-  // When a resolver last answered, whatever it said, and when one last was found not to be there.
-  BootTime answered, unreachable;
-  ~Channel() {
-    if (handle != nullptr) ares_destroy(handle);
-  }
+// What is known of one family.
+struct CaresResolver::Family {
+  bool ended = false;
+  DnsAnswer::Status status = DnsAnswer::Status::kTimeout;
+  bool no_such_name = false;  // of no type, so it says it for the other family too
+  int refused_by = 0;         // what a resolver answered without knowing: 2 SERVFAIL, 5 REFUSED...
+  int ares_status = ARES_ETIMEOUT;
+  std::vector<IpAddress> found;
 
-  // Takes note of what a socket's call came to; errno stays.
-  ssize_t Note(ssize_t result, bool received) {
-    const int error = errno;
-    if (result > 0 && received) answered = owner->options_.clock->Boot();
-    if (result < 0 && error != EAGAIN && error != EINTR && error != EINPROGRESS) {
-      unreachable = owner->options_.clock->Boot();
-    }
-    errno = error;
-    return result;
+  // Whether asking again soon would not change it.
+  bool settled() const {
+    return status == DnsAnswer::Status::kOk || status == DnsAnswer::Status::kNoName;
   }
 };
-
-namespace {
-
-int OpenSocket(int family, int type, int protocol, void*) {
-  const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-  if (fd >= 0 && type == SOCK_DGRAM) {
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kReceiveBytes, sizeof(kReceiveBytes));
-  }
-  return fd;
-}
-
-int CloseSocket(int fd, void*) { return close(fd); }
-
-}  // namespace
 
 struct CaresResolver::Lookup {
   std::string host;
   std::vector<DnsWaiter*> waiters;
   bool begun = false, ended = false;
   BootTime began;
-  Channel* channel = nullptr;  // while it has queries
-  int queries = 0;             // of the two, not yet answered
-  BootTime until;              // when it ends, answered or not
-  std::vector<IpAddress> v4, v6;
+  CaresChannel* channel = nullptr;  // until it ends
+  BootTime until;                   // when it ends, answered or not
+  Family v4, v6;
   int64_t ttl_s = INT32_MAX;
-  // ARES_SUCCESS: addresses were found.
-  int status4 = ARES_ETIMEOUT, status6 = ARES_ETIMEOUT;
 };
 
 struct CaresResolver::Query {
-  Channel* channel;
+  CaresResolver* owner;
+  CaresChannel* channel;
   LookupPtr lookup;
   bool v6;
 };
 
-absl::Status CaresResolver::ValidateServers(const std::string& servers) {
-  size_t count = 0;
-  for (std::string_view left = servers; !servers.empty(); ++count) {
-    const size_t comma = left.find(',');
-    const std::string_view item = left.substr(0, comma);
-    if (count == kMostServers) return absl::InvalidArgumentError("--resolvers takes 16 at most");
-    if (!IsServer(item)) {
-      return absl::InvalidArgumentError(
-          Cat("--resolvers takes IP addresses with or without a port, by commas, such as "
-              "192.0.2.53,[2001:db8::53]:5353; not \"",
-              OneLine(item, 60), "\""));
-    }
-    if (comma == left.npos) break;
-    left.remove_prefix(comma + 1);
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::unique_ptr<Resolver>> CaresResolver::Create(Options options) {
-  if (absl::Status s = ValidateServers(options.servers); !s.ok()) return s;
+  if (absl::Status s = ValidateDnsServers(options.servers); !s.ok()) return s;
   std::unique_ptr<CaresResolver> resolver(new CaresResolver(std::move(options)));
   if (absl::Status s = resolver->Renew(resolver->options_.clock->Boot()); !s.ok()) return s;
   return std::unique_ptr<Resolver>(std::move(resolver));
@@ -166,46 +102,9 @@ CaresResolver::~CaresResolver() {
 }
 
 absl::Status CaresResolver::Renew(BootTime now) {
-  ares_options settings{};
-  settings.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
-  settings.timeout = static_cast<int>(options_.first_try.count());
-  settings.tries = kTries;
-  settings.lookups = const_cast<char*>(kDnsOnly);
-  auto channel = std::make_unique<Channel>();
-  channel->owner = this;
-  settings.sock_state_cb_data = channel.get();
-  settings.sock_state_cb = [](void* data, ares_socket_t fd, int read, int write) {
-    auto* of = static_cast<Channel*>(data);
-    of->owner->OnSocket(of, fd, read != 0, write != 0);
-  };
-  const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-                   ARES_OPT_SOCK_STATE_CB;
-  if (!InitLibrary() || ares_init_options(&channel->handle, &settings, mask) != ARES_SUCCESS) {
-    return absl::ResourceExhaustedError("probe: c-ares can't be set up");
-  }
-  const std::string& servers = options_.servers;
-  if (!servers.empty() &&
-      ares_set_servers_ports_csv(channel->handle, servers.c_str()) != ARES_SUCCESS) {
-    return absl::InvalidArgumentError("--resolvers: c-ares does not take these");
-  }
-  static const ares_socket_functions sockets = {
-      OpenSocket, CloseSocket,
-      [](int fd, const sockaddr* to, socklen_t size, void* of) {
-        return static_cast<int>(static_cast<Channel*>(of)->Note(connect(fd, to, size), false));
-      },
-      [](int fd, void* data, size_t size, int flags, sockaddr* from, socklen_t* from_size,
-         void* of) -> ares_ssize_t {
-        const ssize_t n = recvfrom(fd, data, size, flags, from, from_size);
-        return static_cast<Channel*>(of)->Note(n, true);
-      },
-      [](int fd, const iovec* pieces, int count, void* of) -> ares_ssize_t {
-        msghdr message{};
-        message.msg_iov = const_cast<iovec*>(pieces);
-        message.msg_iovlen = static_cast<size_t>(count);
-        return static_cast<Channel*>(of)->Note(sendmsg(fd, &message, MSG_NOSIGNAL), false);
-      }};
-  ares_set_socket_functions(channel->handle, &sockets, channel.get());
-  channels_.push_back(std::move(channel));
+  auto channel = CaresChannel::Create({options_.clock, options_.servers, options_.first_try}, this);
+  if (!channel.ok()) return channel.status();
+  channels_.push_back(*std::move(channel));
   renew_at_ = now + kChannelLife;
   return absl::OkStatus();
 }
@@ -236,20 +135,28 @@ void CaresResolver::Cancel(DnsWaiter* waiter) {
 }
 
 void CaresResolver::BeginWaiting(BootTime now) {
-  while (under_way_ < options_.most_at_once && !waiting_.empty()) {
+  int begun = 0;
+  while (under_way_ < options_.most_at_once && !waiting_.empty() && begun < kMostBegunInALoop) {
     const LookupPtr lookup = std::move(waiting_.front());
     waiting_.pop_front();
-    if (!lookup->waiters.empty()) Begin(lookup, now);
+    if (lookup->waiters.empty()) continue;
+    Begin(lookup, now);
+    ++begun;
   }
 }
 
 void CaresResolver::Begin(const LookupPtr& lookup, BootTime now) {
+  // If no other can be made this one has to do.
+  if (channels_.back()->queries >= kMostQueriesOfAChannel) (void)Renew(now);
   lookup->begun = true;
   lookup->began = now;
   lookup->until = now + options_.longest;
-  lookup->queries = 2;
   ++under_way_;
-  Channel* channel = lookup->channel = channels_.back().get();
+  CaresChannel* channel = lookup->channel = channels_.back().get();
+  ++channel->lookups;
+  // With the dot, c-ares asks for it as it is: else, whatever its flags say, it tries search
+  // domains too, and knows "localhost" by itself.
+  const std::string name = lookup->host + ".";
   ares_addrinfo_hints hints{};
   hints.ai_flags = ARES_AI_NOSORT;
   hints.ai_socktype = SOCK_STREAM;
@@ -257,21 +164,35 @@ void CaresResolver::Begin(const LookupPtr& lookup, BootTime now) {
     hints.ai_family = v6 ? AF_INET6 : AF_INET;
     ++channel->queries;
     ares_getaddrinfo(
-        channel->handle, lookup->host.c_str(), nullptr, &hints,
+        channel->handle(), name.c_str(), nullptr, &hints,
         [](void* data, int status, int, ares_addrinfo* addresses) {
           const std::unique_ptr<Query> query(static_cast<Query*>(data));
           --query->channel->queries;
-          query->channel->owner->OnQueryEnd(*query, status, addresses);
+          query->owner->OnQueryEnd(*query, status, addresses);
           if (addresses != nullptr) ares_freeaddrinfo(addresses);
         },
-        new Query{channel, lookup, v6});
+        new Query{this, channel, lookup, v6});
   }
+}
+
+// c-ares tells no more of a resolver that does not know than of one that it could not ask, and
+// nothing while it asks the next: so this reads, in what comes in, who knew nothing of what.
+// Over TCP a packet may come in pieces and is not read; it follows one over UDP, which was.
+void CaresResolver::OnPacket(std::string_view packet) {
+  if (packet.size() < kHeaderBytes) return;
+  const int code = packet[3] & 15;
+  if (code == 0 || code == kNxdomain) return;
+  const auto [host, type] = QuestionOf(packet);
+  const auto at = lookups_.find(host);
+  if (at == lookups_.end() || !at->second->begun) return;
+  if (type == kTypeA) at->second->v4.refused_by = code;
+  if (type == kTypeAaaa) at->second->v6.refused_by = code;
 }
 
 void CaresResolver::OnQueryEnd(const Query& query, int ares_status, void* addresses) {
   Lookup& lookup = *query.lookup;
   if (closing_ || lookup.ended) return;
-  std::vector<IpAddress>& found = query.v6 ? lookup.v6 : lookup.v4;
+  Family& family = query.v6 ? lookup.v6 : lookup.v4;
   if (ares_status == ARES_SUCCESS && addresses != nullptr) {
     const auto* info = static_cast<const ares_addrinfo*>(addresses);
     for (const ares_addrinfo_cname* c = info->cnames; c != nullptr; c = c->next) {
@@ -290,61 +211,104 @@ void CaresResolver::OnQueryEnd(const Query& query, int ares_status, void* addres
         continue;
       }
       lookup.ttl_s = std::min<int64_t>(lookup.ttl_s, n->ai_ttl);
+      std::vector<IpAddress>& found = family.found;
       const bool known = std::find(found.begin(), found.end(), address) != found.end();
       if (!known && found.size() <= kMostAddresses) found.push_back(address);
     }
   }
-  if (ares_status == ARES_SUCCESS && found.empty()) ares_status = ARES_ENODATA;
-  (query.v6 ? lookup.status6 : lookup.status4) = ares_status;
+  if (ares_status == ARES_SUCCESS && family.found.empty()) ares_status = ARES_ENODATA;
+  Judge(lookup, ares_status, &family);
   const BootTime now = options_.clock->Boot();
-  if (--lookup.queries == 0) return Complete(query.lookup, now, false);
-  if (ares_status == ARES_SUCCESS) lookup.until = std::min(lookup.until, now + kGrace);
+  if (lookup.v4.ended && lookup.v6.ended) return Complete(query.lookup, now);
+  if (ares_status == ARES_SUCCESS) lookup.until = std::min(lookup.until, now + options_.grace);
 }
 
-DnsAnswer CaresResolver::WithoutAddress(const Lookup& lookup, int ares_status) {
+// What c-ares' last word on one family says of the name, or of the way to its servers.
+void CaresResolver::Judge(const Lookup& lookup, int ares_status, Family* family) {
   using Status = DnsAnswer::Status;
-  if (ares_status == ARES_ECONNREFUSED || ares_status == ARES_ETIMEOUT) {
-    const Channel& channel = *lookup.channel;
-    if (channel.answered < lookup.began && channel.unreachable >= lookup.began) {
+  const CaresChannel& channel = *lookup.channel;
+  family->ended = true;
+  family->ares_status = ares_status;
+  switch (ares_status) {
+    case ARES_SUCCESS:
+      family->status = Status::kOk;
+      return;
+    case ARES_ENOTFOUND:
+      family->no_such_name = true;
+      [[fallthrough]];
+    case ARES_ENODATA:
+    case ARES_EBADNAME:
+      family->status = Status::kNoName;
+      return;
+    case ARES_ETIMEOUT:
+      family->status = channel.CutOffSince(lookup.began) ? Status::kLocal : Status::kTimeout;
+      break;
+    // No resolver that could be asked, no descriptor to ask with: unless one did answer.
+    case ARES_ECONNREFUSED:
+    case ARES_ENOMEM:
+    case ARES_EFILE:
+      family->status = Status::kLocal;
+      break;
+    default:
+      family->status = Status::kFailed;
+  }
+  if (family->refused_by != 0) family->status = Status::kFailed;
+}
+
+// What two answers without any address come to. What could not be asked from here may have an
+// answer; that the name does not exist is true of both families; else the first that failed counts.
+DnsAnswer CaresResolver::WithoutAddress(const Lookup& lookup) {
+  using Status = DnsAnswer::Status;
+  for (const Family* family : {&lookup.v4, &lookup.v6}) {
+    if (family->status == Status::kLocal) {
       return {Status::kLocal, "no resolver can be reached", {}, false};
     }
-    if (ares_status == ARES_ECONNREFUSED) {
-      return {Status::kFailed, "the name's servers fail (SERVFAIL or REFUSED)", {}, false};
-    }
   }
-  const Status status = StatusOf(ares_status);
-  const bool no_name = status == Status::kNoName;
-  return {status, no_name ? "the name has no address" : ares_strerror(ares_status), {}, false};
+  if (lookup.v4.no_such_name || lookup.v6.no_such_name) {
+    return {Status::kNoName, "no such name", {}, false};
+  }
+  const Family& family = lookup.v4.settled() ? lookup.v6 : lookup.v4;
+  const bool no_name = family.status == Status::kNoName;
+  switch (no_name ? 0 : family.refused_by) {
+    case 0:
+      break;
+    case kServfail:
+      return {Status::kFailed, "the resolver says SERVFAIL", {}, false};
+    case kRefused:
+      return {Status::kFailed, "the resolver says REFUSED", {}, false};
+    default:
+      return {Status::kFailed, Cat("the resolver says code ", family.refused_by), {}, false};
+  }
+  return {family.status,
+          no_name ? "the name has no address" : ares_strerror(family.ares_status),
+          {},
+          false};
 }
 
-// What two answers come to. A name that does not exist, or has no address of one family, says
-// nothing of the other's failure.
-void CaresResolver::Complete(const LookupPtr& lookup, BootTime now, bool timed_out) {
+void CaresResolver::Complete(const LookupPtr& lookup, BootTime now) {
   using Status = DnsAnswer::Status;
-  DnsAnswer answer;
-  answer.addresses = std::move(lookup->v4);
-  answer.addresses.insert(answer.addresses.end(), lookup->v6.begin(), lookup->v6.end());
-  const bool no_name = lookup->status4 == ARES_ENOTFOUND || lookup->status6 == ARES_ENOTFOUND;
-  int worse = lookup->status4;
-  if (StatusOf(worse) == Status::kNoName || StatusOf(worse) == Status::kLocal) {
-    worse = lookup->status6;
+  for (Family* family : {&lookup->v4, &lookup->v6}) {
+    if (!family->ended) Judge(*lookup, ARES_ETIMEOUT, family);
   }
-  if (!answer.addresses.empty()) {
-    answer.status = Status::kOk;
-    if (answer.addresses.size() > kMostAddresses) {
-      answer = {Status::kFailed, "more than 128 addresses", {}, false};
-    }
-  } else if (no_name) {
-    answer = {Status::kNoName, "no such name", {}, false};
+  DnsAnswer answer;
+  answer.addresses = std::move(lookup->v4.found);
+  answer.addresses.insert(answer.addresses.end(), lookup->v6.found.begin(), lookup->v6.found.end());
+  if (answer.addresses.empty()) {
+    answer = WithoutAddress(*lookup);
+  } else if (answer.addresses.size() > kMostAddresses) {
+    answer = {Status::kFailed, "more than 128 addresses", {}, false};
   } else {
-    answer = WithoutAddress(*lookup, worse);
+    answer.status = Status::kOk;
   }
   lookup->ended = true;
+  --lookup->channel->lookups;
   --under_way_;
   lookups_.erase(lookup->host);
-  // An answer of which a part is missing is not kept.
-  if (!timed_out) {
+  if (lookup->v4.settled() && lookup->v6.settled()) {
     options_.cache->Put(lookup->host, answer, std::chrono::seconds(lookup->ttl_s), now);
+  } else if (answer.status == Status::kOk) {
+    options_.cache->Put(lookup->host, answer,
+                        std::min(kPartial, std::chrono::seconds(lookup->ttl_s)), now);
   }
   while (!lookup->waiters.empty()) {
     DnsWaiter* waiter = lookup->waiters.back();
@@ -354,7 +318,7 @@ void CaresResolver::Complete(const LookupPtr& lookup, BootTime now, bool timed_o
   }
 }
 
-void CaresResolver::OnSocket(Channel* channel, int fd, bool read, bool write) {
+void CaresResolver::OnSocket(CaresChannel* channel, int fd, bool read, bool write) {
   if (!read && !write) {
     sockets_.erase(fd);
     epoll_ctl(options_.epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
@@ -373,14 +337,13 @@ void CaresResolver::OnEvents(int fd, uint32_t epoll_events) {
   const bool broken = (epoll_events & (EPOLLERR | EPOLLHUP)) != 0;
   const bool read = broken || (epoll_events & EPOLLIN) != 0;
   const bool write = (epoll_events & EPOLLOUT) != 0;
-  ares_process_fd(at->second->handle, read ? fd : ARES_SOCKET_BAD, write ? fd : ARES_SOCKET_BAD);
+  ares_process_fd(at->second->handle(), read ? fd : ARES_SOCKET_BAD, write ? fd : ARES_SOCKET_BAD);
 }
 
 void CaresResolver::Advance(BootTime now) {
   // A channel that can't be made leaves the one before in service.
   if (now >= renew_at_ && !waiting_.empty() && !Renew(now).ok()) renew_at_ = now + kChannelLife;
-  BeginWaiting(now);
-  if (now < look_at_) return;
+  if (now < look_at_) return BeginWaiting(now);
   look_at_ = now + kLookEvery;
   // What has come is read before anything is found to be late: on a busy reactor its event may have
   // to wait behind those of a thousand checks.
@@ -389,7 +352,7 @@ void CaresResolver::Advance(BootTime now) {
   for (const int fd : readable) OnEvents(fd, EPOLLIN);
   for (const auto& channel : channels_) {
     if (channel->queries > 0) {
-      ares_process_fd(channel->handle, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+      ares_process_fd(channel->handle(), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     }
   }
   std::vector<LookupPtr> late;
@@ -397,10 +360,11 @@ void CaresResolver::Advance(BootTime now) {
     if (lookup->begun && lookup->until <= now) late.push_back(lookup);
   }
   for (const LookupPtr& lookup : late) {
-    if (!lookup->ended) Complete(lookup, now, true);
+    if (!lookup->ended) Complete(lookup, now);
   }
-  if (!late.empty()) BeginWaiting(now);
-  while (channels_.size() > 1 && channels_.front()->queries == 0) channels_.pop_front();
+  BeginWaiting(now);
+  // What such a channel still asks for nobody waits for.
+  while (channels_.size() > 1 && channels_.front()->lookups == 0) channels_.pop_front();
 }
 
 std::chrono::nanoseconds CaresResolver::Quiet(BootTime now, std::chrono::nanoseconds most) const {

@@ -17,6 +17,7 @@ void DnsCache::Put(const std::string& host, const DnsAnswer& answer, std::chrono
                    BootTime now) {
   std::chrono::nanoseconds life;
   if (answer.status == DnsAnswer::Status::kOk) {
+    if (answer.addresses.size() > kMostAddresses) return;
     life = std::clamp(ttl, kShortest, kLongest);
   } else if (answer.status == DnsAnswer::Status::kNoName) {
     life = kNegative;

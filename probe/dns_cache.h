@@ -14,14 +14,17 @@
 
 namespace jetmon::probe {
 
-// DNS answers by host name, those used last, at most so many; about 250 bytes each. Thread-safe.
+// DNS answers by host name, those used last, at most so many; with a name of 20 bytes and one
+// address 260 bytes each, measured. Thread-safe.
 //
 // An answer is kept for its TTL, but 1 s to 15 min, less up to a tenth so that what was asked
 // together is not asked again together; that a name does not exist, for 30 s. Nothing else is kept:
-// a resolver that failed or was silent is asked again by the next check.
+// a resolver that failed or was silent is asked again by the next check. Nor is an answer of more
+// than 16 addresses: that of one name shall not cost what those of many do.
 class DnsCache {
  public:
   static constexpr std::chrono::seconds kShortest{1}, kLongest{15 * 60}, kNegative{30};
+  static constexpr size_t kMostAddresses = 16;
 
   explicit DnsCache(size_t most) : answers_(most) {}
 

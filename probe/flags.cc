@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "probe/cares_resolver.h"
+#include "probe/dns_servers.h"
 #include "probe/ip_address.h"
 #include "probe/openssl_client.h"
 #include "probe/target_safety.h"
@@ -38,7 +38,7 @@ absl::StatusOr<Engine::Options> EngineOptionsFromFlags() {
             "not \"",
             OneLine(FLAGS_source_address, 60), "\""));
   }
-  if (auto s = CaresResolver::ValidateServers(FLAGS_resolvers); !s.ok()) return s;
+  if (auto s = ValidateDnsServers(FLAGS_resolvers); !s.ok()) return s;
   if (FLAGS_tls_sessions < 0 || FLAGS_tls_sessions > 10'000'000) {
     return absl::InvalidArgumentError("--tls_sessions takes 0 to 10000000");
   }

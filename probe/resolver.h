@@ -22,7 +22,7 @@ struct DnsAnswer {
   };
   Status status = Status::kFailed;
   std::string error;                 // one printable line, at most 200 bytes; empty for kOk
-  std::vector<IpAddress> addresses;  // of both families, IPv4 first; at most 16
+  std::vector<IpAddress> addresses;  // of both families, IPv4 first; at most 128
   bool cached = false;
 };
 
