@@ -1,4 +1,4 @@
-"""Servers that behave in some sixty ways, good, odd and bad, and what a check must say of each.
+"""Servers that behave in some seventy ways, good, odd and bad, and what a check must say of each.
 
 The verdicts are written down here by hand, for head-legacy, get-simple and get-full: outcome, HTTP
 code, error code, failure class.
@@ -37,18 +37,31 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclasses.dataclass(frozen=True)
+class Rules:
+    """What get-full asks for besides. A canary of smoke may have a keyword, and no more."""
+    keyword: str = ""
+    forbidden: str = ""
+    redirects: str = "follow"
+    header: str = ""  # "Name: value"
+
+
+@dataclasses.dataclass(frozen=True)
 class Behaviour:
     name: str
     verdicts: tuple[str, str, str]
-    url: str = ""
-    keyword: str = ""  # for get-full
+    url: str
+    rules: Rules = Rules()
 
 
-Serve = Callable[[socket.socket, str, str], None]
+Serve = Callable[[socket.socket, str], None]  # with the request, if it was read
+
+
+def path_of(request: str) -> str:
+    return request.split(" ", 2)[1].split("?")[0]
 
 
 def answer(*parts: bytes) -> Serve:
-    def serve(connection: socket.socket, method: str, path: str) -> None:
+    def serve(connection: socket.socket, request: str) -> None:
         for part in parts:
             connection.sendall(part)
             if len(parts) > 1:
@@ -61,19 +74,19 @@ def code(number: int) -> Serve:
 
 
 def reset_after(first: bytes) -> Serve:
-    def serve(connection: socket.socket, method: str, path: str) -> None:
+    def serve(connection: socket.socket, request: str) -> None:
         connection.sendall(first)
         time.sleep(0.1)  # a reset overtakes what has not been read yet
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return serve
 
 
-def chain(connection: socket.socket, method: str, path: str) -> None:
+def chain(connection: socket.socket, request: str) -> None:
     """/chain/N leads to /chain/N-1, and so on to /ok; the last with 302, and each with another code
     than the one before."""
-    left = int(path.rsplit("/", 1)[1])
+    left = int(path_of(request).rsplit("/", 1)[1])
     to = f"/chain/{left - 1}" if left > 1 else "/ok"
-    redirect(to, REDIRECTS[left % len(REDIRECTS)])(connection, method, path)
+    redirect(to, REDIRECTS[left % len(REDIRECTS)])(connection, request)
 
 
 def redirect(to: str, number: int = 302) -> Serve:
@@ -81,7 +94,7 @@ def redirect(to: str, number: int = 302) -> Serve:
         f"HTTP/1.1 {number} F\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
 
 
-def hold(connection: socket.socket, method: str, path: str) -> None:
+def hold(connection: socket.socket, request: str) -> None:
     connection.settimeout(30)
     while connection.recv(4096):
         pass
@@ -89,7 +102,7 @@ def hold(connection: socket.socket, method: str, path: str) -> None:
 
 def trickle(first: bytes) -> Serve:
     """And then a byte ten times a second, for longer than any check takes."""
-    def serve(connection: socket.socket, method: str, path: str) -> None:
+    def serve(connection: socket.socket, request: str) -> None:
         connection.sendall(first)
         for _ in range(200):
             connection.sendall(b"x")
@@ -97,7 +110,11 @@ def trickle(first: bytes) -> Serve:
     return serve
 
 
-def endless_headers(connection: socket.socket, method: str, path: str) -> None:
+def locked(connection: socket.socket, request: str) -> None:
+    code(200 if "\r\nX-Lab-Key: 42\r\n" in request else 403)(connection, request)
+
+
+def endless_headers(connection: socket.socket, request: str) -> None:
     connection.sendall(OK)
     for n in range(1_000_000):
         connection.sendall(b"X-%d: %s\r\n" % (n, b"y" * 100))
@@ -157,7 +174,16 @@ PLAIN: dict[str, tuple[tuple[str, str, str], Serve]] = {
     "zipped_keyword": (UP, answer(OK + b"Content-Encoding: gzip\r\n\r\n" + ZIPPED)),
     "no_keyword": (("up 200 0 success", "up 200 0 success", "down 200 5 keyword_missing"),
                    answer(OK + b"\r\n<p>goodbye</p>")),
+    "defaced": (("up 200 0 success", "up 200 0 success", "down 200 5 keyword_forbidden"),
+                answer(OK + b"\r\n<p>welcome to the lab, owned ", b"by somebody else</p>")),
+    "may_not_move": (("up 200 0 success", "up 200 0 success", "down 302 4 redirect"),
+                     redirect("/ok")),
+    "moves": (UP, redirect("/ok")),
+    "locked": (("down 403 0 blocked", "down 403 0 blocked", "up 200 0 success"), locked),
 }
+RULES = {"keyword": Rules(KEYWORD), "zipped_keyword": Rules(KEYWORD), "no_keyword": Rules(KEYWORD),
+         "defaced": Rules(KEYWORD, forbidden="owned by"), "may_not_move": Rules(redirects="fail"),
+         "moves": Rules(redirects="alert"), "locked": Rules(header="X-Lab-Key: 42")}
 
 
 HERE = "here.lab.example"
@@ -210,16 +236,17 @@ class Connection(socketserver.BaseRequestHandler):
             if not piece:
                 return
             request += piece
-        method, path = request.decode("latin-1").split(" ")[:2]
-        self.server.seen.append((self.client_address[0], f":{self.server.server_address[1]}{path}"))
-        self.server.serve(connection, method, path.split("?")[0])
+        text = request.decode("latin-1")
+        self.server.seen.append((self.client_address[0],
+                                 f":{self.server.server_address[1]}{text.split(' ', 2)[1]}"))
+        self.server.serve(connection, text)
 
 
 class RawServer(Server):
     """Hands the connection over unread."""
 
     def finish_request(self, request: socket.socket, client_address: object) -> None:
-        self.serve(request, "", "")
+        self.serve(request, "")
 
 
 class Behaviours:
@@ -233,7 +260,7 @@ class Behaviours:
         self.ca = certificates.ca
         plain = self._start(Server, self._plain)
         self.table = [Behaviour(name, verdicts, f"http://127.0.0.1:{plain}/{name}",
-                                KEYWORD if "keyword" in name else "")
+                                RULES.get(name, Rules()))
                       for name, (verdicts, _) in PLAIN.items()]
         self._add_names(plain)
         good = certificates.make("good")
@@ -287,12 +314,12 @@ class Behaviours:
         return context
 
     @staticmethod
-    def _plain(connection: socket.socket, method: str, path: str) -> None:
-        name = path[1:]
+    def _plain(connection: socket.socket, request: str) -> None:
+        name = path_of(request)[1:]
         if name == "named":
             name = "ok"
         serve = PLAIN[name][1] if name in PLAIN else chain
-        serve(connection, method, path)
+        serve(connection, request)
 
     def stop(self) -> None:
         for server in (self._names, *self._servers):

@@ -1,5 +1,5 @@
 """The same server gets the same verdict from a Monitor, a Veriflier, smoke (by its canaries) and
-`jetmon2 probe`, whatever it does: some sixty behaviours in three modes."""
+`jetmon2 probe`, whatever it does: some seventy behaviours in three modes."""
 from __future__ import annotations
 
 import base64
@@ -14,7 +14,7 @@ import unittest
 from collections import Counter
 from typing import Callable
 
-from behaviours import KEYWORD, MODES, Behaviour, Behaviours
+from behaviours import MODES, Behaviour, Behaviours, Rules
 from lab import READY_SECONDS, SOURCES
 from lab_case import LabCase
 from launcher.descriptors import PROTOSET, GrpcService
@@ -34,6 +34,10 @@ OUTCOMES = {"timeout": "down", "probe_error": "safety"}
 def text(seen: Json) -> str:
     outcome = OUTCOMES.get(seen["outcome"], seen["outcome"])
     return f"{outcome} {seen['http_code']} {seen['error_code']} {seen['failure_class']}"
+
+
+def rules_of(behaviour: Behaviour, mode: str) -> Rules:
+    return behaviour.rules if mode == "get-full" else Rules()
 
 
 class VerdictsTest(LabCase):
@@ -76,11 +80,14 @@ class VerdictsTest(LabCase):
                     "UPDATE jetpack_monitor_sites SET monitor_url = ?, bucket_no = ? WHERE "
                     "jetpack_monitor_site_id = ?", cls.site_url(behaviour, name),
                     index % (BUCKETS[1] + 1), site)
-                keyword = behaviour.keyword if name == "get-full" else ""
+                rules = rules_of(behaviour, name)
+                header = dict([rules.header.split(": ")]) if rules.header else None
                 cls.lab.database.execute(
                     "INSERT INTO jetmon_endpoint_check_config (site_id, method, profile, keyword, "
-                    "updated_at_ms) VALUES (?, ?, ?, ?, ?)", site, *METHODS[name], keyword or None,
-                    int(time.time() * 1000))
+                    "forbidden_keyword, redirect_policy, headers, updated_at_ms) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)", site, *METHODS[name], rules.keyword or None,
+                    rules.forbidden or None, rules.redirects,
+                    json.dumps(header) if header else None, int(time.time() * 1000))
 
     def expected(self, mode: int) -> dict[str, str]:
         return {b.name: b.verdicts[mode] for b in self.table}
@@ -92,7 +99,7 @@ class VerdictsTest(LabCase):
     def test_the_command_line(self) -> None:
         for mode, name in enumerate(MODES):
             with self.subTest(name):
-                plain = [b for b in self.table if name != "get-full" or not b.keyword]
+                plain = [b for b in self.table if rules_of(b, name) == Rules()]
                 seen = self.probe_list(plain, name)
                 for b in self.table:
                     if b not in plain:
@@ -117,7 +124,13 @@ class VerdictsTest(LabCase):
         return {b.name: by_url[b.url] for b in behaviours}
 
     def probe_one(self, behaviour: Behaviour) -> str:
-        done = subprocess.run(self.probe_command(behaviour.url, "--keyword", KEYWORD),
+        rules = behaviour.rules
+        words = ["--redirects", rules.redirects]
+        for option, value in (("--keyword", rules.keyword), ("--forbid", rules.forbidden),
+                              ("--header", rules.header)):
+            if value:
+                words += [option, value]
+        done = subprocess.run(self.probe_command(behaviour.url, "--mode=get-full", *words),
                               capture_output=True, text=True, check=False, timeout=60)
         return text(json.loads(done.stdout))
 
@@ -134,32 +147,42 @@ class VerdictsTest(LabCase):
                 method, profile = METHODS[name]
                 sites = [{"site_id": n + 1, "url": b.url, "method": method, "profile": profile,
                           "timeout_ms": TIMEOUT_MS, "request_id": "r",
-                          **({"rules": {"keyword": base64.b64encode(b.keyword.encode())}}
-                             if b.keyword and name == "get-full" else {})}
+                          "rules": self.wire_rules(rules_of(b, name))}
                          for n, b in enumerate(self.table)]
                 results = service.stream("CheckSites", {"sites": sites})
                 seen = {self.table[int(r["site_id"]) - 1].name: text(r) for r in results}
                 self.assertEqual(seen, self.expected(mode))
 
+    @staticmethod
+    def wire_rules(rules: Rules) -> Json:
+        def encoded(value: str) -> str:
+            return base64.b64encode(value.encode()).decode()
+        name, _, value = rules.header.partition(": ")
+        return {"keyword": encoded(rules.keyword), "redirect_policy": rules.redirects,
+                "forbidden_keywords": [encoded(rules.forbidden)] if rules.forbidden else [],
+                "headers": [{"name": name, "value": encoded(value)}] if name else []}
+
     def test_smoke(self) -> None:
         """All smokes at once, each of a range of its own: canaries have the default 10 s each."""
         buckets = itertools.count(BUCKETS[1] + 1)
-        jobs = [(mode, self.smoke(next(buckets), self.table[low:low + MOST_CANARIES], name))
+        asked = {name: [b for b in self.table
+                        if rules_of(b, name) == Rules(keyword=rules_of(b, name).keyword)]
+                 for name in MODES}
+        jobs = [(mode, self.smoke(next(buckets), asked[name][low:low + MOST_CANARIES], name))
                 for mode, name in enumerate(MODES)
-                for low in range(0, len(self.table), MOST_CANARIES)]
+                for low in range(0, len(asked[name]), MOST_CANARIES)]
         seen: dict[int, dict[str, str]] = {mode: {} for mode in range(len(MODES))}
         for mode, job_id in jobs:
             job = wait_until(lambda: self.job(job_id), 60, "smoke to end")
             seen[mode].update({r["name"]: text(r) for r in job["smoke"]["canaries"]})
         for mode, name in enumerate(MODES):
             with self.subTest(name):
-                self.assertEqual(seen[mode], self.expected(mode))
+                self.assertEqual(seen[mode], {b.name: b.verdicts[mode] for b in asked[name]})
 
     def smoke(self, bucket: int, behaviours: list[Behaviour], mode: str) -> str:
         """Starts one; its job's id."""
         canaries = [{"name": b.name, "url": b.url, "mode": mode, "expect_success": True,
-                     **({"keyword": b.keyword} if b.keyword and mode == "get-full" else {})}
-                    for b in behaviours]
+                     "keyword": rules_of(b, mode).keyword} for b in behaviours]
         answer = self.call("smoke", {
             "bucket_min": bucket, "bucket_max": bucket, "owner_host": "monitor-b",
             "run_id": self.open_session(bucket, bucket, "monitor-b"), "read_only": True,
