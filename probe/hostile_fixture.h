@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 
 #include "clock/clock.h"
@@ -38,6 +39,14 @@ inline void ExpectVerdicts(Engine& engine, const std::string& what, const std::s
     EXPECT_LT(SystemClock().Boot() - began, timeout + std::chrono::seconds(5)) << what;
     EXPECT_LE(result.detail.size(), 200u);
   }
+}
+
+inline size_t OpenDescriptors() {
+  size_t n = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++n;
+  }
+  return n;
 }
 
 }  // namespace jetmon::probe
