@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "daemon/flags.h"
 #include "daemon/log.h"
+#include "daemon/open_files.h"
 
 namespace jetmon::daemon {
 namespace {
@@ -108,10 +109,12 @@ int Main(int argc, char** argv, const Program& program) {
     printf("%s %s\n", program.name.c_str(), Version().c_str());
     return 0;
   }
+  const uint64_t open_files = RaiseOpenFiles();
   const sigset_t signals = BlockSignals();
   auto daemon = program.start();
   if (!daemon.ok()) return Fail(program, daemon.status());
-  LogInfo(absl::StrCat(program.name, " ", Version(), " started, pid ", getpid()));
+  LogInfo(absl::StrCat(program.name, " ", Version(), " started, pid ", getpid(), ", ", open_files,
+                       " open files at most"));
   WaitForEnd(**daemon, signals, parsed.flagfile);
   (*daemon)->Shutdown();
   daemon->reset();
