@@ -51,7 +51,7 @@ FaultWorld::FaultWorld(const std::string& folder, const std::string& sites_url,
   options.instance = process;
   options.seed_rows = 2;  // so that a pass has several batches
   options.times.grace = std::chrono::milliseconds(700);
-  options.times.acknowledge_within = std::chrono::milliseconds(250);
+  options.times.acknowledge_within = std::chrono::milliseconds(600);
   options.times.drain_within = std::chrono::milliseconds(250);
   options.times.hear_within = std::chrono::milliseconds(5000);
   rollout_.parts().ask_status =
