@@ -9,38 +9,18 @@
 #include <sstream>
 
 #include "cli/key_commands.h"
+#include "cli/run_fixture.h"
 #include "cli/terminal.h"
 #include "store/schema.h"
 
 namespace jetmon::cli {
 namespace {
 
-// What a command printed, and its exit code.
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
 Ran Jetmon2(std::vector<std::string> words) {
-  CLI::App app("jetmon2", "jetmon2");
-  app.require_subcommand(1);
-  Ran ran;
-  AddDatabaseCommands(app, &ran.code);
-  AddKeyCommands(app, &ran.code);
-  std::ostringstream out, err;
-  auto* const before_out = std::cout.rdbuf(out.rdbuf());
-  auto* const before_err = std::cerr.rdbuf(err.rdbuf());
-  std::reverse(words.begin(), words.end());  // as CLI11 takes a vector
-  try {
-    app.parse(words);
-  } catch (const CLI::ParseError& e) {
-    ran.code = app.exit(e, out, err) == 0 ? kOk : kUsage;
-  }
-  std::cout.rdbuf(before_out);
-  std::cerr.rdbuf(before_err);
-  ran.out = out.str();
-  ran.err = err.str();
-  return ran;
+  return RunCommand(std::move(words), [](CLI::App& app, int* exit_code) {
+    AddDatabaseCommands(app, exit_code);
+    AddKeyCommands(app, exit_code);
+  });
 }
 
 class DatabaseCommandsTest : public testing::Test {

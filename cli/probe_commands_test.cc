@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/json.h"
+#include "cli/run_fixture.h"
 #include "cli/terminal.h"
 #include "probe/test_certificates.h"
 #include "probe/test_server.h"
@@ -37,32 +38,9 @@ using testing::Not;
 constexpr char kOpen[] = "--allow-cidr=127.0.0.0/8";
 constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nwelcome";
 
-// What the command printed, and its exit code.
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
 Ran Probe(std::vector<std::string> words) {
-  CLI::App app("jetmon2", "jetmon2");
-  app.require_subcommand(1);
-  Ran ran;
-  AddProbeCommands(app, &ran.code);
-  std::ostringstream out, err;
-  auto* const before_out = std::cout.rdbuf(out.rdbuf());
-  auto* const before_err = std::cerr.rdbuf(err.rdbuf());
   words.insert(words.begin(), "probe");
-  std::reverse(words.begin(), words.end());  // as CLI11 takes a vector
-  try {
-    app.parse(words);
-  } catch (const CLI::ParseError& e) {
-    ran.code = app.exit(e, out, err) == 0 ? kOk : kUsage;
-  }
-  std::cout.rdbuf(before_out);
-  std::cerr.rdbuf(before_err);
-  ran.out = out.str();
-  ran.err = err.str();
-  return ran;
+  return RunCommand(std::move(words), AddProbeCommands);
 }
 
 std::string Path(const std::string& name) { return absl::StrCat(getenv("TEST_TMPDIR"), "/", name); }

@@ -7,8 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
-#include "probe/dns_servers.h"
-#include "probe/ip_address.h"
+#include "probe/sending.h"
 
 namespace jetmon::cli {
 namespace {
@@ -112,19 +111,11 @@ absl::Status WithHyphens(const absl::Status& status) {
 }
 
 absl::StatusOr<probe::Engine::Options> EngineOf(const ProbeOptions& o, int concurrency) {
-  probe::Engine::Options options;
-  options.max_concurrent = concurrency;
-  options.max_queued = 0;
-  auto safety = probe::TargetSafety::FromFlags(o.target_safety, o.allow_cidr);
-  if (!safety.ok()) return WithHyphens(safety.status());
-  options.safety = *std::move(safety);
-  if (!o.source_address.empty() && !probe::ParseIpAddress(o.source_address).ok()) {
-    return BadOption("--source-address", "takes an IP address of this machine");
-  }
-  if (absl::Status s = probe::ValidateDnsServers(o.resolvers); !s.ok()) return s;
-  options.source_address = o.source_address;
-  options.ca_file = o.ca_file;
-  options.resolvers = o.resolvers;
+  auto options = probe::EngineOptionsOf(
+      {o.source_address, o.target_safety, o.allow_cidr, o.ca_file, o.resolvers});
+  if (!options.ok()) return WithHyphens(options.status());
+  options->max_concurrent = concurrency;
+  options->max_queued = 0;
   return options;
 }
 

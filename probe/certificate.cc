@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <string.h>
 #include <time.h>
 
 #include <algorithm>
@@ -55,9 +54,7 @@ std::string DateText(int64_t seconds) {
 }  // namespace
 
 std::string OpenSslReason(unsigned long code) {
-  const int reason = ERR_GET_REASON(code);
-  char buffer[128];
-  if (ERR_SYSTEM_ERROR(code)) return strerror_r(reason, buffer, sizeof(buffer));  // the GNU one
+  if (ERR_SYSTEM_ERROR(code)) return ErrorText(ERR_GET_REASON(code));
   const char* text = ERR_reason_error_string(code);
   return text != nullptr ? OneLine(text, kMaxTextBytes / 2) : "";
 }

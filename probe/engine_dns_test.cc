@@ -20,13 +20,6 @@ using testing::HasSubstr;
 
 constexpr char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-TestDnsServer::Name At(std::vector<std::string> v4, std::vector<std::string> v6 = {}) {
-  TestDnsServer::Name name;
-  name.v4 = std::move(v4);
-  name.v6 = std::move(v6);
-  return name;
-}
-
 class EngineDnsTest : public testing::Test {
  protected:
   std::unique_ptr<Engine> Make(const std::string& allow = "127.0.0.0/8,::1") {
@@ -47,7 +40,7 @@ class EngineDnsTest : public testing::Test {
 };
 
 TEST_F(EngineDnsTest, ANameIsResolvedAndCached) {
-  dns_.Set("site.example", At({"127.0.0.1"}));
+  dns_.Set("site.example", NameAt({"127.0.0.1"}));
   const auto engine = Make();
   for (int i = 0; i < 3; ++i) {
     const CheckResult r = RunCheck(*engine, MakeRequest(UrlOf("Site.Example", server_)));
@@ -73,7 +66,7 @@ TEST_F(EngineDnsTest, WhatDoesNotResolveIsDown) {
   garbage.garbage = true;
   dns_.Set("servfail.example", servfail);
   dns_.Set("refused.example", refused);
-  dns_.Set("empty.example", At({}));
+  dns_.Set("empty.example", NameAt({}));
   const auto engine = Make();
   for (const char* host :
        {"none.example", "servfail.example", "refused.example", "empty.example", "a..b.example",
@@ -116,7 +109,7 @@ TEST_F(EngineDnsTest, NoResolverSaysNothingAboutTheSite) {
 }
 
 TEST_F(EngineDnsTest, OneFamilyMayBeSilent) {
-  TestDnsServer::Name half = At({"127.0.0.1"});
+  TestDnsServer::Name half = NameAt({"127.0.0.1"});
   half.silent6 = true;
   dns_.Set("half.example", half);
   const auto engine = Make();
@@ -126,13 +119,13 @@ TEST_F(EngineDnsTest, OneFamilyMayBeSilent) {
 }
 
 TEST_F(EngineDnsTest, TruncatedAnswersComeOverTcpAndAliasesAreFollowed) {
-  TestDnsServer::Name large = At({"127.0.0.1"});
+  TestDnsServer::Name large = NameAt({"127.0.0.1"});
   large.truncated = true;
   dns_.Set("large.example", large);
   TestDnsServer::Name alias;
   alias.alias = "target.example";
   dns_.Set("alias.example", alias);
-  dns_.Set("target.example", At({"127.0.0.1"}));
+  dns_.Set("target.example", NameAt({"127.0.0.1"}));
   const auto engine = Make();
   for (const char* host : {"large.example", "alias.example", "alias.example."}) {
     const CheckResult r = RunCheck(*engine, MakeRequest(UrlOf(host, server_)));
@@ -142,10 +135,10 @@ TEST_F(EngineDnsTest, TruncatedAnswersComeOverTcpAndAliasesAreFollowed) {
 }
 
 TEST_F(EngineDnsTest, ANameOneOfWhoseAddressesIsRefusedIsRefused) {
-  dns_.Set("mixed.example", At({"127.0.0.1", "10.0.0.1"}));
-  dns_.Set("mixed6.example", At({"127.0.0.1"}, {"fd00::1"}));
-  dns_.Set("mapped.example", At({"127.0.0.1"}, {"::ffff:127.0.0.1"}));
-  dns_.Set("inside.example", At({"192.168.1.1"}));
+  dns_.Set("mixed.example", NameAt({"127.0.0.1", "10.0.0.1"}));
+  dns_.Set("mixed6.example", NameAt({"127.0.0.1"}, {"fd00::1"}));
+  dns_.Set("mapped.example", NameAt({"127.0.0.1"}, {"::ffff:127.0.0.1"}));
+  dns_.Set("inside.example", NameAt({"192.168.1.1"}));
   const auto engine = Make();
   for (const char* host : {"mixed.example", "mixed6.example", "mapped.example", "inside.example"}) {
     const CheckResult r = RunCheck(*engine, MakeRequest(UrlOf(host, server_)));
@@ -157,7 +150,7 @@ TEST_F(EngineDnsTest, ANameOneOfWhoseAddressesIsRefusedIsRefused) {
 }
 
 TEST_F(EngineDnsTest, ANameThatChangesIsJudgedByWhereItLeadsNow) {
-  TestDnsServer::Name rebinding = At({"127.0.0.1"});
+  TestDnsServer::Name rebinding = NameAt({"127.0.0.1"});
   rebinding.ttl = 0;
   rebinding.then_v4 = {{"127.0.0.2"}};
   dns_.Set("rebinding.example", rebinding);
@@ -176,9 +169,9 @@ TEST_F(EngineDnsTest, ANameThatChangesIsJudgedByWhereItLeadsNow) {
 }
 
 TEST_F(EngineDnsTest, EachAddressIsTried) {
-  dns_.Set("second.example", At({"127.0.0.3", "127.0.0.1"}));
-  dns_.Set("v6.example", At({"127.0.0.3"}, {"::1"}));
-  dns_.Set("dead.example", At({"127.0.0.3", "127.0.0.4"}));
+  dns_.Set("second.example", NameAt({"127.0.0.3", "127.0.0.1"}));
+  dns_.Set("v6.example", NameAt({"127.0.0.3"}, {"::1"}));
+  dns_.Set("dead.example", NameAt({"127.0.0.3", "127.0.0.4"}));
   TestServer six(AnswerOk, 1, "::1");
   const auto engine = Make();
   CheckResult r = RunCheck(*engine, MakeRequest(UrlOf("second.example", server_)));
@@ -194,8 +187,8 @@ TEST_F(EngineDnsTest, EachAddressIsTried) {
 }
 
 TEST_F(EngineDnsTest, RedirectsAreResolvedAnew) {
-  dns_.Set("next.example", At({"127.0.0.1"}));
-  dns_.Set("inside.example", At({"10.0.0.1"}));
+  dns_.Set("next.example", NameAt({"127.0.0.1"}));
+  dns_.Set("inside.example", NameAt({"10.0.0.1"}));
   std::string to;
   TestServer first([&](TestServer::Connection& c, const std::string&) {
     c.Send("HTTP/1.1 302 F\r\nContent-Length: 0\r\nLocation: " + to + "\r\n\r\n");
@@ -214,7 +207,7 @@ TEST_F(EngineDnsTest, ThousandsOfNamesAtOnceAndFreshPorts) {
   std::vector<CheckRequest> requests;
   for (int i = 0; i < 5000; ++i) {
     const std::string host = "n" + std::to_string(i) + ".example";
-    if (i % 5 != 0) dns_.Set(host, At({"127.0.0.1"}));
+    if (i % 5 != 0) dns_.Set(host, NameAt({"127.0.0.1"}));
     requests.push_back(MakeRequest(UrlOf(host, server_)));
   }
   int up = 0, down = 0;

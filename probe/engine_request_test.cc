@@ -1,9 +1,6 @@
 // What a request may bring along: a caller, rules, limits of phases.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,6 +11,7 @@
 
 #include "probe/engine.h"
 #include "probe/engine_fixture.h"
+#include "probe/hostile_case.h"
 #include "probe/test_server.h"
 
 namespace jetmon::probe {
@@ -166,36 +164,10 @@ TEST(PhaseLimitTest, FirstByteDoesNotBoundTheRest) {
   EXPECT_GE(result.timings.total_us, 390'000);
 }
 
-// A listener whose backlog is full answers no SYN.
-class FullListener {
- public:
-  FullListener() : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in in{};
-    in.sin_family = AF_INET;
-    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(in);
-    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&in), size), 0);
-    EXPECT_EQ(listen(fd_, 0), 0);
-    EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&in), &size), 0);
-    port_ = ntohs(in.sin_port);
-    filler_ = socket(AF_INET, SOCK_STREAM, 0);
-    EXPECT_EQ(connect(filler_, reinterpret_cast<sockaddr*>(&in), size), 0);
-  }
-  ~FullListener() {
-    close(filler_);
-    close(fd_);
-  }
-  std::string Url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
-
- private:
-  int fd_, filler_ = -1;
-  uint16_t port_ = 0;
-};
-
 TEST(PhaseLimitTest, Connect) {
-  FullListener nobody;
+  FullBacklog nobody;
   const auto engine = MakeEngine();
-  CheckRequest request = MakeRequest(nobody.Url());
+  CheckRequest request = MakeRequest("http://127.0.0.1:" + std::to_string(nobody.port()) + "/");
   request.limits.connect = milliseconds(100);
   const CheckResult result = RunCheck(*engine, request);
   EXPECT_EQ(result.outcome, Outcome::kDown);

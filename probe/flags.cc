@@ -5,11 +5,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "probe/dns_servers.h"
-#include "probe/ip_address.h"
 #include "probe/openssl_client.h"
-#include "probe/target_safety.h"
-#include "probe/text.h"
+#include "probe/sending.h"
 
 DEFINE_string(source_address, "",
               "IP address that checks are sent from; default: the system's choice");
@@ -29,27 +26,16 @@ DEFINE_int32(tls_sessions, 200'000,
 namespace jetmon::probe {
 
 absl::StatusOr<Engine::Options> EngineOptionsFromFlags() {
-  Engine::Options options;
-  auto safety = TargetSafety::FromFlags(FLAGS_target_safety, FLAGS_allow_cidr);
-  if (!safety.ok()) return safety.status();
-  if (!FLAGS_source_address.empty() && !ParseIpAddress(FLAGS_source_address).ok()) {
-    return absl::InvalidArgumentError(
-        Cat("--source_address takes an IP address of this machine, "
-            "not \"",
-            OneLine(FLAGS_source_address, 60), "\""));
-  }
-  if (auto s = ValidateDnsServers(FLAGS_resolvers); !s.ok()) return s;
+  auto options = EngineOptionsOf({FLAGS_source_address, FLAGS_target_safety, FLAGS_allow_cidr,
+                                  FLAGS_ca_file, FLAGS_resolvers});
+  if (!options.ok()) return options.status();
   if (FLAGS_tls_sessions < 0 || FLAGS_tls_sessions > 10'000'000) {
     return absl::InvalidArgumentError("--tls_sessions takes 0 to 10000000");
   }
   auto tls = OpenSslClient::Create(
       {.ca_file = FLAGS_ca_file, .max_sessions = static_cast<size_t>(FLAGS_tls_sessions)});
   if (!tls.ok()) return tls.status();
-  options.safety = *std::move(safety);
-  options.source_address = FLAGS_source_address;
-  options.ca_file = FLAGS_ca_file;
-  options.resolvers = FLAGS_resolvers;
-  options.tls = *std::move(tls);
+  options->tls = *std::move(tls);
   return options;
 }
 

@@ -81,6 +81,25 @@ std::vector<Ended> RunAll(Engine& engine, const std::vector<CheckRequest>& reque
   return ended;
 }
 
+std::vector<CheckRequest> InAllModes(const std::string& url, std::chrono::milliseconds timeout) {
+  std::vector<CheckRequest> requests;
+  for (const char* mode : kModes) {
+    requests.push_back(MakeRequest(url, mode));
+    requests.back().timeout = timeout;
+  }
+  return requests;
+}
+
+void ExpectSaid(const std::string& what, const std::vector<Ended>& ended, const Verdicts& verdicts,
+                std::chrono::nanoseconds slack) {
+  ASSERT_EQ(ended.size(), verdicts.size()) << what;
+  for (size_t i = 0; i < ended.size(); ++i) {
+    EXPECT_EQ(SaidBy(ended[i].result), verdicts[i])
+        << what << ", " << kModes[i] << ": " << ended[i].result.detail;
+    EXPECT_LT(ended[i].took, slack) << what;
+  }
+}
+
 Tripwire::Tripwire(const std::string& address, uint16_t port) : port_(port) {
   fd_ = ListenAt(address, 64, &port_);
 }

@@ -82,6 +82,12 @@ struct Ended {
 // Runs all at once and waits for all. What the machine paused is run again, since it tells nothing.
 std::vector<Ended> RunAll(Engine& engine, const std::vector<CheckRequest>& requests);
 
+// A check of the URL in each of kModes, in their order.
+std::vector<CheckRequest> InAllModes(const std::string& url, std::chrono::milliseconds timeout);
+// Holds what such checks came to against what it should be, and that each ended within `slack`.
+void ExpectSaid(const std::string& what, const std::vector<Ended>& ended, const Verdicts& verdicts,
+                std::chrono::nanoseconds slack);
+
 // A listening socket that nobody has business with.
 class Tripwire {
  public:

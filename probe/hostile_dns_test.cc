@@ -28,13 +28,6 @@ using std::chrono::seconds;
 constexpr milliseconds kStalled{700};
 constexpr seconds kSlack{5};
 
-TestDnsServer::Name At(std::vector<std::string> v4, std::vector<std::string> v6 = {}) {
-  TestDnsServer::Name name;
-  name.v4 = std::move(v4);
-  name.v6 = std::move(v6);
-  return name;
-}
-
 class HostileDnsTest : public testing::Test {
  protected:
   HostileDnsTest() {
@@ -48,12 +41,7 @@ class HostileDnsTest : public testing::Test {
     return "http://" + host + ":" + std::to_string(server_.port()) + path;
   }
   std::vector<Ended> Run(const std::string& url, milliseconds timeout = seconds(30)) {
-    std::vector<CheckRequest> requests;
-    for (const char* mode : kModes) {
-      requests.push_back(MakeRequest(url, mode));
-      requests.back().timeout = timeout;
-    }
-    return RunAll(*engine_, requests);
+    return RunAll(*engine_, InAllModes(url, timeout));
   }
   void Expect(const std::string& url, const Said& said, milliseconds timeout = seconds(30)) {
     for (const Ended& ended : Run(url, timeout)) {
@@ -91,19 +79,19 @@ class HostileDnsTest : public testing::Test {
 };
 
 TEST_F(HostileDnsTest, OneRefusedAddressRefusesTheName) {
-  dns_.Set("good.example", At({"127.0.0.1"}));
-  dns_.Set("second.example", At({"127.0.0.1", "127.0.0.2"}));
-  dns_.Set("first.example", At({"127.0.0.2", "127.0.0.1"}));
-  dns_.Set("last.example", At({"127.0.0.1", "127.0.0.3", "127.0.0.1", "127.0.0.4"}));
-  dns_.Set("six.example", At({"127.0.0.1"}, {"::1"}));
-  dns_.Set("only6.example", At({}, {"::1"}));
-  dns_.Set("mapped.example", At({"127.0.0.1"}, {"::ffff:127.0.0.1"}));
+  dns_.Set("good.example", NameAt({"127.0.0.1"}));
+  dns_.Set("second.example", NameAt({"127.0.0.1", "127.0.0.2"}));
+  dns_.Set("first.example", NameAt({"127.0.0.2", "127.0.0.1"}));
+  dns_.Set("last.example", NameAt({"127.0.0.1", "127.0.0.3", "127.0.0.1", "127.0.0.4"}));
+  dns_.Set("six.example", NameAt({"127.0.0.1"}, {"::1"}));
+  dns_.Set("only6.example", NameAt({}, {"::1"}));
+  dns_.Set("mapped.example", NameAt({"127.0.0.1"}, {"::ffff:127.0.0.1"}));
   TestDnsServer::Name alias;
   alias.alias = "second.example";
   dns_.Set("alias.example", alias);
   alias.alias = "localhost";
   dns_.Set("to-localhost.example", alias);
-  dns_.Set("localhost", At({"127.0.0.2"}));
+  dns_.Set("localhost", NameAt({"127.0.0.2"}));
   Expect(Url("good.example"), Up(200));
   for (const char* host : {"second.example", "first.example", "last.example", "six.example",
                            "only6.example", "mapped.example", "alias.example",
@@ -141,7 +129,7 @@ TEST_F(HostileDnsTest, EveryKindOfInside) {
   for (const auto& [addresses, six] : {std::pair(v4, false), std::pair(v6, true)}) {
     for (const std::string& address : addresses) {
       const std::string host = "inside" + std::to_string(n++) + ".example";
-      dns_.Set(host, six ? At({}, {address}) : At({address}));
+      dns_.Set(host, six ? NameAt({}, {address}) : NameAt({address}));
       requests.push_back(MakeRequest(Url(host), kModes[n % kModes.size()]));
     }
   }
@@ -158,7 +146,7 @@ TEST_F(HostileDnsTest, EveryKindOfInside) {
 // The first answer is allowed, each later one is not. While the first one holds it leads to where
 // it was judged; from then on the name is refused, and no packet ever goes inside.
 TEST_F(HostileDnsTest, ANameThatChangesBetweenChecks) {
-  TestDnsServer::Name rebinding = At({"127.0.0.1"});
+  TestDnsServer::Name rebinding = NameAt({"127.0.0.1"});
   rebinding.ttl = 0;
   rebinding.then_v4 = {{"127.0.0.2"}};
   dns_.Set("rebinding.example", rebinding);
@@ -175,7 +163,7 @@ TEST_F(HostileDnsTest, ANameThatChangesBetweenChecks) {
 TEST_F(HostileDnsTest, ANameThatChangesBetweenHops) {
   for (const char* mode : {"head-simple", "get-simple", "get-full"}) {
     const std::string host = std::string(mode) + ".example";
-    TestDnsServer::Name rebinding = At({"127.0.0.1"});
+    TestDnsServer::Name rebinding = NameAt({"127.0.0.1"});
     rebinding.ttl = 0;
     rebinding.then_v4 = {{"127.0.0.2"}};
     dns_.Set(host, rebinding);
@@ -196,14 +184,14 @@ TEST_F(HostileDnsTest, WhatDoesNotResolve) {
   refused.code = 5;
   garbage.garbage = true;
   silent.silent4 = silent.silent6 = true;
-  half = At({});
+  half = NameAt({});
   half.silent6 = true;
   dns_.Set("servfail.example", servfail);
   dns_.Set("refused.example", refused);
   dns_.Set("garbage.example", garbage);
   dns_.Set("silent.example", silent);
   dns_.Set("half.example", half);
-  dns_.Set("empty.example", At({}));
+  dns_.Set("empty.example", NameAt({}));
   alias.alias = "alias.example";
   dns_.Set("alias.example", alias);  // to itself
   alias.alias = "gone.example";
@@ -237,7 +225,7 @@ TEST_F(HostileDnsTest, AnAnswerThatWaitsIsNotLate) {
     void OnDnsAnswer(const DnsAnswer& a) override { answers.push_back(a); }
     std::vector<DnsAnswer> answers;
   } waiter;
-  dns_.Set("site.example", At({"127.0.0.1"}, {"::1"}));
+  dns_.Set("site.example", NameAt({"127.0.0.1"}, {"::1"}));
   ManualClock clock;
   CaresResolver::Options options;
   options.clock = &clock;
@@ -266,8 +254,8 @@ TEST_F(HostileDnsTest, AnAnswerThatWaitsIsNotLate) {
 // next.
 TEST_F(HostileDnsTest, AnAddressThatHangs) {
   const FullBacklog full("127.0.0.3", server_.port());
-  dns_.Set("hangs.example", At({"127.0.0.3"}));
-  dns_.Set("half-hangs.example", At({"127.0.0.3", "127.0.0.1"}));
+  dns_.Set("hangs.example", NameAt({"127.0.0.3"}));
+  dns_.Set("half-hangs.example", NameAt({"127.0.0.3", "127.0.0.1"}));
   Expect(Url("hangs.example"), TimedOut(), kStalled);
   for (const Ended& ended : Run(Url("half-hangs.example"), 2 * kStalled)) {
     EXPECT_EQ(SaidBy(ended.result), Up(200)) << ended.result.detail;

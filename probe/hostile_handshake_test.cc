@@ -139,22 +139,8 @@ class HostileHandshakeTest : public testing::Test {
     engine_ = MakeEngine(options);
   }
 
-  // One for each mode.
-  std::vector<CheckRequest> Requests(const std::string& url, milliseconds timeout) {
-    std::vector<CheckRequest> requests;
-    for (const char* mode : kModes) {
-      requests.push_back(MakeRequest(url, mode));
-      requests.back().timeout = timeout;
-    }
-    return requests;
-  }
   void Expect(const std::string& what, const std::string& url, const Verdicts& verdicts) {
-    const std::vector<Ended> ended = RunAll(*engine_, Requests(url, kPlenty));
-    for (size_t i = 0; i < ended.size(); ++i) {
-      EXPECT_EQ(SaidBy(ended[i].result), verdicts[i])
-          << what << ", " << kModes[i] << ": " << ended[i].result.detail;
-      EXPECT_LT(ended[i].took, kSlack) << what;
-    }
+    ExpectSaid(what, RunAll(*engine_, InAllModes(url, kPlenty)), verdicts, kSlack);
   }
   int64_t WholeHandshake(int version) {
     CutServer server(identity_, {.version = version});
@@ -191,7 +177,7 @@ TEST_F(HostileHandshakeTest, LetsGoAtEachStep) {
                            .version = version, .cut = cut, .fate = fate, .awaits = cut == whole}));
         const bool stalls = fate == Fate::kStall;
         for (const CheckRequest& r :
-             Requests(servers.back()->Url(), stalls ? kStalled : milliseconds(kPlenty))) {
+             InAllModes(servers.back()->Url(), stalls ? kStalled : milliseconds(kPlenty))) {
           requests.push_back(r);
           verdicts.push_back(AtTheCut(fate, cut == whole));
           what.push_back("version " + std::to_string(version) + ", cut at " + std::to_string(cut) +
@@ -231,7 +217,7 @@ TEST_F(HostileHandshakeTest, AWrongByteAnywhere) {
     for (int64_t flip = 0; flip < whole; flip += flip < 100 ? 3 : 53) {
       servers.push_back(std::make_unique<CutServer>(
           identity_, CutServer::Options{.version = version, .flip = flip}));
-      for (const CheckRequest& r : Requests(servers.back()->Url(), kLonger)) {
+      for (const CheckRequest& r : InAllModes(servers.back()->Url(), kLonger)) {
         requests.push_back(r);
       }
     }

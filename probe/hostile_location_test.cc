@@ -43,20 +43,13 @@ class HostileLocationTest : public testing::Test {
   }
   std::string Port() const { return std::to_string(server_.port()); }
   std::vector<Ended> Run(const std::string& url, milliseconds timeout = seconds(30)) {
-    std::vector<CheckRequest> requests;
-    for (const char* mode : kModes) {
-      requests.push_back(MakeRequest(url, mode));
-      requests.back().timeout = timeout;
-    }
-    return RunAll(*engine_, requests);
+    return RunAll(*engine_, InAllModes(url, timeout));
   }
   void Expect(const std::string& what, const std::string& url, const Verdicts& verdicts) {
     const std::vector<Ended> ended = Run(url);
-    for (size_t i = 0; i < ended.size(); ++i) {
-      EXPECT_EQ(SaidBy(ended[i].result), verdicts[i])
-          << what << ", " << kModes[i] << ": " << ended[i].result.detail;
-      EXPECT_LT(ended[i].took, kSlack) << what;
-      for (const std::string& to : ended[i].result.redirects) {
+    ExpectSaid(what, ended, verdicts, kSlack);
+    for (const Ended& one : ended) {
+      for (const std::string& to : one.result.redirects) {
         for (const unsigned char c : to) EXPECT_TRUE(c >= ' ' && c <= '~') << what;
       }
     }

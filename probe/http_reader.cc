@@ -275,7 +275,6 @@ void HttpReader::FeedChunked(std::string_view bytes) {
 
 // A size may have spaces, an extension or junk behind it. The chunk of size 0 ends the body: of
 // trailers nothing is needed, and not every server sends the empty line behind them.
-
 void HttpReader::ReadChunkLine(std::string_view line) {
   if (line.size() > kMaxChunkLine) return EndBody(false, "chunk line too long");
   if (chunk_part_ == ChunkPart::kDataEnd) {

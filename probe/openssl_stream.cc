@@ -13,7 +13,6 @@
 namespace jetmon::probe {
 namespace {
 
-constexpr size_t kMaxTextBytes = 200;
 // Chains of the web have two to four; what a peer sends is bounded, too, by OpenSSL's 100 KiB.
 constexpr int kMaxChainDepth = 10;
 // What a peer may send: a handshake, and records with little in them; a server that sends padding

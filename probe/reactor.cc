@@ -54,7 +54,7 @@ absl::Status Reactor::Start() {
   if (around_.epoll_fd < 0 || wake_fd_ < 0 ||
       epoll_ctl(around_.epoll_fd, EPOLL_CTL_ADD, wake_fd_, &event) != 0) {
     return absl::ResourceExhaustedError(
-        Cat("probe: no descriptors for a reactor: ", std::system_category().message(errno)));
+        Cat("probe: no descriptors for a reactor: ", ErrorText(errno)));
   }
   auto resolver = options_.resolver(around_.epoll_fd);
   if (!resolver.ok()) return resolver.status();

@@ -45,13 +45,6 @@ class HeardAnswer final : public DnsWaiter {
   std::function<void()> then;
 };
 
-inline TestDnsServer::Name NameAt(std::vector<std::string> v4, std::vector<std::string> v6 = {}) {
-  TestDnsServer::Name name;
-  name.v4 = std::move(v4);
-  name.v6 = std::move(v6);
-  return name;
-}
-
 inline std::vector<std::string> AddressesOf(const DnsAnswer& answer) {
   std::vector<std::string> out;
   for (const IpAddress& address : answer.addresses) out.push_back(IpAddressText(address));

@@ -71,9 +71,14 @@ void RunningCheck::Arm(std::chrono::milliseconds limit) {
   around_->wheel->Add(this, when);
 }
 
-void RunningCheck::Conclude(BootTime now, Ending ending) {
+Verdict RunningCheck::JudgeRead(Ending ending) {
   Verdict verdict = JudgeAnswer(request_, reader_, ending, redirects_, url_);
   if (verdict.http_code != 0) result_.http_code = verdict.http_code;
+  return verdict;
+}
+
+void RunningCheck::Conclude(BootTime now, Ending ending) {
+  Verdict verdict = JudgeRead(ending);
   if (verdict.follow && ending == Ending::kRead) return Follow(*std::move(verdict.follow));
   FinishWith(now, verdict);
 }
@@ -104,8 +109,7 @@ void RunningCheck::TimeOut(BootTime now) {
   if (cut_short_ && now >= deadline_) {
     return End(Outcome::kLost, "the caller's deadline came before the check's own");
   }
-  Verdict verdict = JudgeAnswer(request_, reader_, Ending::kTimeout, redirects_, url_);
-  if (verdict.http_code != 0) result_.http_code = verdict.http_code;
+  Verdict verdict = JudgeRead(Ending::kTimeout);
   if (phase_ == Phase::kResolving) verdict.detail = "timeout in dns";
   if (phase_ == Phase::kConnecting) verdict.detail = "timeout in connect";
   if (phase_ == Phase::kTls) verdict.detail = "timeout in tls";

@@ -116,6 +116,8 @@ class RunningCheck final : public Timer, public DnsWaiter {
   TlsTarget Target() const;
   ByteStream& stream() { return tls_ != nullptr ? static_cast<ByteStream&>(*tls_) : wire_; }
 
+  // Of what was read so far; the code of the last answer stays if there is no new one.
+  Verdict JudgeRead(Ending ending);
   void Conclude(BootTime now, Ending ending);
   void Follow(Url next);
   void OnPhaseTimeout(BootTime now);

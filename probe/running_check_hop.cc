@@ -1,6 +1,5 @@
 // One hop of a check: resolve, connect, TLS, request, read.
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 #include <chrono>
@@ -14,11 +13,6 @@ namespace {
 
 // At least 1, so that a phase that happened is told from one that did not.
 int64_t Microseconds(std::chrono::nanoseconds d) { return 1 + d.count() / 1000; }
-
-std::string ErrorText(int error) {
-  char buffer[128];
-  return strerror_r(error, buffer, sizeof(buffer));  // the GNU one
-}
 
 std::string_view WithoutDot(std::string_view host) {
   if (host.ends_with('.')) host.remove_suffix(1);
@@ -282,7 +276,7 @@ bool RunningCheck::AtOwnOrigin() const {
 }
 
 std::string RunningCheck::RequestText() const {
-  const bool full = request_.mode.profile == Profile::kFull;
+  const bool full = IsFull(request_);
   std::string_view user_agent = request_.user_agent, accept = "*/*", encoding = "gzip, deflate";
   std::string others;
   if (full && request_.full != nullptr && AtOwnOrigin()) {

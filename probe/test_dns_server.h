@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace jetmon::probe {
@@ -75,6 +76,14 @@ class TestDnsServer {
   std::vector<Due> due_;  // the thread's own: answers that are delayed
   std::thread thread_;
 };
+
+// A name with these addresses.
+inline TestDnsServer::Name NameAt(std::vector<std::string> v4, std::vector<std::string> v6 = {}) {
+  TestDnsServer::Name name;
+  name.v4 = std::move(v4);
+  name.v6 = std::move(v6);
+  return name;
+}
 
 }  // namespace jetmon::probe
 

@@ -1,6 +1,8 @@
 #ifndef JETMON_PROBE_TEXT_H_
 #define JETMON_PROBE_TEXT_H_
 
+#include <string.h>
+
 #include <algorithm>
 #include <charconv>
 #include <string>
@@ -45,6 +47,12 @@ inline std::string_view Trim(std::string_view text) {
   while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
   while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
   return text;
+}
+
+// What an errno means.
+inline std::string ErrorText(int error) {
+  char buffer[128];
+  return strerror_r(error, buffer, sizeof(buffer));  // the GNU one
 }
 
 // At most `most` bytes, one line of printable ASCII: what a peer wrote may end up in a proto or a

@@ -38,11 +38,6 @@ std::string Describe(const HttpReader& reader, Ending ending) {
   return reader.error();
 }
 
-// HEAD caps full to simple_http.
-bool IsFull(const CheckRequest& request) {
-  return request.mode.profile == Profile::kFull && request.mode.method == Method::kGet;
-}
-
 RedirectPolicy PolicyOf(const CheckRequest& request) {
   const bool rules = IsFull(request) && request.full != nullptr;
   return rules ? request.full->redirects : RedirectPolicy::kFollow;
@@ -88,6 +83,10 @@ Verdict JudgeRedirect(bool legacy, const HttpReader& reader, int redirects, cons
 }
 
 }  // namespace
+
+bool IsFull(const CheckRequest& request) {
+  return request.mode.profile == Profile::kFull && request.mode.method == Method::kGet;
+}
 
 bool IsRedirectCode(int http_code) {
   return http_code == 301 || http_code == 302 || http_code == 303 || http_code == 307 ||

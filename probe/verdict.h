@@ -52,6 +52,9 @@ Verdict JudgeAnswer(const CheckRequest& request, const HttpReader& reader, Endin
 // How the answer to a request is to be read.
 HttpReader::Options ReaderOptions(const CheckRequest& request);
 
+// HEAD caps full to simple_http: this is whether the rules of full are asked for.
+bool IsFull(const CheckRequest& request);
+
 // True for a code whose Location is followed: 301, 302, 303, 307, 308.
 bool IsRedirectCode(int http_code);
 
