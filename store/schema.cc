@@ -5,6 +5,7 @@
 #include "store/migrations/0002_notifications_order.h"
 #include "store/migrations/0003_grown_tables.h"
 #include "store/migrations/0004_rollout_complete.h"
+#include "store/migrations/0005_who_wrote_it.h"
 
 namespace jetmon::store {
 namespace {
@@ -41,6 +42,10 @@ std::vector<std::string> RolloutComplete(const sql::Dialect& dialect) {
   return InDialect(migrations::k0004RolloutComplete, dialect);
 }
 
+std::vector<std::string> WhoWroteIt(const sql::Dialect& dialect) {
+  return InDialect(migrations::k0005WhoWroteIt, dialect);
+}
+
 }  // namespace
 
 const std::vector<sql::Migration>& Migrations() {
@@ -50,6 +55,7 @@ const std::vector<sql::Migration>& Migrations() {
       {3, "grown_tables", GrownTables, 1},
       // An older Monitor would not see that a part of its range leaves.
       {4, "rollout_complete", RolloutComplete, 4},
+      {5, "who_wrote_it", WhoWroteIt, 4},
   };
   return *migrations;
 }
