@@ -84,6 +84,7 @@ class KilledServerTest(DatabaseFaultCase):
         self.heal()
         self.go_on(guided, 0, 255, "monitor-a")
         self.assertEqual(lab.range_of(0)["state"], "active")
+        lab.plan.expect("grants")
         if not self.alone:
             lab.servers.restart(HIT)
         self.writer.wait_working()

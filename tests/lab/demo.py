@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).absolute().parent))
 
 from judge import judge  # noqa: E402
-from judging import handoff  # noqa: E402
+from judging import evidence, handoff  # noqa: E402
 from judging.load import load  # noqa: E402
 from lab import BUCKETS, Lab, Programs, Settings  # noqa: E402
 from launcher.processes import stop_strangers  # noqa: E402
@@ -130,14 +130,17 @@ def write_environment(lab: Lab, play: Play) -> None:
 
 
 def verdict(lab: Lab) -> bool:
-    """Prints what the judge decides; whether all invariants hold."""
+    """Prints what the judge decides; whether all invariants hold, and there was enough to see."""
     story = load(json.loads(lab.describe().read_text(encoding="utf-8")))
+    lacks = evidence.lacks(story)
+    for lack in lacks:
+        print(f"no verdict without evidence: {lack}")
     verdicts = judge(story)
     for one in verdicts:
         print(one.line())
     for one in handoff.measure_all(story):
         print("\n".join(one.lines()))
-    return all(one.ok for one in verdicts)
+    return not lacks and all(one.ok for one in verdicts)
 
 
 def play_demo(lab: Lab, play: Play, keep: bool, progress: Progress) -> bool:

@@ -4,7 +4,8 @@
     judge.py LAB.json [--json]
 
 prints one line an invariant, `invariant N: ok: evidence` or `invariant N: NOT OK: what`, then the
-figures of each handoff. Exit status: 0 all hold, 1 one does not, 2 it can't be judged.
+figures of each handoff. Exit status: 0 all hold, 1 one does not, 2 it can't be judged: a file can't
+be read, or there is less than the run's plan calls for, which a sentence on stderr says.
 """
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).absolute().parent))
 
-from judging import handoff, incidents, ownership, rollout  # noqa: E402
+from judging import evidence, handoff, incidents, ownership, pace, rollout  # noqa: E402
 from judging.load import ERRORS, load  # noqa: E402
 from judging.story import Story, Verdict  # noqa: E402
 
-JUDGES = (ownership.judge_1, ownership.judge_2, incidents.judge_3, incidents.judge_4,
+JUDGES = (ownership.judge_1, pace.judge_2, incidents.judge_3, incidents.judge_4,
           incidents.judge_5, incidents.judge_6, incidents.judge_7, rollout.judge_8)
 
 
@@ -46,6 +47,10 @@ def main() -> int:
         story = load(json.loads(pathlib.Path(arguments.lab).read_text(encoding="utf-8")))
     except ERRORS as error:
         print(f"judge: can't read the run: {error!r}", file=sys.stderr)
+        return 2
+    lacks = evidence.lacks(story)
+    if lacks:
+        print("judge: no verdict without evidence: " + "; ".join(lacks), file=sys.stderr)
         return 2
     verdicts, handoffs = judge(story), handoff.measure_all(story)
     if arguments.json:

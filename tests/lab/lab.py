@@ -16,6 +16,7 @@ from typing import Callable
 
 from launcher.database import EmbeddedDatabase, ServerDatabase
 from launcher.guided import Answers, Guided
+from launcher.plan import Plan
 from launcher.ports import Ports
 from launcher.processes import Chronicle, Process, start_ticks
 from launcher.request_log import RequestLog
@@ -88,6 +89,7 @@ class Lab:
         self.api = Api("")
         self.read_token = ""
         self.requests = RequestLog(self.request_log)
+        self.plan = Plan()
 
     # --- where things are
     @property
@@ -111,6 +113,7 @@ class Lab:
             "request_log": str(self.request_log),
             "v1_log": str(self.folder / "v1.jsonl"), "chronicle": str(self.chronicle.path),
             "interval_unit_s": self.settings.unit_s, "senders": self.senders,
+            "plan": self.plan.as_json(),
             "processes": {p.name: [p.pid, p.ticks] for p in self.processes.values()},
             "servers": self.database.processes()}, indent=2),
             encoding="utf-8")
@@ -177,6 +180,7 @@ class Lab:
                              f"--source_address={SOURCES['v1']}",
                              access=self.database.access("v1"))
         self.ready(process, lambda: self._v1("GET", "/status") == 200, "the v1 stand-in")
+        self.plan.expect("v1_starts", len(ranges.split(",")) if ranges else 0)
 
     def make_keys(self) -> None:
         def make(consumer: str, scope: str) -> str:
@@ -294,11 +298,14 @@ class Lab:
                      since: int | None = None) -> None:
         """Until that process has asked for every site of a range, counted from now (or from
         `since`, by CLOCK_BOOTTIME in ns)."""
+        fresh = since is None
         since = boot_ns() if since is None else since
         sites = self.sites_of(bucket_min, bucket_max)
         source = next(s for s, who in self.senders.items() if who["name"] == name)
         wait_until(lambda: sites <= self.requests.sites_since(source, since), self.patience,
                    f"{name} to check the {len(sites)} sites of {bucket_min}-{bucket_max}")
+        if fresh:  # what was asked for before may have been counted
+            self.plan.expect_requests(self.senders[source]["role"], len(sites))
 
     def pause_outside_of_transaction(self, name: str) -> None:
         """SIGSTOP, but not within a write transaction: on SQLite that would stop every writer."""
@@ -318,6 +325,7 @@ class Lab:
         """Returns when v1 has acknowledged that it stopped the range."""
         if self._v1("POST", f"/stop?min={bucket_min}&max={bucket_max}") != 200:
             raise LabError(f"v1 did not stop {bucket_min}-{bucket_max}")
+        self.plan.expect("v1_stops")
 
     def start_v1_range(self, run_id: str, bucket_min: int, bucket_max: int) -> None:
         """Gives the range back to v1: only after its release completed, and on the record."""
@@ -332,6 +340,8 @@ class Lab:
                        "bucket_max": bucket_max})
         if self._v1("POST", f"/start?min={bucket_min}&max={bucket_max}") != 200:
             raise LabError(f"v1 did not start {bucket_min}-{bucket_max}")
+        self.plan.expect("releases")
+        self.plan.expect("v1_starts")
 
     # --- the control plane's view
     def status(self) -> Json:
@@ -386,6 +396,7 @@ class Lab:
         """A whole guided rollout of one range."""
         answers = self.answers(bucket_min, bucket_max, before_stop)
         self.guided(bucket_min, bucket_max, owner, answers=answers).succeed()
+        self.plan.expect("grants")
 
     def roll_back(self, bucket_min: int, bucket_max: int, owner: str) -> str:
         """A whole guided rollback; the run's id. v1 is still off."""

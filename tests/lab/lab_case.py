@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from judge import judge
-from judging import handoff
+from judging import evidence, handoff
 from judging.load import load
 from judging.story import Story
 from lab import Lab, Programs, Settings
@@ -52,6 +52,7 @@ class LabCase(unittest.TestCase):
         """Ends the run, and lets the judge decide. `killed` processes end as they were told to."""
         codes = self.lab.stop()
         story = self.story()
+        self.assertEqual(evidence.lacks(story), [])
         for one in handoff.measure_all(story):
             print("\n".join(one.lines()))
         lines = [verdict.line() for verdict in judge(story)]
@@ -79,4 +80,6 @@ class LabCase(unittest.TestCase):
         token = self.plan(operation, body)
         answer = self.call(operation, {**body, "execute": True, "confirm": token, "wait": "60s"})
         self.assertEqual((answer.status, answer.body.get("status")), (200, "ok"), answer.body)
+        if operation == "activate-buckets":
+            self.lab.plan.expect("grants")
         return answer.body

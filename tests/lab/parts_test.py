@@ -133,6 +133,7 @@ class KilledOwnerTest(PartCase):
                    "the new instance to check")
         lab.chronicle.write("healed", name="monitor-a")
         lab.wait_checked("monitor-a-2", 30, 99)
+        lab.plan.expect("take_overs")
         self.assertEqual(self.held(), [(30, 99, "monitor-a")])
         self.assertFalse(lab.requests.sites_since("127.0.1.13", since) & lab.sites_of(0, 29))
         lab.set_sites(down, "up")

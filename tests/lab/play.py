@@ -84,6 +84,7 @@ class Play:
                  (f", site {patients[-1]} recovers" if patients else ""))
         for site_id in victims:
             self._heard(site_id, down=True)
+        self.lab.plan.expect_requests("veriflier", len(victims))
         self.say(f"site {victims[0]} is confirmed by the Verifliers, people are told")
         for site_id in patients:
             self._heard(site_id, down=False)
@@ -108,6 +109,7 @@ class Play:
             raise LabError(f"no {kind} notification of site {site_id} is in the outbox")
         wait_until(lambda: self._receiver_has(expected), self.lab.patience,
                    f"the receiver to get {expected}")
+        self.lab.plan.expect("downs" if down else "ups")
 
     def _receiver_has(self, notification_id: str) -> bool:
         self.lab.requests.read_on()

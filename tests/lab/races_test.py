@@ -58,6 +58,7 @@ class RacesTest(LabCase):
                     self.assertEqual(len(winners), 1, f"{kind.__name__}: {contest.sides}")
                     won += 1
             print(f"{kind.__name__}: exactly one won, {won} of {won}")
+            lab.plan.expect("released", won)
         lab.wait_at_rest()
         self.assert_judged_ok()
 

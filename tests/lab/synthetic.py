@@ -2,21 +2,25 @@
 
 Buckets 0-3 go from v1 to monitor-a and back, 4-7 to monitor-b, eight sites each, every 5 s. Of
 monitor-b's, four sites get another check policy, and two more get one that is taken back. Site 1
-was Down under v1 and recovers under v2, site 2 goes down under v2 and is confirmed, site 40 stays
-Seems Down. Buckets 0-3 are compared while v1 has them, 4-7 while monitor-b has them.
+was Down under v1 and recovers under v2, site 2 goes down under v2 and is confirmed, site 40 has just
+gone down at the end. Buckets 0-3 are compared while v1 has them, 4-7 while monitor-b has them.
 """
 from __future__ import annotations
 
 import dataclasses
 
 from judging.policy import FIRST_REVISION
-from judging.story import Alert, Request, Row, Sender, Site, Story, V1Switch
+from judging.audit import CALLS, SERVICE
+from judging.story import Alert, Request, Row, Sender, Site, Start, State, Story, V1Switch
 
 T0 = 1_790_000_000_000  # Unix ms of second 0
 INTERVAL_S = 5.0
 V1, A, B, VERIFLIER, CONTROL = ("127.0.1.5", "127.0.1.11", "127.0.1.12", "127.0.1.21", "127.0.1.2")
 END_S = 80.0
 RUN_A, RUN_B, KEY = "rol_A", "rol_B", "key_1"
+PIDS = {"v1": 105, "controlplane": 102, "veriflier-1": 121, "monitor-a": 111, "monitor-b": 112}
+# Epoch -> (instance, host) of who was granted it.
+OWNERS = {1: ("i-monitor-a", "monitor-a"), 2: ("i-monitor-b", "monitor-b")}
 
 
 def ms(second: float) -> int:
@@ -58,7 +62,8 @@ def job(name: str, operation: str, run_id: str, low: int, high: int, start: floa
         end: float, epoch: int = 0) -> Row:
     return {"job_id": name, "operation": operation, "run_id": run_id, "bucket_min": low,
             "bucket_max": high, "state": "completed", "epoch": epoch, "key_id": KEY,
-            "created_at_ms": ms(start), "started_at_ms": ms(start), "finished_at_ms": ms(end)}
+            "created_at_ms": ms(start), "started_at_ms": ms(start), "finished_at_ms": ms(end),
+            "attempt": 1}
 
 
 def jobs_of(epoch: int, low: int, high: int, run_id: str, granted: float,
@@ -83,31 +88,69 @@ def token_for(job_row: Row) -> Row:
             "consumed_at_ms": job_row["created_at_ms"], "job_id": job_row["job_id"]}
 
 
+def audit_for(token: Row) -> Row:
+    """Of the call that executed: it waited a second for its job."""
+    return {"at_ms": token["consumed_at_ms"] + 1000, "latency_ms": 1005, "key_id": token["key_id"],
+            "operation": SERVICE + CALLS[token["operation"]], "run_id": token["run_id"],
+            "bucket_min": token["bucket_min"], "bucket_max": token["bucket_max"], "outcome": "ok",
+            "detail": "execute"}
+
+
+def tenure(lock_row: Row, second: float | None = None, instance: str = "") -> Row:
+    """The grant's own, or a take-over at some second by an instance."""
+    return {"epoch": lock_row["epoch"], "revision": 1 if second is None else 5,
+            "owner_host": lock_row["owner_host"],
+            "owner_instance": instance or lock_row["owner_instance"],
+            "from_ms": lock_row["granted_at_ms"] if second is None else ms(second)}
+
+
+def start(story: Story, name: str, pid: int, second: float) -> None:
+    """A process begins, and says who it is if it writes health rows."""
+    story.starts.append(Start(ms(second), name, pid))
+    kind = name.split("-")[0]
+    if kind in ("monitor", "controlplane"):
+        host = "-".join(name.split("-")[:2])
+        story.health.append({"instance": f"i-{name}", "kind": kind, "host": host, "pid": pid,
+                             "goodbye": 0, "started_at_ms": ms(second) + 40})
+
+
 def event(event_id: int, site_id: int, bucket: int, severity: int, notified: int, start: float,
           confirmed: float | None, end: float | None, reason: str, last_seq: int,
-          changed: float) -> Row:
+          changed: float, epoch: int = 0) -> Row:
+    instance, host = OWNERS.get(epoch, ("", ""))
     return {"event_id": event_id, "site_id": site_id, "bucket_no": bucket, "severity": severity,
             "notified": notified, "started_at_ms": ms(start),
             "confirmed_at_ms": 0 if confirmed is None else ms(confirmed),
             "ended_at_ms": None if end is None else ms(end), "end_reason": reason,
-            "last_seq": last_seq, "projected_change": f"at {ms(changed)}"}
+            "last_seq": last_seq, "projected_change": f"at {ms(changed)}",
+            "projected_epoch": epoch, "projected_instance": instance, "projected_host": host,
+            "projected_at_ms": ms(changed) if epoch else 0}
 
 
 def transition(event_id: int, seq: int, site_id: int, reason: str, before: int, after: int,
                notified: int, second: float, epoch: int, ended: int = 0) -> Row:
     source = "rollout:seed" if reason == "adopted" else "monitor"
+    instance, host = OWNERS.get(epoch, ("", ""))
     return {"event_id": event_id, "seq": seq, "site_id": site_id, "reason": reason,
             "from_severity": before, "to_severity": after, "notified": notified, "ended": ended,
-            "source": source, "epoch": epoch, "instance": "i", "at_ms": ms(second)}
+            "source": source, "epoch": epoch, "instance": instance, "host": host,
+            "at_ms": ms(second)}
+
+
+def history(site_id: int, bucket: int, second: float, epoch: int) -> Row:
+    instance, host = OWNERS[epoch]
+    return {"site_id": site_id, "bucket_no": bucket, "at_ms": ms(second), "source": host,
+            "epoch": epoch, "instance": instance, "host": host}
 
 
 def notification(event_id: int, kind: str, site_id: int, bucket: int, second: float) -> Row:
     return {"notification_id": f"ntf_{event_id}_{kind}", "event_id": event_id, "kind": kind,
-            "site_id": site_id, "bucket_no": bucket, "created_at_ms": ms(second)}
+            "site_id": site_id, "bucket_no": bucket, "created_at_ms": ms(second),
+            "state": "delivered"}
 
 
 def clean_story() -> Story:
-    story = Story(end_ms=ms(END_S))
+    story = Story(end_ms=ms(END_S), unit_s=1.0, ended=True)
     story.senders = {V1: Sender("v1", "v1"), A: Sender("monitor-a", "monitor", "monitor-a"),
                      B: Sender("monitor-b", "monitor", "monitor-b"),
                      VERIFLIER: Sender("veriflier-1", "veriflier"),
@@ -137,9 +180,14 @@ def clean_story() -> Story:
                      job("job_compare_2", "compare_methods", RUN_B, 4, 7, 65, 66)])
     story.tokens = [token_for(j) for j in story.jobs
                     if j["operation"] not in ("preflight", "smoke", "compare_methods")]
-    story.audit = [{"run_id": run, "key_id": KEY} for run in (RUN_A, RUN_B)]
+    story.tenures = [tenure(row) for row in story.locks]
+    for name, pid in PIDS.items():
+        start(story, name, pid, -2)
     add_incidents(story)
     add_stages(story)
+    story.audit = [audit_for(t) for t in story.tokens]
+    story.plan = {"requests": {"v1": 400, "monitor": 500, "veriflier": 1, "controlplane": 6},
+                  "grants": 2, "releases": 1, "v1_starts": 2, "v1_stops": 2, "downs": 1, "ups": 1}
     story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "updated_at_ms": ms(28)}
                      for s in story.sites.values()]
     story.runtime = [{"site_id": s, "bucket_no": (s - 1) // 8, "last_checked_at_ms": ms(58)}
@@ -161,6 +209,7 @@ def parted_story() -> Story:
     release = job("job_release_part", "release_buckets", RUN_B, 6, 7, 59, 60.1, 2)
     story.jobs.append(release)
     story.tokens.append(token_for(release))
+    story.audit.append(audit_for(story.tokens[-1]))
     story.v1_switches.append(V1Switch(ms(60.5), "v1_started", 6, 7))
     for row in story.buckets[6:]:
         row.update(pool="v1", owner_host=None, owner_instance=None, epoch=0, state="free")
@@ -205,18 +254,34 @@ def add_stages(story: Story) -> None:
     story.requests = [by(r) for r in story.requests]
 
 
+def is_down(story: Story, one: Request) -> bool:
+    down = False
+    for state in story.states:
+        if one.site_id in state.site_ids and state.at_ms <= one.at_ms:
+            down = state.down
+    return down
+
+
 def add_incidents(story: Story) -> None:
-    story.events = [event(1, 1, 0, 0, 2, 5, 5, 35, "recovered", 2, 35),
-                    event(2, 2, 0, 4, 1, 43, 46, None, "", 2, 46),
-                    event(3, 40, 4, 3, 0, 50, None, None, "", 1, 50)]
+    story.events = [event(1, 1, 0, 0, 2, 5, 5, 36.7, "recovered", 2, 36.7, 1),
+                    event(2, 2, 0, 4, 1, 41.9, 46, None, "", 2, 46, 1),
+                    event(3, 40, 4, 3, 0, 72.8, None, None, "", 1, 72.8, 2)]
+    story.states = [State(ms(3), (1,), True), State(ms(36), (1,), False), State(ms(41), (2,), True),
+                    State(ms(69), (2,), False), State(ms(72), (40,), True)]
+    story.requests = [dataclasses.replace(r, failed=is_down(story, r)) for r in story.requests]
+    # What failed is asked again every second, until it is known to be Down.
+    story.requests += [dataclasses.replace(request(second, source, site), failed=True)
+                       for source, site, seconds in ((A, 2, (42.76, 43.76, 44.76, 45.76)),
+                                                     (B, 40, (73.7, 74.7, 75.7, 76.7)))
+                       for second in seconds]
     story.transitions = [transition(1, 1, 1, "adopted", 0, 4, 2, 16.5, 0),
-                         transition(1, 2, 1, "recovered", 4, 0, 2, 35, 1, ended=1),
-                         transition(2, 1, 2, "opened", 0, 3, 0, 43, 1),
+                         transition(1, 2, 1, "recovered", 4, 0, 2, 36.7, 1, ended=1),
+                         transition(2, 1, 2, "opened", 0, 3, 0, 41.9, 1),
                          transition(2, 2, 2, "verifier_confirmed", 3, 4, 1, 46, 1),
-                         transition(3, 1, 40, "opened", 0, 3, 0, 50, 2)]
-    story.notifications = [notification(1, "up", 1, 0, 35), notification(2, "down", 2, 0, 46)]
+                         transition(3, 1, 40, "opened", 0, 3, 0, 72.8, 2)]
+    story.notifications = [notification(1, "up", 1, 0, 36.7), notification(2, "down", 2, 0, 46)]
     story.deliveries = ["ntf_1_up", "ntf_2_down", "ntf_2_down"]
     story.v1_alerts = [Alert(ms(5), 1, 2), Alert(ms(70), 2, 1)]
-    story.history = [{"site_id": 2, "bucket_no": 0, "at_ms": ms(43), "source": "monitor-a"}]
+    story.history = [history(2, 0, 41.76, 1)]
     story.sites[40] = Site(40, 4, "http://127.0.0.1:18080/s/40", INTERVAL_S, True, 0,
-                           f"at {ms(50)}")
+                           f"at {ms(72.8)}")

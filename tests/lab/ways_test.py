@@ -133,6 +133,7 @@ class WaysTest(LabCase):
         self.planned(client, "final-reconcile", body)
         done = self.planned(client, "activate-buckets", body)
         self.assertEqual(done["activate"]["range_state"], "active")
+        self.lab.plan.expect("grants")
         self.good(client.gate("bucket-coverage", LOW, HIGH))
         self.lab.wait_checked(owner, LOW, HIGH)
         self.compare(client, run_id)

@@ -1,10 +1,10 @@
-"""How smooth each handoff was: figures, no verdict."""
+"""How smooth each handoff was: figures; the verdict on the gaps that it left is gaps.py's."""
 from __future__ import annotations
 
 import dataclasses
 
-from judging.ownership import checked_until_ms
 from judging.story import Request, Row, Story, covers, lock_end_ms, range_text
+from judging.tenure import checked_until_ms
 
 
 @dataclasses.dataclass

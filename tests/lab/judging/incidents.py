@@ -1,9 +1,12 @@
-"""Invariants 3 to 7: what was written about sites, and what people were told."""
+"""Invariants 3 to 7: what was written about sites, by whom, and what people were told."""
 from __future__ import annotations
 
 from collections import Counter
 
+from judging.bounds import SAME
 from judging.story import FOREVER, Row, Story, Verdict, covers, lock_end_ms
+from judging.told import judge_told
+from judging.writers import judge_writers
 
 SEEMS_DOWN, DOWN = 3, 4
 STATUS_OF = {SEEMS_DOWN: 0, DOWN: 2}
@@ -11,8 +14,6 @@ CONFIRMS = ("verifier_confirmed", "local_confirmed", "quorum_degraded")
 ADOPTS = ("adopted", "promoted", "v1_recovered", "superseded")
 READ_ONLY_JOBS = ("preflight", "smoke", "compare_methods")
 ADOPTING_JOBS = ("seed", "final_reconcile", "activate_buckets")
-# Rows of one change carry one time; a job's rows lie within it.
-SAME_MS = 1000
 
 
 def ends(job: Row) -> float:
@@ -61,7 +62,7 @@ def written(story: Story, explained: Explained) -> list[tuple[str, int, float]]:
 
 
 def judge_3(story: Story) -> Verdict:
-    """Smoke, compare and canary checks leave no trace on a site."""
+    """Smoke, compare and canary checks leave no trace on a site; what does, its holder wrote."""
     verdict = Verdict(3)
     explained = Explained(story)
     jobs = [job for job in story.jobs if job["operation"] in READ_ONLY_JOBS]
@@ -73,8 +74,9 @@ def judge_3(story: Story) -> Verdict:
         reason = f"during {blamed[0]['operation']} {blamed[0]['job_id']}" if blamed else \
             "when nothing had the right to"
         verdict.violations.append(f"{what} was written at {at_ms} {reason}")
-    verdict.violations += unseen_checks(story)
-    verdict.evidence = f"{len(jobs)} read-only jobs; {len(rows)} rows about sites, each explained"
+    verdict.violations += unseen_checks(story) + judge_writers(story)
+    verdict.evidence = (f"{len(jobs)} read-only jobs; {len(rows)} rows about sites, each explained "
+                        "and by the instance that held its bucket")
     return verdict
 
 
@@ -90,7 +92,7 @@ def unseen_checks(story: Story) -> list[str]:
               if t["reason"] == "opened" and first.get(t["site_id"], FOREVER) > t["at_ms"] + 1]
     result += [f"site {r['site_id']} has a last check that no Monitor made" for r in story.runtime
                if r["last_checked_at_ms"]
-               and first.get(r["site_id"], FOREVER) > r["last_checked_at_ms"] + SAME_MS]
+               and first.get(r["site_id"], FOREVER) > r["last_checked_at_ms"] + SAME]
     return result
 
 
@@ -103,7 +105,7 @@ def judge_4(story: Story) -> Verdict:
     for n in story.notifications:
         wanted = CONFIRMS if n["kind"] == "down" else ("recovered",)
         causes = [t for t in changes.get(n["event_id"], []) if t["reason"] in wanted]
-        if not any(abs(t["at_ms"] - n["created_at_ms"]) <= SAME_MS for t in causes):
+        if not any(abs(t["at_ms"] - n["created_at_ms"]) <= SAME for t in causes):
             verdict.violations.append(
                 f"notification {n['notification_id']} comes from no confirmation or recovery")
     for t in story.transitions:
@@ -125,7 +127,8 @@ def was_notified_before(transition: Row, changes: dict[int, list[Row]]) -> bool:
 
 
 def judge_5(story: Story) -> Verdict:
-    """One down and one up an incident at most, an up only after a down, v1's alerts included."""
+    """One down and one up an incident, no more and no fewer, an up only after a down, v1's alerts
+    included; and each outage has its incident."""
     verdict = Verdict(5)
     per_kind = Counter((n["event_id"], n["kind"]) for n in story.notifications)
     for (event_id, kind), count in per_kind.items():
@@ -137,7 +140,7 @@ def judge_5(story: Story) -> Verdict:
             verdict.violations.append(f"event {event_id} has an up, but nobody was told a down")
         if event_id not in notified:
             verdict.violations.append(f"a notification names event {event_id}, which is not there")
-    verdict.violations += double_alerts(story)
+    verdict.violations += double_alerts(story) + judge_told(story)
     repeated = sum(c - 1 for c in Counter(story.deliveries).values())
     verdict.evidence = (f"{len(story.notifications)} in the outbox, {len(story.deliveries)} "
                         f"delivered ({repeated} again, under the same id), {len(story.v1_alerts)} "

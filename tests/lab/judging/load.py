@@ -5,13 +5,15 @@ import json
 import pathlib
 import re
 import sqlite3
+import urllib.parse
 from typing import Any, Iterator, Protocol
 
 import pymysql
 from pymysql.constants import FIELD_TYPE
 
-from judging.story import FOREVER, Alert, Request, Row, Sender, Site, Span, Story, V1Switch
-
+from judging.bounds import check_timeout
+from judging.story import (FOREVER, Alert, Request, Row, Sender, Site, Span, Start, State, Story,
+                           Stray, V1Switch)
 
 # What reading a run may fail with.
 ERRORS = (OSError, ValueError, KeyError, sqlite3.Error, pymysql.Error)
@@ -87,6 +89,8 @@ def open_database(url: str, password: str) -> Reader:
 TABLES = {
     "locks": "jetmon_rollout_range_locks",
     "parts": "jetmon_rollout_range_parts",
+    "tenures": "jetmon_rollout_range_tenures",
+    "health": "jetmon_process_health",
     "buckets": "jetmon_rollout_bucket_locks",
     "jobs": "jetmon_rollout_jobs",
     "tokens": "jetmon_rollout_confirmation_tokens",
@@ -125,21 +129,36 @@ def load_sites(reader: Reader, unit_s: float) -> dict[int, Site]:
     return sites
 
 
+def load_state(row: Row, at_ms: float, timeout_ms: float) -> State:
+    """`down`: whatever asks finds it so. What is slow, or redirects, is left to whoever checks."""
+    query = urllib.parse.parse_qs(row["detail"])
+    code = int(query.get("code", ["500"])[0])
+    delay_ms = int(query.get("delay_ms", ["0"])[0])
+    down = row["state"] in ("reset", "never") or row["state"] == "down" and code >= 400 \
+        or row["state"] == "slow" and delay_ms > 2 * timeout_ms
+    return State(at_ms, tuple(row["sites"]), down, query.get("source", [""])[0])
+
+
 def load_requests(story: Story, path: str) -> None:
     by_path = {"/" + site.url.split("/", 3)[3]: site.site_id for site in story.sites.values()
                if site.url.count("/") >= 3}
+    timeout_ms = check_timeout(story.unit_s)
     for row in json_lines(path):
         at_ms, boot_ms = row["wall_ns"] / 1e6, row["boot_ns"] / 1e6
         story.end_ms = max(story.end_ms, at_ms)
-        if row["kind"] in ("request", "partial"):
+        if row["kind"] in ("request", "partial", "stray"):
             path_of_site = row["path"].split("/r/")[0]
             site_id = by_path.get(path_of_site)
             if site_id is None:
-                story.strays += 1
+                story.strays.append(Stray(at_ms, row["source"], row["path"]))
                 continue
+            failed = not 200 <= row.get("status", 0) < 300
             story.requests.append(Request(at_ms, boot_ms, row["source"], site_id, row["agent"],
                                           row.get("hop", 0), row.get("delay_ms", 0),
-                                          row["method"]))
+                                          row["method"],
+                                          failed or row.get("delay_ms", 0) >= timeout_ms))
+        elif row["kind"] == "state":
+            story.states.append(load_state(row, at_ms, timeout_ms))
         elif row["kind"] == "notify":
             story.deliveries.append(row["idempotency_key"])
         elif row["kind"] == "stall":
@@ -156,28 +175,41 @@ def load_v1(story: Story, path: str) -> None:
 
 
 def load_chronicle(story: Story, path: str) -> None:
-    """What the launcher did: faults (until healed, or for good), edits, the end."""
-    faults: dict[str, float] = {}
+    """What the launcher did: starts, faults (until healed, or for good), edits, the end."""
+    faults: dict[str, Row] = {}
     for row in json_lines(path):
         at_ms = row["wall_ns"] / 1e6
         name = row.get("name", "")
         if row["kind"] == "fault":
-            faults.setdefault(name, at_ms)
+            faults.setdefault(name, {"at_ms": at_ms, "how": row.get("what", "")})
+        elif row["kind"] == "returns" and name in faults:
+            faults[name].setdefault("back_ms", at_ms)
         elif row["kind"] == "healed" and name in faults:
-            story.faults.append(Span(faults.pop(name), at_ms, name))
+            story.faults.append(span_of(name, faults.pop(name), at_ms))
+        elif row["kind"] == "start":
+            story.starts.append(Start(at_ms, name, row["pid"]))
         elif row["kind"] == "edit":
             story.edits.setdefault(row["site_id"], []).append(at_ms)
         elif row["kind"] == "end":
             story.end_ms = at_ms
-    story.faults += [Span(at_ms, FOREVER, name) for name, at_ms in faults.items()]
+            story.ended = True
+    story.faults += [span_of(name, fault, FOREVER) for name, fault in faults.items()]
+
+
+def span_of(name: str, fault: Row, until_ms: float) -> Span:
+    return Span(fault["at_ms"], until_ms, name, fault["how"], fault.get("back_ms", FOREVER))
 
 
 def load(lab: dict[str, Any]) -> Story:
     """`lab`: database and its database_password, request_log, v1_log, chronicle, interval_unit_s,
-    senders (source address -> {name, role, host})."""
+    senders (source address -> {name, role, host}), plan (see evidence.py)."""
     reader = open_database(lab["database"], lab.get("database_password", ""))
     story = Story()
     story.senders = {source: Sender(**who) for source, who in lab["senders"].items()}
+    story.unit_s = lab["interval_unit_s"]
+    story.plan = lab.get("plan", {})
+    story.missing = [lab[name] for name in ("request_log", "v1_log", "chronicle")
+                     if not pathlib.Path(lab[name]).exists()]
     story.sites = load_sites(reader, lab["interval_unit_s"])
     # A Monitor's turn over its buckets is scaled as its intervals are, down to 5 s.
     story.policy_seen_ms = max(10_000, 1000 * lab["interval_unit_s"])

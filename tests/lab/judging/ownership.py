@@ -1,38 +1,20 @@
-"""Invariants 1 and 2: who checked which site when, and whether often enough."""
+"""Invariant 1: who may ask for which site when."""
 from __future__ import annotations
 
 from collections import Counter
 
-from judging.story import (FOREVER, Request, Row, Sender, Site, Span, Story, Verdict, covers,
-                           lock_end_ms, overlap_ms, range_text)
+from judging import bounds
+from judging.lease import Leases
+from judging.story import FOREVER, Request, Row, Sender, Story, Verdict, covers, lock_end_ms
+from judging.tenure import Holders, checked_until_ms
 
-# The database keeps whole milliseconds.
-ROUNDING_MS = 1.0
-# A confirmation leaves while its event is open, and may be seen by the fixture so much later.
-CONFIRMATION_LAG_MS = 1000.0
 PROBING_JOBS = ("preflight", "smoke", "compare_methods")
-# A site edited in the legacy table is left out until its owner must have seen it.
-EDIT_MS = 60_000.0
-# What is missed in the time that a successor or a resumed process needs is not held against it:
-# a grace of 30 s, a poll, a load, and the first round of checks.
-RECOVERY_MS = 60_000.0
-FIRST_CHECK_S = 60.0
-SLICES = 5
-
-
-def was_edited(story: Story, site_id: int, at_ms: float) -> bool:
-    return any(t <= at_ms <= t + EDIT_MS for t in story.edits.get(site_id, []))
-
-
-def checked_until_ms(lock: Row) -> float:
-    """The last moment at which the owner of a range may send."""
-    return lock["drained_at_ms"] or lock_end_ms(lock)
 
 
 def owns(lock: Row, host: str, at_ms: float) -> bool:
     return (lock["owner_host"] == host and lock["acknowledged_at_ms"] > 0
-            and lock["acknowledged_at_ms"] - ROUNDING_MS <= at_ms
-            <= checked_until_ms(lock) + ROUNDING_MS)
+            and lock["acknowledged_at_ms"] - bounds.ROUNDING <= at_ms
+            <= checked_until_ms(lock) + bounds.ROUNDING)
 
 
 def describe(request: Request, sender: Sender, bucket: int) -> str:
@@ -42,17 +24,15 @@ def describe(request: Request, sender: Sender, bucket: int) -> str:
 class Ownership:
     """Judges single requests."""
 
-    def __init__(self, story: Story):
-        self.story = story
-        self.locks_of: dict[int, list[Row]] = {}
-        for lock in story.grants():
-            for bucket in range(lock["bucket_min"], lock["bucket_max"] + 1):
-                self.locks_of.setdefault(bucket, []).append(lock)
+    def __init__(self, holders: Holders):
+        self.story, self.holders = holders.story, holders
+        self.leases = Leases(holders)
+        self.probing = [job for job in self.story.jobs if job["operation"] in PROBING_JOBS]
         self.events_of: dict[int, list[Row]] = {}
-        for event in story.events:
+        for event in self.story.events:
             self.events_of.setdefault(event["site_id"], []).append(event)
         self.switches_of: dict[int, list] = {}
-        for switch in sorted(story.v1_switches, key=lambda s: s.at_ms):
+        for switch in sorted(self.story.v1_switches, key=lambda s: s.at_ms):
             for bucket in range(switch.bucket_min, switch.bucket_max + 1):
                 self.switches_of.setdefault(bucket, []).append(switch)
 
@@ -61,15 +41,19 @@ class Ownership:
         bucket = self.story.bucket_of(request.site_id)
         judged = {"monitor": self._monitor, "v1": self._v1, "veriflier": self._veriflier,
                   "controlplane": self._controlplane}
+        if sender.role not in judged:
+            return f"{describe(request, sender, bucket)}, who is no checker"
         why = judged[sender.role](request, sender, bucket)
         return None if why is None else f"{describe(request, sender, bucket)} {why}"
 
     def _monitor(self, request: Request, sender: Sender, bucket: int) -> str | None:
         if not request.agent.startswith("jetmon/2."):
             return f"as {request.agent!r}"
-        locks = self.locks_of.get(bucket, [])
-        if any(owns(lock, sender.host, request.at_ms) for lock in locks):
-            return None
+        locks = self.holders.of_bucket.get(bucket, [])
+        for lock in locks:
+            if owns(lock, sender.host, request.at_ms):
+                return self._instance(request, sender, lock) or self.leases.fault_of(
+                    request, lock, bounds.LEASE)
         holder = [lock for lock in locks
                   if lock["granted_at_ms"] <= request.at_ms <= lock_end_ms(lock)]
         if not holder:
@@ -82,191 +66,155 @@ class Ownership:
             return "before it had acknowledged the range"
         return "after it had drained the range"
 
+    def _instance(self, request: Request, sender: Sender, lock: Row) -> str | None:
+        """Only the instance that holds the range asks, of all that its host runs."""
+        mine = self.holders.processes.instance(sender.name, request.at_ms)
+        if not mine:
+            return "as an instance that nobody knows"
+        tenures = self.holders.tenures(lock["epoch"])
+        holder = tenures.at(request.at_ms)
+        if holder is None:
+            return f"while no instance held epoch {lock['epoch']}"
+        if holder["owner_instance"] == mine:
+            return None
+        before = tenures.at(request.at_ms - bounds.COMMIT)
+        if before is not None and before["owner_instance"] == mine:
+            return None
+        return f"as instance {mine} while {holder['owner_instance']} held it"
+
     def _v1(self, request: Request, sender: Sender, bucket: int) -> str | None:
-        for lock in self.locks_of.get(bucket, []):
-            if lock["granted_at_ms"] - ROUNDING_MS <= request.at_ms <= lock_end_ms(lock):
+        for lock in self.holders.of_bucket.get(bucket, []):
+            if lock["granted_at_ms"] - bounds.ROUNDING <= request.at_ms <= lock_end_ms(lock):
                 return f"while {lock['owner_host']} held it (epoch {lock['epoch']})"
         last = None
         for switch in self.switches_of.get(bucket, []):
             if switch.at_ms <= request.at_ms:
                 last = switch
-        if last is not None and last.kind == "v1_stopped":
+        if last is None:
+            return "before it was started"
+        if last.kind == "v1_stopped":
             return "after it had acknowledged its stop"
         return None
 
     def _veriflier(self, request: Request, sender: Sender, bucket: int) -> str | None:
-        held = any(lock["acknowledged_at_ms"] > 0 and lock["acknowledged_at_ms"] - ROUNDING_MS
-                   <= request.at_ms <= checked_until_ms(lock) + ROUNDING_MS
-                   for lock in self.locks_of.get(bucket, []))
-        if not held:
+        lock = next((lock for lock in self.holders.of_bucket.get(bucket, [])
+                     if lock["acknowledged_at_ms"] > 0
+                     and lock["acknowledged_at_ms"] - bounds.ROUNDING
+                     <= request.at_ms <= checked_until_ms(lock) + bounds.ROUNDING), None)
+        if lock is None:
             return "while no Monitor held it"
         for event in self.events_of.get(request.site_id, []):
             ended = event["ended_at_ms"] or FOREVER
-            if event["started_at_ms"] <= request.at_ms <= ended + CONFIRMATION_LAG_MS:
-                return None
-        return "outside of an open event"
+            if event["started_at_ms"] <= request.at_ms <= ended + bounds.CONFIRMATION_LAG:
+                break
+        else:
+            return "outside of an open event"
+        confirmed = event["confirmed_at_ms"]
+        if confirmed and request.at_ms > confirmed + bounds.ROUND + bounds.CONFIRMATION_LAG:
+            return f"long after event {event['event_id']} had been confirmed"
+        return self.leases.fault_of(request, lock, bounds.LEASE + bounds.ROUND)
 
     def _controlplane(self, request: Request, sender: Sender, bucket: int) -> str | None:
-        for job in self.story.jobs:
-            if (job["operation"] in PROBING_JOBS and covers(job, bucket)
-                    and job["created_at_ms"] - ROUNDING_MS <= request.at_ms
-                    <= (job["finished_at_ms"] or FOREVER) + ROUNDING_MS):
+        for job in self.probing:
+            if covers(job, bucket) and within(job, request.at_ms):
                 return None
         return "outside of a smoke, compare or preflight job"
 
+    def strays(self) -> list[str]:
+        """Whoever asks for what is no site of ours. A canary may be any URL: preflight and smoke
+        have some."""
+        result: Counter[str] = Counter()
+        for stray in self.story.strays:
+            sender = self.story.senders.get(stray.source)
+            canary = sender is not None and sender.role == "controlplane" and any(
+                job["operation"] in ("preflight", "smoke") and within(job, stray.at_ms)
+                for job in self.probing)
+            if not canary:
+                name = stray.source if sender is None else sender.name
+                result[f"{name} asked for {stray.path!r}, which is no site of the lab"] += 1
+        return [f"{text} ({n} times)" for text, n in result.items()]
 
-def instance_faults(story: Story, by_site: dict[int, list[Request]]) -> list[str]:
-    """Within one grant, a host's processes (told by address) follow one another, never mix."""
+
+def within(job: Row, at_ms: float) -> bool:
+    return (job["created_at_ms"] - bounds.ROUNDING <= at_ms
+            <= (job["finished_at_ms"] or FOREVER) + bounds.ROUNDING)
+
+
+def confirmation_counts(story: Story, holders: Holders,
+                        by_site: dict[int, list[Request]]) -> list[str]:
+    """A Monitor asks the Verifliers after a failed check of its own: none of them asks more often
+    for a site, while an event is open, than the Monitors did."""
+    roles = {source: s.role for source, s in story.senders.items()}
+    names = {source: s.name for source, s in story.senders.items()}
     result = []
-    grants = story.grants()
-    for site_id, requests in by_site.items():
-        bucket = story.bucket_of(site_id)
-        for lock in grants:
-            if not covers(lock, bucket):
+    for event in story.events:
+        until = (event["ended_at_ms"] or FOREVER) + bounds.CONFIRMATION_LAG
+        failed, asked = 0, Counter()
+        for request in by_site.get(event["site_id"], []):
+            if not event["started_at_ms"] - bounds.COMMIT <= request.at_ms <= until:
                 continue
-            order: list[str] = []
-            for request in requests:
-                sender = story.senders.get(request.source)
-                if (sender and sender.role == "monitor" and owns(lock, sender.host, request.at_ms)
-                        and (not order or order[-1] != sender.name)):
-                    order.append(sender.name)
-            if len(order) != len(set(order)):
-                result.append(f"site {site_id} was checked by turns by {', '.join(order)}")
+            role = roles.get(request.source)
+            if role == "monitor":
+                failed += 1
+            elif role == "veriflier":
+                asked[request.source] += 1
+                if asked[request.source] > failed:
+                    result.append(f"{names[request.source]} asked for site {event['site_id']} at "
+                                  f"{request.at_ms:.0f} more often than a Monitor had found it down")
+                    break
+    return result
+
+
+def probe_counts(story: Story, ownership: Ownership) -> list[str]:
+    """A job asks for a site once a mode, and again only what a worker that died had not written."""
+    asked: Counter[tuple[int, int]] = Counter()
+    for request in story.requests:
+        sender = story.senders.get(request.source)
+        if sender is None or sender.role != "controlplane" or request.hop != 0:
+            continue
+        bucket = story.bucket_of(request.site_id)
+        for i, job in enumerate(ownership.probing):
+            if job["operation"] == "compare_methods" and covers(job, bucket) \
+                    and within(job, request.at_ms):
+                asked[i, request.site_id] += 1
+    other = [job for job in ownership.probing if job["operation"] != "compare_methods"]
+    result = []
+    for (i, site_id), count in asked.items():
+        job = ownership.probing[i]
+        if count <= 2 * max(job["attempt"], 1):
+            continue
+        if any(covers(o, story.bucket_of(site_id)) and o["created_at_ms"] <= (
+                job["finished_at_ms"] or FOREVER) and job["created_at_ms"] <= (
+                o["finished_at_ms"] or FOREVER) for o in other):
+            continue  # a smoke at the same time may have been the one
+        result.append(f"comparison {job['job_id']} asked {count} times for site {site_id}")
     return result
 
 
 def judge_1(story: Story) -> Verdict:
     """Only who owns a site checks it; who owned it, and who confirms, only when they may."""
     verdict = Verdict(1)
-    ownership = Ownership(story)
+    holders = Holders(story)
+    ownership = Ownership(holders)
+    by_site = story.by_site()
     seen: Counter[str] = Counter()
+    strangers: Counter[str] = Counter()
     for request in story.requests:
         sender = story.senders.get(request.source)
         if sender is None:
-            if request.source.startswith("127.0.1."):
-                verdict.violations.append(f"{request.source}, an address that the lab did not "
-                                          f"give out, asked for site {request.site_id}")
+            strangers[request.source] += 1
             continue
         seen[sender.name] += 1
-        if was_edited(story, request.site_id, request.at_ms):
-            continue
         fault = ownership.fault_of(request, sender)
         if fault is not None:
             verdict.violations.append(fault)
-    verdict.violations += instance_faults(story, story.by_site())
+    verdict.violations += [f"{source}, which is no process of the lab, asked for sites {n} times"
+                           for source, n in strangers.items()]
+    verdict.violations += (ownership.strays() + ownership.leases.silences(by_site)
+                           + confirmation_counts(story, holders, by_site)
+                           + probe_counts(story, ownership))
     counts = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
     parts = f", {len(story.parts)} parts of them" if story.parts else ""
-    verdict.evidence = f"{len(story.locks)} grants{parts}; requests: {counts or 'none'}"
-    return verdict
-
-
-def dead_spans(story: Story, host: str) -> list[Span]:
-    """When a host's Monitor, or the database, was away, with the time to come back."""
-    names = {s.name for s in story.senders.values() if s.role == "monitor" and s.host == host}
-    return [Span(f.from_ms, f.until_ms + RECOVERY_MS, f.what) for f in story.faults
-            if f.what in names or f.what == "database"]
-
-
-def allowed_s(interval_s: float) -> float:
-    return interval_s + max(0.1 * interval_s, 1.0)
-
-
-def is_judgeable(site: Site) -> bool:
-    """Sites that this build of v2 can check: http, and an IPv4 literal for a host."""
-    host = site.url.removeprefix("http://").split("/")[0].split(":")[0]
-    return site.url.startswith("http://") and host.replace(".", "").isdigit()
-
-
-class Pace:
-    """Judges how often the owner of one range, or of a part that left one, checked its sites."""
-
-    def __init__(self, story: Story, lock: Row):
-        self.story, self.lock = story, lock
-        self.from_ms = float(lock["acknowledged_at_ms"])
-        ends = [e for e in (lock["draining_at_ms"], lock["released_at_ms"]) if e]
-        self.until_ms = min([story.end_ms, *map(float, ends)])
-        self.dead = dead_spans(story, lock["owner_host"])
-        self.first_s: dict[int, float] = {}
-        self.worst_s, self.worst_site = 0.0, 0
-        self.faults: list[str] = []
-
-    def excused(self, site: Site, from_ms: float, until_ms: float) -> bool:
-        return (overlap_ms(self.dead, from_ms, until_ms) > 0
-                or any(from_ms - EDIT_MS <= t <= until_ms
-                       for t in self.story.edits.get(site.site_id, [])))
-
-    def _gap(self, site: Site, from_ms: float, gap_s: float, extra_ms: float, what: str) -> None:
-        until_ms = from_ms + gap_s * 1000
-        if self.excused(site, from_ms, until_ms):
-            return
-        if gap_s > self.worst_s:
-            self.worst_s, self.worst_site = gap_s, site.site_id
-        stalled_ms = overlap_ms(self.story.stalls, from_ms, until_ms)
-        limit_s = allowed_s(site.interval_s) + (min(extra_ms, 10_000) + stalled_ms) / 1000
-        if gap_s > limit_s:
-            self.faults.append(f"site {site.site_id} (bucket {site.bucket}) of "
-                               f"{self.lock['owner_host']} {what} for {gap_s:.2f} s from "
-                               f"{from_ms:.0f} on, {limit_s:.2f} s allowed")
-
-    def site(self, site: Site, requests: list[Request]) -> None:
-        """Looks at the owner's requests for one site within the grant, in order."""
-        first_limit = min(site.interval_s, FIRST_CHECK_S)
-        if requests:
-            first_s = (requests[0].at_ms - self.from_ms) / 1000
-            self.first_s[site.site_id] = first_s
-            stalled_s = overlap_ms(self.story.stalls, self.from_ms, requests[0].at_ms) / 1000
-            limit_s = allowed_s(first_limit) + stalled_s
-            if first_s > limit_s and not self.excused(site, self.from_ms, requests[0].at_ms):
-                self.faults.append(f"site {site.site_id} was first checked {first_s:.2f} s after "
-                                   f"the acknowledgement, {limit_s:.2f} s allowed")
-        else:
-            gap_s = (self.until_ms - self.from_ms) / 1000
-            self._gap(site, self.from_ms, gap_s, 0, "was never checked")
-            return
-        for before, after in zip(requests, requests[1:]):
-            gap_s = (after.boot_ms - before.boot_ms) / 1000
-            self._gap(site, before.at_ms, gap_s, before.delay_ms, "went unchecked")
-        last = requests[-1]
-        self._gap(site, last.at_ms, (self.until_ms - last.at_ms) / 1000, last.delay_ms,
-                  "went unchecked")
-
-    def spread_fault(self, sites: list[Site]) -> str | None:
-        """First checks come evenly: no fifth of the time holds over half of them."""
-        interval_s = min((min(s.interval_s, FIRST_CHECK_S) for s in sites), default=0)
-        if len(self.first_s) < 50 or interval_s <= 0 or self.dead:
-            return None
-        slices = Counter(min(int(t / interval_s * SLICES), SLICES) for t in self.first_s.values())
-        fullest = max(slices.values())
-        if fullest * 2 <= len(self.first_s):
-            return None
-        return (f"{fullest} of {len(self.first_s)} first checks of {range_text(self.lock)} came in "
-                f"one fifth of {interval_s:.0f} s")
-
-
-def judge_2(story: Story) -> Verdict:
-    """Every active site of an active range is checked in time, and soon after the activation."""
-    verdict = Verdict(2)
-    by_site = story.by_site()
-    hosts = {source: s.host for source, s in story.senders.items() if s.role == "monitor"}
-    notes = []
-    for lock in story.grants():
-        if not lock["acknowledged_at_ms"]:
-            continue
-        pace = Pace(story, lock)
-        sites = [s for s in story.sites.values()
-                 if s.active and covers(lock, s.bucket) and is_judgeable(s)]
-        for site in sites:
-            pace.site(site, [r for r in by_site.get(site.site_id, [])
-                             if hosts.get(r.source) == lock["owner_host"]
-                             and pace.from_ms - ROUNDING_MS <= r.at_ms <= pace.until_ms])
-        spread = pace.spread_fault(sites)
-        verdict.violations += pace.faults + ([spread] if spread else [])
-        first = max(pace.first_s.values(), default=0.0)
-        notes.append(f"{range_text(lock)} of {lock['owner_host']}: {len(sites)} sites, the last "
-                     f"first check after {first:.2f} s, the longest gap {pace.worst_s:.2f} s "
-                     f"(site {pace.worst_site})")
-    verdict.evidence = "; ".join(notes) or "no range was active"
-    if story.stalls:
-        total = sum(s.until_ms - s.from_ms for s in story.stalls) / 1000
-        verdict.evidence += f"; the machine stalled {len(story.stalls)} times, {total:.1f} s in all"
+    verdict.evidence = (f"{len(story.locks)} grants{parts}, {len(story.tenures)} tenures; requests: "
+                        f"{counts or 'none'}")
     return verdict

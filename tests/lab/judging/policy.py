@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from judging.excuses import Excuses
 from judging.story import FOREVER, Row, Story, covers, overlap_ms
+from judging.tenure import Holders
 
 OPERATION = "stage_policy"
 DEFAULT = ("HEAD", "legacy")
@@ -125,6 +127,7 @@ def judge_methods(story: Story) -> list[str]:
         if row["previous_revision"] < FIRST_REVISION:
             first[row["site_id"]] = row["previous_method"] or DEFAULT[0]
     wrong: dict[str, int] = {}
+    excuses = Excuses(Holders(story))
     for request in story.requests:
         sender = story.senders.get(request.source)
         at = request.at_ms
@@ -137,7 +140,7 @@ def judge_methods(story: Story) -> list[str]:
             if at < change.from_ms:
                 break
             seen_by = change.until_ms + story.policy_seen_ms
-            away = overlap_ms([*story.faults, *story.stalls], change.until_ms, at) \
+            away = overlap_ms(excuses.of_host(sender.host), change.until_ms, at) \
                 if at > change.until_ms else 0
             settled = at > seen_by + away
             expected, why = change.method, change.why

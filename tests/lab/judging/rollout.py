@@ -1,9 +1,12 @@
 """Invariant 8: rollout state changes only by an execute with a token that was good for it."""
 from __future__ import annotations
 
+from judging import bounds
+from judging.audit import judge_audit
 from judging.incidents import ADOPTING_JOBS, during
 from judging.policy import judge_policies
-from judging.story import Row, Story, Verdict, covers, range_text
+from judging.story import FOREVER, Row, Story, Verdict, covers, range_text
+from judging.tenure import Holders, judge_tenures
 
 EXECUTED = ("seed", "final_reconcile", "activate_buckets", "release_buckets", "stage_policy")
 # A plan's token and the job that it starts name the same range, run and key.
@@ -30,7 +33,8 @@ def judge_jobs(story: Story) -> list[str]:
         tokens = by_job.pop(job["job_id"], [])
         if job["operation"] not in EXECUTED:
             continue
-        if len(tokens) != 1 and not is_consequence(story, job):
+        wanted = 0 if is_consequence(story, job) else 1
+        if len(tokens) != wanted:
             result.append(f"{job['operation']} {job['job_id']} was started by {len(tokens)} tokens")
         for token in tokens:
             fault = token_fault(token, job)
@@ -42,8 +46,7 @@ def judge_jobs(story: Story) -> list[str]:
 
 def is_consequence(story: Story, job: Row) -> bool:
     """A release of what an activation gave up is what that activation started."""
-    return job["operation"] == "release_buckets" and any(
-        lock["release_job_id"] == job["job_id"] and lock["gave_up"] for lock in story.locks)
+    return any(lock["release_job_id"] == job["job_id"] and lock["gave_up"] for lock in story.locks)
 
 
 def judge_locks(story: Story) -> list[str]:
@@ -57,7 +60,8 @@ def judge_locks(story: Story) -> list[str]:
             result.append(f"{name} was granted by no activation")
         elif granted["epoch"] not in (0, lock["epoch"]):
             result.append(f"{name} was granted by a job of epoch {granted['epoch']}")
-        leaving = lock["state"] in ("draining", "revoked", "released") and not lock["gave_up"]
+        result += [f"{name} {what}" for what in given_up_faults(lock, granted)]
+        leaving = lock["state"] in ("draining", "revoked", "released")
         released = jobs.get(lock["release_job_id"])
         if leaving and (released is None or released["operation"] != "release_buckets"):
             result.append(f"{name} is {lock['state']} without a release")
@@ -68,6 +72,27 @@ def judge_locks(story: Story) -> list[str]:
         if last is not None and lock["granted_at_ms"] < last:
             result.append(f"{name} was granted before an older epoch")
         last = lock["granted_at_ms"]
+    return result
+
+
+def given_up_faults(lock: Row, granted: Row | None) -> list[str]:
+    """An activation is given up when nobody has acknowledged it in 60 s, and has failed then. What
+    was acknowledged is the owner's, whatever its job says."""
+    acknowledged = lock["acknowledged_at_ms"]
+    if not lock["gave_up"]:
+        if acknowledged and granted is not None and granted["state"] == "failed":
+            return ["was acknowledged, and its activation failed"]
+        return []
+    result = []
+    if acknowledged:
+        result.append("was given up, and acknowledged")
+    if lock["state"] in ("preparing", "activating", "active"):
+        result.append(f"was given up, and is {lock['state']}")
+    elif lock["draining_at_ms"] - (lock["activating_at_ms"] or lock["granted_at_ms"]) < \
+            bounds.ACKNOWLEDGE - bounds.SAME:
+        result.append("was given up before its owner had had 60 s to acknowledge it")
+    if granted is not None and granted["state"] not in ("failed", "running", "queued"):
+        result.append(f"was given up, and its activation is {granted['state']}")
     return result
 
 
@@ -145,18 +170,33 @@ def judge_adoption(story: Story) -> list[str]:
     return result
 
 
-def judge_audit(story: Story) -> list[str]:
-    """Every execution left its audit row."""
-    rows = {(row["run_id"], row["key_id"]) for row in story.audit}
-    return [f"{token['operation']} of {token['run_id']} was executed, and nothing is in the audit"
-            for token in story.tokens
-            if token["consumed_at_ms"] and (token["run_id"], token["key_id"]) not in rows]
+def judge_completion(story: Story) -> list[str]:
+    """A completed activation was acknowledged before, and each grant's time lies within its job."""
+    locks = {lock["activate_job_id"]: lock for lock in story.locks}
+    result = []
+    for job in story.jobs:
+        if job["operation"] != "activate_buckets":
+            continue
+        lock = locks.get(job["job_id"])
+        if lock is None:
+            if job["epoch"]:
+                result.append(f"activation {job['job_id']} is of epoch {job['epoch']}, which is not "
+                              "there")
+            continue
+        if job["state"] == "completed" and not (
+                0 < lock["acknowledged_at_ms"] <= job["finished_at_ms"]):
+            result.append(f"activation {job['job_id']} completed before its owner had acknowledged")
+        if not job["created_at_ms"] - bounds.SAME <= lock["granted_at_ms"] <= (
+                job["finished_at_ms"] or FOREVER):
+            result.append(f"epoch {lock['epoch']} was granted outside of its activation")
+    return result
 
 
 def judge_8(story: Story) -> Verdict:
     verdict = Verdict(8)
     verdict.violations = (judge_jobs(story) + judge_locks(story) + judge_parts(story)
                           + judge_buckets(story) + judge_adoption(story) + judge_audit(story)
+                          + judge_tenures(Holders(story)) + judge_completion(story)
                           + judge_policies(story))
     used = sum(1 for token in story.tokens if token["consumed_at_ms"])
     verdict.evidence = (f"{len(story.locks)} grants, {len(story.jobs)} jobs, {used} of "

@@ -23,6 +23,7 @@ class Request:
     hop: int = 0  # 0: a check's first request; else a redirect's
     delay_ms: float = 0  # how long the site took to answer
     method: str = ""  # '' where that is of no matter
+    failed: bool = False  # it got no plain 2xx answer: a check may have failed over it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,31 @@ class Sender:
     name: str
     role: str  # v1, monitor, veriflier, controlplane
     host: str = ""  # of a Monitor: its --host
+
+
+@dataclasses.dataclass(frozen=True)
+class Stray:
+    """A request for none of our sites: a path that no site has, or a site that is in no table."""
+    at_ms: float
+    source: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """The launcher started a process."""
+    at_ms: float
+    name: str
+    pid: int
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """From then on the fixture answers for these sites as told, everybody or only this source."""
+    at_ms: float
+    site_ids: tuple[int, ...]
+    down: bool
+    source: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +76,8 @@ class Span:
     from_ms: float
     until_ms: float
     what: str = ""
+    how: str = ""  # of a fault: killed, paused
+    back_ms: float = FOREVER  # from when on it may work again, though nobody has looked yet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +111,15 @@ def without(row: Row, part: Row) -> Row:
 @dataclasses.dataclass
 class Story:
     requests: list[Request] = dataclasses.field(default_factory=list)
-    strays: int = 0  # requests for no site of ours
+    strays: list[Stray] = dataclasses.field(default_factory=list)
     senders: dict[str, Sender] = dataclasses.field(default_factory=dict)
     sites: dict[int, Site] = dataclasses.field(default_factory=dict)
     locks: list[Row] = dataclasses.field(default_factory=list)  # range rows, as they are: the rest
     parts: list[Row] = dataclasses.field(default_factory=list)  # that left them
+    tenures: list[Row] = dataclasses.field(default_factory=list)  # which instance held them when
+    health: list[Row] = dataclasses.field(default_factory=list)  # a row a process of ours
+    starts: list[Start] = dataclasses.field(default_factory=list)
+    states: list[State] = dataclasses.field(default_factory=list)
     buckets: list[Row] = dataclasses.field(default_factory=list)
     jobs: list[Row] = dataclasses.field(default_factory=list)
     tokens: list[Row] = dataclasses.field(default_factory=list)
@@ -110,6 +142,10 @@ class Story:
     stalls: list[Span] = dataclasses.field(default_factory=list)  # the witness itself was away
     edits: dict[int, list[float]] = dataclasses.field(default_factory=dict)  # by site, when
     end_ms: float = 0  # nothing after it is missed
+    unit_s: float = 60.0  # what a minute of check_interval lasts
+    plan: Row = dataclasses.field(default_factory=dict)  # see evidence.py
+    missing: list[str] = dataclasses.field(default_factory=list)  # logs that are not there
+    ended: bool = False  # the launcher says that the run came to its end
 
     def bucket_of(self, site_id: int) -> int:
         site = self.sites.get(site_id)
@@ -154,7 +190,14 @@ def lock_end_ms(lock: Row) -> float:
 
 
 def overlap_ms(spans: Iterable[Span], from_ms: float, until_ms: float) -> float:
-    return sum(max(0.0, min(s.until_ms, until_ms) - max(s.from_ms, from_ms)) for s in spans)
+    """How much of a time lies within the spans; what several of them cover counts once."""
+    total, reached = 0.0, from_ms
+    for span in sorted(spans, key=lambda s: s.from_ms):
+        begin, end = max(span.from_ms, reached), min(span.until_ms, until_ms)
+        if end > begin:
+            total += end - begin
+            reached = end
+    return total
 
 
 @dataclasses.dataclass

@@ -148,6 +148,7 @@ class Servers:
     def restart(self, index: int = 0) -> None:
         """A killed server comes back; a cluster's node with what it missed."""
         node = self.nodes[index]
+        self.chronicle.write("returns", name=self.name(index))
         try:
             if self.engine == "galera":
                 self._group.rejoin(node)
@@ -163,6 +164,7 @@ class Servers:
         self.nodes[index].pause()
 
     def resume(self, index: int = 0) -> None:
+        self.chronicle.write("returns", name=self.name(index))
         self.nodes[index].resume()
 
     def wait_whole(self) -> None:

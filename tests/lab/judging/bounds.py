@@ -1,0 +1,88 @@
+"""The figures that the judge measures by, each with where it comes from. Milliseconds, if not said."""
+from __future__ import annotations
+
+# The database keeps whole milliseconds.
+ROUNDING = 1.0
+
+# --- the product's own terms
+# A Monitor may send for so long after the last moment at which it renewed its lease.
+LEASE = 15_000.0
+# How often a Monitor polls, and how long one poll may take before it is given up.
+POLL = 2_000.0
+POLL_LIMIT = 5_000.0
+# An observer takes somebody for dead after 30 s; a shorter grace only makes take-overs come sooner.
+GRACE = 30_000.0
+# The grace is the lease, the longest round of confirmations and 5 s: so between the last request of
+# who lost a range undrained and the one that follows it are 5 s at least. One second of it is for
+# the fixture, which may see a request late.
+SILENCE = 4_000.0
+# A Veriflier that was asked may send for so long: the longest round's deadline.
+ROUND = 10_000.0
+# How long a write may wait for the database. An incident carries the time at which its transaction
+# was begun, and a Monitor goes by it when that has been committed.
+WRITE = 5_000.0
+# An activation that is not acknowledged in 60 s is given up, a range that does not drain in 60 s is
+# revoked; each may be noticed one poll and one write later.
+ACKNOWLEDGE = 60_000.0
+DRAIN = 60_000.0
+# First checks of a load come within the interval, and within a minute where that is longer.
+FIRST_CHECK_S = 60.0
+# A Monitor that is asked to stop drains for 30 s at most.
+LOCAL_FAILURES = 3  # --num_of_checks: so many checks fail before Verifliers are asked
+
+# --- what the judge allows on top
+# The chronicle tells of a fault just before it is done; a packet leaves just after a clock was read.
+LEASE_SLACK = 1_000.0
+# A take-over's time is read before its transaction is committed; the fixture may see a request of
+# the one before so much later than it was sent.
+COMMIT = 1_000.0
+# A confirmation leaves while its event is open, and may be seen by the fixture so much later.
+CONFIRMATION_LAG = 1_000.0
+# Two checks that follow one another by the schedule: how much earlier than its interval the second
+# may come is how late the first may have been (see allowed_s). A retry's delay counts from the end
+# of a failed check, which the fixture saw before: nothing to add but the clocks' reading.
+RETRY_SLACK = 50.0
+# A site edited in the legacy table is seen by its owner within 60 s.
+EDIT = 60_000.0
+# A paused process, or a database, has come back: a poll fails at its limit, the next one renews, and
+# what is overdue is sent at once.
+RESUME = POLL + POLL_LIMIT + 3_000.0
+# How long Monitors go on checking without a database: the lease, less the poll that may have
+# been under way when it went away, and the time since the one before.
+WITHOUT_DATABASE = LEASE - POLL - POLL_LIMIT
+# A successor that runs sees the lease unrenewed for a grace; then polls, and writes.
+TAKE_OVER = GRACE + 2 * POLL + WRITE + 3_000.0
+# It has taken the range over: it reads the sites and renews, at its next poll.
+LOAD = POLL + POLL_LIMIT
+# The operator records v1_started and starts v1, once the release is done.
+OPERATOR = 60_000.0
+# From v1's stop to the grant: the final reconcile, and the operator between the steps.
+TO_THE_GRANT = 60_000.0
+# What an owner without a fault may be late with: three checks fail, the Verifliers are asked, and
+# each step is written; on a busy machine a thread waits for its turn now and then.
+CONFIRMING = 10_000.0
+# How long a notification may be on its way at the end of a run: two turns of the notifier, one
+# attempt that fails, and its first back-off.
+DELIVERY = 15_000.0
+# A call may wait 60 s for its job; its audit row comes after that, and waits for the database.
+AUDITED = 60_000.0 + WRITE
+# Rows of one change carry one time; a job's rows lie within it.
+SAME = 1_000.0
+
+
+def allowed_s(interval_s: float) -> float:
+    """Invariant 2: a check's interval and what it may be late."""
+    return interval_s + late_s(interval_s)
+
+
+def late_s(interval_s: float) -> float:
+    return max(0.1 * interval_s, 1.0)
+
+
+def check_timeout(unit_s: float) -> float:
+    """Of one check: 10 s, scaled as the intervals are, and 2 s at least."""
+    return min(max(10_000.0 * unit_s / 60, 2_000.0), 10_000.0)
+
+
+def first_window_s(interval_s: float) -> float:
+    return min(interval_s, FIRST_CHECK_S)

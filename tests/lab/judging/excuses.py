@@ -1,0 +1,72 @@
+"""What a fault can have caused, and for how long. Nothing else is excused: a fault of another host,
+of the control plane or of a Veriflier keeps no Monitor from checking."""
+from __future__ import annotations
+
+from judging import bounds
+from judging.story import Row, Span
+from judging.tenure import Holders
+
+
+class Excuses:
+    def __init__(self, holders: Holders):
+        self.holders, self.story = holders, holders.story
+        self._cache: dict[tuple[int, int, str, float, bool], list[Span]] = {}
+        self._names: dict[str, set[str]] = {}
+        for sender in self.story.senders.values():
+            if sender.role == "monitor":
+                self._names.setdefault(sender.host, set()).add(sender.name)
+
+    def spans(self, lock: Row, window_s: float, needs_database: bool = False) -> list[Span]:
+        """The same as faults(), and the times at which the witness itself was away."""
+        return self.story.stalls + self.faults(lock, window_s, needs_database)
+
+    def faults(self, lock: Row, window_s: float, needs_database: bool = False) -> list[Span]:
+        """When the owner of a grant could not check, its recovery included. `window_s`: in which a
+        successor checks a site for the first time. `needs_database`: what is asked about can't be
+        done without it, where checks go on as long as the lease lasts."""
+        key = (lock["epoch"], lock["bucket_min"], lock["owner_host"], window_s, needs_database)
+        if key not in self._cache:
+            self._cache[key] = [*self._of_database(needs_database), *self._of_owner(lock, window_s)]
+        return self._cache[key]
+
+    def _of_database(self, needs_database: bool) -> list[Span]:
+        head = 0.0 if needs_database else bounds.WITHOUT_DATABASE
+        return [Span(f.from_ms + head, f.until_ms + bounds.RESUME, f.what)
+                for f in self.story.faults if f.what == "database"]
+
+    def _of_owner(self, lock: Row, window_s: float) -> list[Span]:
+        names = self._names.get(lock["owner_host"], set())
+        tenures = self.holders.tenures(lock["epoch"])
+        result = []
+        for fault in self.story.faults:
+            if fault.what not in names:
+                continue
+            row = tenures.at(fault.from_ms)
+            hit = self.holders.processes.instance(fault.what, fault.from_ms)
+            if row is None or hit != row["owner_instance"]:
+                continue  # that process did not hold it
+            taken_over = tenures.until_ms(row)
+            again = taken_over + bounds.LOAD + 1000 * window_s
+            if fault.how == "killed":
+                # Whoever comes after it must have been started, and must then take over in time.
+                started = self.holders.processes.started(names, fault.from_ms)
+                if started:
+                    again = min(again, min(started) + bounds.TAKE_OVER + bounds.LOAD
+                                + 1000 * window_s)
+            else:
+                again = min(again, fault.until_ms + bounds.RESUME)
+            result.append(Span(fault.from_ms, again, fault.what))
+        return result
+
+    def of_edits(self, site_id: int) -> list[Span]:
+        return [Span(at, at + bounds.EDIT) for at in self.story.edits.get(site_id, [])]
+
+    def of_host(self, host: str) -> list[Span]:
+        """When the processes of a host, or the database, were away; who comes after a killed one has
+        read everything anew."""
+        names = self._names.get(host, set())
+        result = list(self.story.stalls)
+        for fault in self.story.faults:
+            if fault.what == "database" or fault.what in names and fault.how != "killed":
+                result.append(Span(fault.from_ms, fault.until_ms + bounds.RESUME, fault.what))
+        return result

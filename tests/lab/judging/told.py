@@ -1,0 +1,119 @@
+"""Of invariant 5: at least once, too. An outage that lasts is found, confirmed and told; what is to be
+told gets to the receiver."""
+from __future__ import annotations
+
+from judging import bounds
+from judging.excuses import Excuses
+from judging.story import FOREVER, Row, Site, Story, overlap_ms
+from judging.tenure import Holders
+
+DOWN = 4
+CONFIRMS = ("verifier_confirmed", "local_confirmed", "quorum_degraded")
+TAKES_AS_DOWN = ("adopted", "promoted")
+
+
+def judge_outbox(story: Story) -> list[str]:
+    """Every Down that counts as told has its down in the outbox, or its adoption; every recovery of
+    one has its up; all of the outbox was received."""
+    there = {(n["event_id"], n["kind"]) for n in story.notifications}
+    changes: dict[int, list[Row]] = {}
+    for t in story.transitions:
+        changes.setdefault(t["event_id"], []).append(t)
+    result = []
+    for event in story.events:
+        name = f"event {event['event_id']} of site {event['site_id']}"
+        mine = changes.get(event["event_id"], [])
+        confirmed = [t for t in mine if t["reason"] in CONFIRMS]
+        adopted = any(t["reason"] in TAKES_AS_DOWN and t["to_severity"] == DOWN for t in mine)
+        if confirmed and not event["notified"]:
+            result.append(f"{name} was confirmed, and nobody was told")
+        if event["notified"] == 1 and (event["event_id"], "down") not in there:
+            result.append(f"{name} counts as told, and no down is in the outbox")
+        if event["notified"] == 2 and not adopted:
+            result.append(f"{name} counts as told by v1, and was not adopted as down")
+        if event["notified"] and event["end_reason"] == "recovered" and \
+                (event["event_id"], "up") not in there:
+            result.append(f"{name} was told, has recovered, and no up is in the outbox")
+    received = set(story.deliveries)
+    for n in story.notifications:
+        if n["notification_id"] in received:
+            continue
+        late = n["created_at_ms"] > story.end_ms - bounds.DELIVERY
+        if late and n["state"] == "queued":
+            continue
+        result.append(f"{n['notification_id']} is {n['state']}, and the receiver never got it")
+    return result
+
+
+class Outages:
+    """What the fixture held down, as long as somebody of v2 watched over it."""
+
+    def __init__(self, story: Story):
+        self.story, self.holders = story, Holders(story)
+        self.excuses = Excuses(self.holders)
+        self.events_of: dict[int, list[Row]] = {}
+        for event in story.events:
+            self.events_of.setdefault(event["site_id"], []).append(event)
+        # Without its Verifliers a quorum may be missing: what fails stays Seems Down. It comes back
+        # when it has registered again.
+        names = {s.name for s in story.senders.values() if s.role in ("veriflier", "controlplane")}
+        self.blind = [f for f in story.faults if f.what in names]
+
+    def spans(self) -> list[tuple[int, float, float]]:
+        """(site, from, until) of each time that a site was down for everybody."""
+        since: dict[int, float] = {}
+        result = []
+        for state in sorted(self.story.states, key=lambda s: s.at_ms):
+            for site_id in state.site_ids:
+                if site_id in since:
+                    result.append((site_id, since.pop(site_id), state.at_ms))
+                if state.down and not state.source:
+                    since[site_id] = state.at_ms
+        return result + [(site_id, at_ms, self.story.end_ms) for site_id, at_ms in since.items()]
+
+    def steps_ms(self, site: Site) -> tuple[float, float]:
+        """In what time an outage is found, and in what time it is confirmed."""
+        timeout = bounds.check_timeout(self.story.unit_s)
+        found = 1000 * bounds.allowed_s(site.interval_s) + timeout
+        retries = (bounds.LOCAL_FAILURES - 1) * (1000 * self.story.unit_s + timeout)
+        # A second failure may have to agree before an event is opened at all.
+        found += 1000 * self.story.unit_s + timeout
+        return found + bounds.WRITE, found + retries + bounds.ROUND + bounds.CONFIRMING
+
+    def faults(self) -> list[str]:
+        result = []
+        for site_id, down_ms, up_ms in self.spans():
+            site = self.story.sites.get(site_id)
+            if site is None or not site.active:
+                continue
+            for lock in self.holders.of_bucket.get(site.bucket, []):
+                if lock["acknowledged_at_ms"]:
+                    result += self._within(site, lock, down_ms, up_ms)
+        return result
+
+    def _within(self, site: Site, lock: Row, down_ms: float, up_ms: float) -> list[str]:
+        """Of the part of an outage that falls into a grant."""
+        begin = max(down_ms, lock["acknowledged_at_ms"])
+        ends = [lock["draining_at_ms"], lock["released_at_ms"]]
+        end = min([up_ms, self.story.end_ms, *(e for e in ends if e)])
+        if end <= begin:
+            return []
+        away = self.excuses.spans(lock, bounds.first_window_s(site.interval_s), True) \
+            + self.excuses.of_edits(site.site_id)
+        lasted = end - begin - overlap_ms(away, begin, end)
+        found_ms, confirmed_ms = self.steps_ms(site)
+        text = f"site {site.site_id} was down for {lasted / 1000:.1f} s from {begin:.0f} on, under " \
+               f"{lock['owner_host']}"
+        events = [e for e in self.events_of.get(site.site_id, [])
+                  if e["started_at_ms"] <= end and (e["ended_at_ms"] or FOREVER) >= begin]
+        if lasted > found_ms and not events:
+            return [f"{text}, and has no event"]
+        lasted -= overlap_ms(self.blind, begin, end)
+        confirmed = [e for e in events if 0 < e["confirmed_at_ms"] <= end]
+        if lasted > confirmed_ms and not confirmed:
+            return [f"{text}, and was not confirmed"]
+        return []
+
+
+def judge_told(story: Story) -> list[str]:
+    return judge_outbox(story) + Outages(story).faults()

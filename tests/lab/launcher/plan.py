@@ -1,0 +1,25 @@
+"""What a run is to show: the judge says nothing of one that shows less (judging/evidence.py)."""
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+class Plan:
+    """Counts what the launcher saw done. Each figure is one that the judge must find again in the
+    logs and in the database: a log that is lost, or cut short, is told."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
+
+    def expect(self, what: str, count: int = 1) -> None:
+        """`what`: grants, releases, take_overs, v1_starts, v1_stops, downs, ups, given_up."""
+        self._counts[what] += count
+
+    def expect_requests(self, role: str, count: int) -> None:
+        """So many more by v1, monitor, veriflier or controlplane."""
+        self._requests[role] += count
+
+    def as_json(self) -> dict[str, Any]:
+        return {"requests": dict(self._requests), **self._counts}
