@@ -130,7 +130,7 @@ def event(event_id: int, site_id: int, bucket: int, severity: int, notified: int
 def transition(event_id: int, seq: int, site_id: int, reason: str, before: int, after: int,
                notified: int, second: float, epoch: int, ended: int = 0) -> Row:
     source = "rollout:seed" if reason == "adopted" else "monitor"
-    instance, host = OWNERS.get(epoch, ("", ""))
+    instance, host = OWNERS.get(epoch, ("i-controlplane", ""))
     return {"event_id": event_id, "seq": seq, "site_id": site_id, "reason": reason,
             "from_severity": before, "to_severity": after, "notified": notified, "ended": ended,
             "source": source, "epoch": epoch, "instance": instance, "host": host,

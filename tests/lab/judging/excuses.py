@@ -62,10 +62,11 @@ class Excuses:
         return [Span(at, at + bounds.EDIT) for at in self.story.edits.get(site_id, [])]
 
     def of_host(self, host: str) -> list[Span]:
-        """When the processes of a host, or the database, were away; who comes after a killed one has
-        read everything anew."""
+        """When a process of a host that lives on was away, or the database: its lease may have
+        lapsed, and what it had read may be old. Who comes after a killed one has read everything
+        anew."""
         names = self._names.get(host, set())
-        result = list(self.story.stalls)
+        result = []
         for fault in self.story.faults:
             if fault.what == "database" or fault.what in names and fault.how != "killed":
                 result.append(Span(fault.from_ms, fault.until_ms + bounds.RESUME, fault.what))

@@ -135,9 +135,12 @@ def judge_5(story: Story) -> Verdict:
         if count > 1:
             verdict.violations.append(f"event {event_id} has {count} {kind} notifications")
     notified = {e["event_id"]: e["notified"] for e in story.events}
+    told_at = {(n["event_id"], n["kind"]): n["created_at_ms"] for n in story.notifications}
     for event_id, kind in per_kind:
         if kind == "up" and not (per_kind[event_id, "down"] or notified.get(event_id) == 2):
             verdict.violations.append(f"event {event_id} has an up, but nobody was told a down")
+        if kind == "up" and told_at[event_id, kind] < told_at.get((event_id, "down"), 0):
+            verdict.violations.append(f"event {event_id} has an up before its down")
         if event_id not in notified:
             verdict.violations.append(f"a notification names event {event_id}, which is not there")
     verdict.violations += double_alerts(story) + judge_told(story)
@@ -211,8 +214,25 @@ def judge_6(story: Story) -> Verdict:
                                           f"its transitions say {row[name]!r}")
     for event_id in changes:
         verdict.violations.append(f"transitions of event {event_id}, which is not there")
+    verdict.violations += two_at_once(story)
     verdict.evidence = f"{len(story.events)} events from {len(story.transitions)} transitions"
     return verdict
+
+
+def two_at_once(story: Story) -> list[str]:
+    """A site has one open incident at most; a new one begins when the one before has ended."""
+    opened: dict[int, float] = {}
+    for t in story.transitions:
+        opened[t["event_id"]] = min(opened.get(t["event_id"], FOREVER), t["at_ms"])
+    of_site: dict[int, list[tuple[float, float, int]]] = {}
+    for e in story.events:
+        ended = FOREVER if e["ended_at_ms"] is None else e["ended_at_ms"]
+        of_site.setdefault(e["site_id"], []).append(
+            (opened.get(e["event_id"], FOREVER), ended, e["event_id"]))
+    return [f"site {site_id} had events {first} and {second} open at once"
+            for site_id, events in of_site.items()
+            for (_, ended, first), (begun, _, second) in zip(sorted(events), sorted(events)[1:])
+            if begun < ended - SAME]
 
 
 def judge_7(story: Story) -> Verdict:

@@ -48,8 +48,7 @@ class Often:
                      ) -> tuple[Request, Request, float] | None:
         interval_ms = 1000 * site.interval_s
         due_ms: float | None = None  # the earliest at which the last regular check can have been due
-        away = self.excuses.faults(lock, bounds.first_window_s(site.interval_s), True) \
-            + self.excuses.of_edits(site.site_id)
+        away = self.excuses.of_host(lock["owner_host"]) + self.excuses.of_edits(site.site_id)
         for before, request in zip(requests, requests[1:]):
             if away and overlap_ms(away, before.at_ms - interval_ms, request.at_ms) > 0:
                 due_ms = None  # a lease may have lapsed under a check: it is sent again, out of turn

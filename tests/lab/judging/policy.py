@@ -128,6 +128,7 @@ def judge_methods(story: Story) -> list[str]:
             first[row["site_id"]] = row["previous_method"] or DEFAULT[0]
     wrong: dict[str, int] = {}
     excuses = Excuses(Holders(story))
+    away = {s.host: story.stalls + excuses.of_host(s.host) for s in story.senders.values()}
     for request in story.requests:
         sender = story.senders.get(request.source)
         at = request.at_ms
@@ -140,9 +141,9 @@ def judge_methods(story: Story) -> list[str]:
             if at < change.from_ms:
                 break
             seen_by = change.until_ms + story.policy_seen_ms
-            away = overlap_ms(excuses.of_host(sender.host), change.until_ms, at) \
+            late = overlap_ms(away[sender.host], change.until_ms, at) \
                 if at > change.until_ms else 0
-            settled = at > seen_by + away
+            settled = at > seen_by + late
             expected, why = change.method, change.why
         if settled and request.method != expected:
             text = f"{sender.name} asked for site {request.site_id} by {request.method} after {why}"

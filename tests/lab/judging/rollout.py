@@ -5,7 +5,7 @@ from judging import bounds
 from judging.audit import judge_audit
 from judging.incidents import ADOPTING_JOBS, during
 from judging.policy import judge_policies
-from judging.story import FOREVER, Row, Story, Verdict, covers, range_text
+from judging.story import FOREVER, Row, Story, Verdict, covers, lock_end_ms, range_text
 from judging.tenure import Holders, judge_tenures
 
 EXECUTED = ("seed", "final_reconcile", "activate_buckets", "release_buckets", "stage_policy")
@@ -73,6 +73,36 @@ def judge_locks(story: Story) -> list[str]:
             result.append(f"{name} was granted before an older epoch")
         last = lock["granted_at_ms"]
     return result
+
+
+def judge_overlaps(story: Story) -> list[str]:
+    """No bucket is granted twice at once, and no host has two ranges at once."""
+    result = []
+    grants = sorted(story.grants(), key=lambda lock: lock["granted_at_ms"])
+    held: list[Row] = []
+    for lock in grants:
+        held = [h for h in held if lock_end_ms(h) > lock["granted_at_ms"]]
+        for other in held:
+            if other["epoch"] == lock["epoch"]:
+                continue
+            both = f"epochs {other['epoch']} and {lock['epoch']}"
+            if other["owner_host"] == lock["owner_host"]:
+                result.append(f"{lock['owner_host']} held {both} at once")
+            if other["bucket_min"] <= lock["bucket_max"] and \
+                    lock["bucket_min"] <= other["bucket_max"]:
+                result.append(f"{both} held buckets of {range_text(lock)} at once")
+        held.append(lock)
+    return result
+
+
+def judge_starts(story: Story) -> list[str]:
+    """v1 is started only for what is v1's: after the release, and not again before the next one."""
+    return [f"v1 was started for {switch.bucket_min}-{switch.bucket_max} at {switch.at_ms:.0f}, while "
+            f"{lock['owner_host']} held {range_text(lock)}"
+            for switch in story.v1_switches if switch.kind == "v1_started"
+            for lock in story.grants()
+            if lock["granted_at_ms"] <= switch.at_ms < lock_end_ms(lock)
+            and lock["bucket_min"] <= switch.bucket_max and switch.bucket_min <= lock["bucket_max"]]
 
 
 def given_up_faults(lock: Row, granted: Row | None) -> list[str]:
@@ -197,6 +227,7 @@ def judge_8(story: Story) -> Verdict:
     verdict.violations = (judge_jobs(story) + judge_locks(story) + judge_parts(story)
                           + judge_buckets(story) + judge_adoption(story) + judge_audit(story)
                           + judge_tenures(Holders(story)) + judge_completion(story)
+                          + judge_overlaps(story) + judge_starts(story)
                           + judge_policies(story))
     used = sum(1 for token in story.tokens if token["consumed_at_ms"])
     verdict.evidence = (f"{len(story.locks)} grants, {len(story.jobs)} jobs, {used} of "

@@ -74,11 +74,11 @@ class Outages:
     def steps_ms(self, site: Site) -> tuple[float, float]:
         """In what time an outage is found, and in what time it is confirmed."""
         timeout = bounds.check_timeout(self.story.unit_s)
-        found = 1000 * bounds.allowed_s(site.interval_s) + timeout
-        retries = (bounds.LOCAL_FAILURES - 1) * (1000 * self.story.unit_s + timeout)
+        first = 1000 * bounds.allowed_s(site.interval_s) + timeout
+        retry = 1000 * self.story.unit_s + timeout
+        confirmed = first + (bounds.LOCAL_FAILURES - 1) * retry + min(timeout + 500, bounds.ROUND)
         # A second failure may have to agree before an event is opened at all.
-        found += 1000 * self.story.unit_s + timeout
-        return found + bounds.WRITE, found + retries + bounds.ROUND + bounds.CONFIRMING
+        return first + retry + bounds.WRITE, confirmed + bounds.CONFIRMING
 
     def faults(self) -> list[str]:
         result = []

@@ -14,6 +14,7 @@ MONITOR = "monitor"
 class Writers:
     def __init__(self, story: Story):
         self.story, self.holders = story, Holders(story)
+        self.planes = {row["instance"] for row in story.health if row["kind"] == "controlplane"}
         self.bucket_of_event = {e["event_id"]: e["bucket_no"] for e in story.events}
 
     def fault_of(self, epoch: int, instance: str, host: str, bucket: int, at_ms: float) -> str | None:
@@ -37,8 +38,10 @@ class Writers:
         for t in self.story.transitions:
             who = (t["epoch"], t["instance"], t["host"])
             what = f"{t['reason']} of event {t['event_id']} was written"
-            if t["source"] == SEED and who == NOBODY:
-                continue  # by a seed; judge_adoption looks for its job
+            if t["source"] == SEED and not t["host"]:
+                fault = self._seed_fault(t)
+                result += [f"{what} {fault}"] if fault is not None else []
+                continue
             if t["source"] not in (SEED, MONITOR):
                 result.append(f"{what} by {t['source']!r}, which writes no incidents")
                 continue
@@ -47,6 +50,19 @@ class Writers:
             if fault is not None:
                 result.append(f"{what} {fault}")
         return result
+
+    def _seed_fault(self, t: Row) -> str | None:
+        """A control plane adopts by a seed or a reconcile, under no epoch, or by an activation's last
+        pass, under its own; judge_adoption looks for the job."""
+        if t["instance"] and t["instance"] not in self.planes:
+            return f"by {t['instance']!r}, which is no control plane"
+        if not t["epoch"]:
+            return None
+        lock = self.holders.holder(self.bucket_of_event.get(t["event_id"], -1), t["epoch"])
+        until = lock and (lock["activating_at_ms"] or lock["draining_at_ms"] or FOREVER)
+        if lock is None or not lock["granted_at_ms"] - bounds.SAME <= t["at_ms"] <= until:
+            return f"by a control plane under epoch {t['epoch']}, which was not being prepared"
+        return None
 
     def history(self) -> list[str]:
         result = []
@@ -93,8 +109,7 @@ class Writers:
         if lock is None or lock["released_at_ms"] and \
                 at_ms > lock["released_at_ms"] + bounds.ROUNDING:
             return f"at {at_ms}, after its bucket was v1's again"
-        planes = {row["instance"] for row in self.story.health if row["kind"] == "controlplane"}
-        if event["projected_instance"] not in planes:
+        if event["projected_instance"] not in self.planes:
             return f"by {event['projected_instance']!r}, which is no control plane"
         return None
 

@@ -1,0 +1,52 @@
+"""What the judge's tests have in common: a clean story to be doctored, and how the judge must see it."""
+from __future__ import annotations
+
+import pathlib
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).absolute().parent
+sys.path.insert(0, str(HERE))
+
+import synthetic as s  # noqa: E402
+from judge import judge  # noqa: E402
+from judging.story import Story  # noqa: E402
+
+
+def failed(story: Story) -> dict[int, list[str]]:
+    """The violations by invariant, of those that do not hold."""
+    return {v.number: v.violations for v in judge(story) if not v.ok}
+
+
+class JudgeCase(unittest.TestCase):
+    """A clean story, to be doctored."""
+
+    def setUp(self) -> None:
+        self.story = s.clean_story()
+
+    def assert_fails(self, number: int, word: str, also: tuple[int, ...] = ()) -> None:
+        broken = failed(self.story)
+        self.assertIn(number, broken, f"invariant {number} was not broken: {broken}")
+        self.assertTrue(any(word in text for text in broken[number]), broken[number][:3])
+        self.assertLessEqual(set(broken), {number, *also}, broken)
+
+    def broken(self) -> dict[int, list[str]]:
+        return failed(self.story)
+
+    def assert_ok(self) -> None:
+        self.assertEqual(failed(self.story), {})
+
+    def drop(self, source: str, site_id: int, from_s: float, until_s: float) -> None:
+        """Takes requests out of the story."""
+        kept = [r for r in self.story.requests if not (
+            r.source == source and r.site_id == site_id
+            and s.ms(from_s) <= r.at_ms <= s.ms(until_s))]
+        self.assertLess(len(kept), len(self.story.requests))
+        self.story.requests = kept
+
+    def replace(self, name: str, match: dict, **changes) -> None:
+        rows = [r for r in getattr(self.story, name)
+                if all(r[k] == v for k, v in match.items())]
+        self.assertTrue(rows, f"no {name} {match}")
+        for row in rows:
+            row.update(changes)
