@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "store/events.h"
 #include "store/rows.h"
 #include "store/test_database.h"
@@ -173,6 +174,9 @@ TEST_P(SlicesTest, TargetsWhoseSiteLeftGo) {
 TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   Actor actor;
   actor.source = "rollout:seed";
+  actor.epoch = 4;
+  actor.instance = "ins_1";
+  actor.host = "monitor-a";
   actor.now_ms = kNow;
   AdoptionCounts sum;
   const auto adopt = [&](sql::Transaction& tx, const Slice& slice) -> absl::Status {
@@ -204,14 +208,27 @@ TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
     std::map<uint64_t, std::string> said;
     auto s = tx.Query(
         "SELECT site_id, reason || ' ' || seq || ' ' || from_severity || ' ' || to_severity || ' ' "
-        "|| notified || ' ' || ended || ' ' || source || ' ' || detail FROM "
-        "jetmon_event_transitions WHERE site_id IN (3, 20)",
+        "|| notified || ' ' || ended || ' ' || source || ' ' || epoch || '/' || instance || '/' || "
+        "host || ' ' || detail FROM jetmon_event_transitions WHERE site_id IN (3, 20)",
         {}, [&](const sql::Row& row) {
           said[row.Uint(0)] = row.Text(1);
           return absl::OkStatus();
         });
-    EXPECT_EQ(said[20], "adopted 1 0 4 2 0 rollout:seed site_status 2, last_status_change NULL");
+    EXPECT_EQ(said[20],
+              "adopted 1 0 4 2 0 rollout:seed 4/ins_1/monitor-a site_status 2, last_status_change "
+              "NULL");
     EXPECT_EQ(said[3], said[20]);
+    if (!s.ok()) return s;
+    std::map<uint64_t, std::string> projected;
+    s = tx.Query(
+        "SELECT site_id, projected_epoch || '/' || projected_instance || '/' || projected_host || "
+        "' at ' || projected_at_ms FROM jetmon_events WHERE site_id IN (3, 20)",
+        {}, [&](const sql::Row& row) {
+          projected[row.Uint(0)] = row.Text(1);
+          return absl::OkStatus();
+        });
+    EXPECT_EQ(projected[20], absl::StrCat("4/ins_1/monitor-a at ", kNow));
+    EXPECT_EQ(projected[3], projected[20]);
     return s;
   });
   EXPECT_GE(sum.opened, 2u);  // the sites 3 and 4, and 9 by what its status is taken for

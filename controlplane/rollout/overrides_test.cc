@@ -167,7 +167,7 @@ TEST_F(OverridesTest, V1StartsNowhereInAHeldRangeWhateverItsState) {
   request.set_run_id(OpenSession({6, 9}));
   EXPECT_TRUE(service_->RecordCheckpoint(Key(), request, &checkpoint).ok());
   rollout_.Write([&](sql::Transaction& tx) {
-    return store::GiveUpActivation(tx, lock.epoch, TestRollout::kNow).status();
+    return store::GiveUpActivation(tx, lock.epoch, "rjob_back", TestRollout::kNow).status();
   });
   EXPECT_TRUE(refused(wide) || rollout_.Lock(lock.epoch).state == "released");
   for (int i = 0; i < 500 && rollout_.Lock(lock.epoch).state != "released"; ++i) {
