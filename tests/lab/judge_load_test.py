@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,8 +12,10 @@ HERE = pathlib.Path(__file__).absolute().parent
 sys.path.insert(0, str(HERE))
 
 import synthetic as s  # noqa: E402
-from judging import handoff  # noqa: E402
+from judging import evidence, handoff  # noqa: E402
 from judging.load import load  # noqa: E402
+from judging.story import Site, Story  # noqa: E402
+from synthetic_run import write_run  # noqa: E402
 
 
 class HandoffTest(unittest.TestCase):
@@ -50,65 +51,138 @@ class LoadTest(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.path = pathlib.Path(self.folder.name)
-        database = self.path / "jetmon.db"
-        db = sqlite3.connect(database)
-        db.execute("CREATE TABLE jetpack_monitor_sites (jetpack_monitor_site_id INTEGER, bucket_no "
-                   "INT, monitor_url TEXT, monitor_active INT, site_status INT, "
-                   "last_status_change TEXT, check_interval INT)")
-        db.execute("INSERT INTO jetpack_monitor_sites VALUES (7, 3, 'http://127.0.0.1:18080/s/7', "
-                   "1, 1, NULL, 5)")
-        for table in ("range_locks", "range_parts", "bucket_locks", "jobs", "confirmation_tokens",
-                      "policy_stages", "policy_stage_rows"):
-            db.execute(f"CREATE TABLE jetmon_rollout_{table} (x)")
-        for table in ("audit_log", "events", "event_transitions", "notifications", "check_history",
-                      "false_positives", "check_targets", "endpoint_runtime",
-                      "endpoint_check_config"):
-            db.execute(f"CREATE TABLE jetmon_{table} (x)")
-        db.commit()
-        db.close()
-        self.lab = {"database": f"sqlite://{database}", "interval_unit_s": 1.0,
-                    "request_log": str(self.path / "requests.jsonl"),
-                    "v1_log": str(self.path / "v1.jsonl"),
-                    "chronicle": str(self.path / "chronicle.jsonl"),
-                    "senders": {"127.0.1.5": {"name": "v1", "role": "v1", "host": ""}}}
+
+    def run_with(self, story: Story) -> dict:
+        return write_run(self.path, story)
 
     def write(self, name: str, *rows: dict, torn: str = "") -> None:
         text = "".join(json.dumps(row) + "\n" for row in rows) + torn
         (self.path / name).write_text(text, encoding="utf-8")
 
     def test_reads_every_file(self) -> None:
+        lab = self.run_with(Story(unit_s=1.0, sites={
+            7: Site(7, 3, "http://127.0.0.1:18080/s/7", 5),
+            9: Site(9, 3, "https://site-9.example:18443/", 5)}))
+        lab["senders"] = {"127.0.1.5": {"name": "v1", "role": "v1", "host": ""}}
         at = {"wall_ns": 1_790_000_000_000_000_000, "boot_ns": 5_000_000_000}
-        ask = {"kind": "request", **at, "source": "127.0.1.5", "agent": "jetmon/1.0", "method": "HEAD", "path": "/s/7",
-               "site": 7, "hop": 0, "status": 200, "delay_ms": 0}
-        self.write("requests.jsonl", ask, {**ask, "path": "/s/7/r/1", "hop": 1},
-                   {**ask, "path": "/s/8"}, {"kind": "stall", **at, "lag_ms": 300},
+        ask = {"kind": "request", **at, "source": "127.0.1.5", "agent": "jetmon/1.0",
+               "method": "HEAD", "path": "/s/7", "site": 7, "hop": 0, "status": 200, "delay_ms": 0}
+        down = {"kind": "state", **at, "state": "down", "detail": "state=down&code=503",
+                "sites": [7, 9]}
+        self.write("requests.jsonl", ask, {**ask, "path": "/s/7/r/1", "hop": 1, "status": 302},
+                   {**ask, "path": "/s/8", "site": 8}, {**ask, "path": "/", "site": 9},
+                   {"kind": "stray", **at, "source": "127.0.0.9", "path": "/x", "method": "GET",
+                    "agent": ""},
+                   {"kind": "partial", **at, "source": "127.0.1.5", "path": "/s/7", "method": "GET",
+                    "agent": ""},
+                   {"kind": "stall", **at, "lag_ms": 300}, down,
+                   {**down, "state": "never", "detail": "state=never&source=127.0.1.5"},
                    {"kind": "notify", **at, "idempotency_key": "ntf_1_down"}, torn='{"kind": "req')
         self.write("v1.jsonl", {"kind": "v1_started", **at, "min": 0, "max": 511},
                    {"kind": "notify", **at, "site_id": 7, "status": 2})
         later = {"wall_ns": at["wall_ns"] + 9_000_000_000}
-        self.write("chronicle.jsonl", {"kind": "fault", "name": "monitor-a", **at},
+        self.write("chronicle.jsonl", {"kind": "start", "name": "v1", "pid": 17, **at},
+                   {"kind": "fault", "name": "monitor-a", "what": "paused", **at},
+                   {"kind": "returns", "name": "monitor-a", **later},
                    {"kind": "healed", "name": "monitor-a", **later},
-                   {"kind": "fault", "name": "monitor-b", **later}, {"kind": "end", **later})
-        story = load(self.lab)
-        self.assertEqual([(r.site_id, r.hop) for r in story.requests], [(7, 0), (7, 1)])
-        self.assertEqual(story.strays, 1)
+                   {"kind": "fault", "name": "monitor-b", "what": "killed", **later},
+                   {"kind": "end", **later})
+        story = load(lab)
+        self.assertEqual([(r.site_id, r.hop, r.failed) for r in story.requests],
+                         [(7, 0, False), (7, 1, True), (9, 0, False), (7, 0, True)])
+        self.assertEqual([(one.source, one.path) for one in story.strays],
+                         [("127.0.1.5", "/s/8"), ("127.0.0.9", "/x")])
         self.assertEqual(story.deliveries, ["ntf_1_down"])
         self.assertEqual([span.until_ms - span.from_ms for span in story.stalls], [300])
+        self.assertEqual([(one.site_ids, one.down, one.source) for one in story.states],
+                         [((7, 9), True, ""), ((7, 9), True, "127.0.1.5")])
         self.assertEqual(story.v1_alerts[0].status, 2)
-        self.assertEqual([(f.what, f.until_ms - f.from_ms) for f in story.faults],
-                         [("monitor-a", 9000), ("monitor-b", float("inf"))])
-        self.assertEqual(story.end_ms, 1_790_000_009_000)
+        self.assertEqual([(one.name, one.pid) for one in story.starts], [("v1", 17)])
+        self.assertEqual([(f.what, f.how, f.until_ms - f.from_ms, f.back_ms - f.from_ms)
+                          for f in story.faults],
+                         [("monitor-a", "paused", 9000, 9000),
+                          ("monitor-b", "killed", float("inf"), float("inf"))])
+        self.assertEqual((story.end_ms, story.ended), (1_790_000_009_000, True))
         self.assertEqual(story.sites[7].interval_s, 5.0)
 
-    def test_command(self) -> None:
-        (self.path / "lab.json").write_text(json.dumps(self.lab), encoding="utf-8")
-        done = subprocess.run([sys.executable, HERE / "judge.py", self.path / "lab.json", "--json"],
+    def judge(self, *options: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, HERE / "judge.py", self.path / "lab.json", *options],
                               capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_the_clean_run(self) -> None:
+        self.run_with(s.clean_story())
+        done = self.judge("--json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(len(json.loads(done.stdout)["invariants"]), 8)
-        done = subprocess.run([sys.executable, HERE / "judge.py", self.path / "none.json"],
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, 2)
+
+    def test_a_doctored_run(self) -> None:
+        story = s.clean_story()
+        story.requests.append(s.request(40, s.V1, 3))
+        self.run_with(story)
+        done = self.judge()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("invariant 1: NOT OK: v1 asked for site 3", done.stdout)
+
+    def assert_no_verdict(self, word: str) -> None:
+        done = self.judge()
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn(word, done.stderr)
+
+    def assert_lacks(self, story: Story, word: str) -> None:
+        """What the command does with it is shown by the other cases."""
+        self.assertTrue(any(word in text for text in evidence.lacks(story)), evidence.lacks(story))
+
+    def test_no_run(self) -> None:
+        self.assert_no_verdict("can't read the run")
+
+    def test_an_empty_story(self) -> None:
+        self.run_with(Story(plan={"grants": 0}))
+        self.assert_no_verdict("no verdict without evidence: the request log holds no request")
+
+    def test_a_missing_log(self) -> None:
+        for name in ("requests.jsonl", "v1.jsonl", "chronicle.jsonl"):
+            with self.subTest(name):
+                self.run_with(s.clean_story())
+                (self.path / name).unlink()
+                self.assert_no_verdict(f"{name} is not there")
+
+    def test_an_empty_log(self) -> None:
+        for name, word in (("requests.jsonl", "holds no request"), ("v1.jsonl", "0 v1_starts"),
+                           ("chronicle.jsonl", "tells of no start")):
+            with self.subTest(name):
+                self.run_with(s.clean_story())
+                self.write(name)
+                self.assert_no_verdict(word)
+
+    def test_no_plan(self) -> None:
+        story = s.clean_story()
+        story.plan = {}
+        self.run_with(story)
+        self.assert_no_verdict("has no plan")
+
+    def test_a_run_that_did_not_end(self) -> None:
+        self.run_with(s.clean_story())
+        log = self.path / "chronicle.jsonl"
+        log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+        self.assert_no_verdict("does not tell of the run's end")
+
+    def test_less_than_the_plan(self) -> None:
+        for role in ("v1", "monitor", "veriflier", "controlplane"):
+            with self.subTest(role):
+                story = s.clean_story()
+                story.plan["requests"][role] = 10_000
+                self.assert_lacks(story, f"requests of {role} are there, the plan calls for 10000")
+        for name in ("grants", "releases", "released", "take_overs", "v1_starts", "v1_stops",
+                     "downs", "ups", "given_up"):
+            with self.subTest(name):
+                story = s.clean_story()
+                story.plan[name] = 3
+                self.assert_lacks(story, f" {name} are there, the plan calls for 3")
+
+    def test_a_plan_that_nobody_understands(self) -> None:
+        story = s.clean_story()
+        story.plan["miracles"] = 0
+        self.assert_lacks(story, "'miracles', which nobody knows")
 
 
 if __name__ == "__main__":

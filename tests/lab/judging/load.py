@@ -139,16 +139,37 @@ def load_state(row: Row, at_ms: float, timeout_ms: float) -> State:
     return State(at_ms, tuple(row["sites"]), down, query.get("source", [""])[0])
 
 
+def fixture_number(url: str) -> int | None:
+    """By what number the fixture knows a site: its path /s/N, or its host site-N."""
+    match = re.match(r"https?://(?:site-(\d+)[.:/]|[^/]*/s/(\d+)(?:[/?]|$))", url + "/")
+    return None if match is None else int(match[1] or match[2])
+
+
+class SiteFinder:
+    """Tells which site a row of the request log is about."""
+
+    def __init__(self, sites: dict[int, Site]):
+        self._by_number = {fixture_number(site.url): site.site_id for site in sites.values()}
+        self._by_number.pop(None, None)
+
+    def find(self, row: Row) -> int | None:
+        number = row.get("site")
+        if number is None:  # broken off, or no site of the fixture's: its path may tell
+            number = fixture_number("http://fixture" + row["path"])
+        return self._by_number.get(number)
+
+
 def load_requests(story: Story, path: str) -> None:
-    by_path = {"/" + site.url.split("/", 3)[3]: site.site_id for site in story.sites.values()
-               if site.url.count("/") >= 3}
+    finder = SiteFinder(story.sites)
     timeout_ms = check_timeout(story.unit_s)
     for row in json_lines(path):
         at_ms, boot_ms = row["wall_ns"] / 1e6, row["boot_ns"] / 1e6
         story.end_ms = max(story.end_ms, at_ms)
         if row["kind"] in ("request", "partial", "stray"):
-            path_of_site = row["path"].split("/r/")[0]
-            site_id = by_path.get(path_of_site)
+            site_id = finder.find(row)
+            if site_id is None and row["kind"] == "partial" and row["source"] in story.senders \
+                    and row["path"] in ("", "/"):
+                continue  # of a site that only its host names, which was not read any more
             if site_id is None:
                 story.strays.append(Stray(at_ms, row["source"], row["path"]))
                 continue
