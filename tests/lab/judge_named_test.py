@@ -63,6 +63,12 @@ class ExcuseTest(JudgeCase):
         self.drop_all(s.B, 64, 73)
         self.assert_ok()
 
+    def test_a_blink_while_the_range_is_short(self) -> None:
+        """What is left of a range's time is no longer than a long fault's recovery."""
+        self.drop(s.A, 7, 51, 59)
+        self.blink(50.9, "monitor-a")
+        self.assert_fails(2, "site 7")
+
     def drop_all(self, source: str, from_s: float, until_s: float) -> None:
         self.story.requests = [r for r in self.story.requests if not (
             r.source == source and s.ms(from_s) <= r.at_ms <= s.ms(until_s))]
@@ -347,6 +353,11 @@ class ToldTest(JudgeCase):
     def test_an_outage_that_began_under_v1(self) -> None:
         self.story.states.append(State(s.ms(10), (50,), True))
         self.assert_fails(5, "site 50 was down for")
+
+    def test_an_outage_whose_event_ended_meanwhile(self) -> None:
+        self.story.states[3] = State(s.ms(69), (2, 1), False)
+        self.story.states[1] = State(s.ms(35), (40,), False)
+        self.assert_fails(5, "site 1 was down for 37.5 s")
 
     def test_an_outage_that_is_never_confirmed(self) -> None:
         self.story.states.append(State(s.ms(35), (40,), True))

@@ -126,7 +126,7 @@ class TraceTest(JudgeCase):
         self.story.sites[65] = dataclasses.replace(self.story.sites[33], site_id=65, active=False)
         self.story.transitions.append(s.transition(4, 1, 65, "opened", 0, 3, 0, 50, 2))
         self.story.events.append(s.event(4, 65, 4, 3, 0, 50, None, None, "", 1, 50, 2))
-        self.assert_fails(3, "event 4 of site 65 was opened without a Monitor's check")
+        self.assert_fails(3, "event 4 of site 65 was opened without a check of monitor-b")
 
     def test_an_outbox_row_while_v1_has_the_range(self) -> None:
         self.replace("notifications", {"kind": "down"}, created_at_ms=s.ms(65))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from judging.policy import FIRST_REVISION
-from judging.audit import CALLS, SERVICE
+from judging.audit import BEGUN, CALLS, SERVICE
 from judging.story import Alert, Request, Row, Sender, Site, Start, State, Story, V1Switch
 
 T0 = 1_790_000_000_000  # Unix ms of second 0
@@ -94,6 +94,13 @@ def audit_for(token: Row) -> Row:
             "operation": SERVICE + CALLS[token["operation"]], "run_id": token["run_id"],
             "bucket_min": token["bucket_min"], "bucket_max": token["bucket_max"], "outcome": "ok",
             "detail": "execute"}
+
+
+def audit_of(job_row: Row) -> Row:
+    """Of the call that began a job that nobody plans."""
+    return {**audit_for({**job_row, "operation": "seed",
+                         "consumed_at_ms": job_row["created_at_ms"]}),
+            "operation": SERVICE + BEGUN[job_row["operation"]], "detail": ""}
 
 
 def tenure(lock_row: Row, second: float | None = None, instance: str = "") -> Row:
@@ -185,7 +192,8 @@ def clean_story() -> Story:
         start(story, name, pid, -2)
     add_incidents(story)
     add_stages(story)
-    story.audit = [audit_for(t) for t in story.tokens]
+    story.audit = [audit_for(t) for t in story.tokens] + [audit_of(j) for j in story.jobs
+                                                          if j["operation"] in BEGUN]
     story.plan = {"requests": {"v1": 400, "monitor": 500, "veriflier": 1, "controlplane": 6},
                   "grants": 2, "releases": 1, "v1_starts": 2, "v1_stops": 2, "downs": 1, "ups": 1}
     story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "updated_at_ms": ms(28)}

@@ -57,7 +57,7 @@ def given_up_story() -> Story:
     release.update(created_at_ms=s.ms(81.3), started_at_ms=s.ms(81.3))
     story.tokens = [s.token_for(j) for j in story.jobs
                     if j["operation"] in ("seed", "final_reconcile", "activate_buckets")]
-    story.audit = [s.audit_for(t) for t in story.tokens]
+    story.audit = [s.audit_for(t) for t in story.tokens] + [s.audit_of(j) for j in story.jobs[:2]]
     story.targets = [row for row in story.targets if row["site_id"] in story.sites]
     for name in ("events", "transitions", "notifications", "history", "runtime", "stages",
                  "stage_rows", "configs", "deliveries", "v1_alerts", "states"):

@@ -8,6 +8,8 @@ from judging.story import Row, Story
 CALLS = {"seed": "Seed", "final_reconcile": "FinalReconcile",
          "activate_buckets": "ActivateBuckets", "release_buckets": "ReleaseBuckets",
          "stage_policy": "StagePolicy"}
+# Jobs that nobody plans, and the call that begins one.
+BEGUN = {"preflight": "Preflight", "smoke": "Smoke", "compare_methods": "CompareMethods"}
 SERVICE = "RolloutService/"
 # How a call may end that executed. `blocked`: its job was; the rest: its caller had not waited, or
 # the database went away after the commit.
@@ -21,13 +23,17 @@ def fits(row: Row, token: Row) -> bool:
             any(row[name] != token[name] for name in WHOSE) or \
             not row["detail"].startswith("execute"):
         return False
+    return covers_ms(row, token["consumed_at_ms"])
+
+
+def covers_ms(row: Row, at_ms: float) -> bool:
+    """Was it written of a call that ran then? The row itself may have waited."""
     began = row["at_ms"] - row["latency_ms"] - bounds.WRITE
-    return began <= token["consumed_at_ms"] <= row["at_ms"] + bounds.ROUNDING
+    return began <= at_ms <= row["at_ms"] + bounds.ROUNDING
 
 
-def was_cut_off(story: Story, token: Row) -> bool:
+def was_cut_off(story: Story, consumed: float) -> bool:
     """Whoever would have written the row died first, or had no database."""
-    consumed = token["consumed_at_ms"]
     names = {s.name for s in story.senders.values() if s.role == "controlplane"}
     for fault in story.faults:
         over = fault.from_ms if fault.how == "killed" and fault.what in names else fault.until_ms
@@ -51,7 +57,18 @@ def judge_audit(story: Story) -> list[str]:
         found = next((row for row in mine if fits(row, token)), None)
         if found is not None:
             mine.remove(found)
-        elif not was_cut_off(story, token):
+        elif not was_cut_off(story, token["consumed_at_ms"]):
             result.append(f"{token['operation']} of {token['run_id']} was executed at "
                           f"{token['consumed_at_ms']}, and no row of its own is in the audit")
+    for job in story.jobs:
+        if job["operation"] not in BEGUN:
+            continue
+        mine = by_call.get((SERVICE + BEGUN[job["operation"]], job["run_id"]), [])
+        began = next((row for row in mine if row["key_id"] == job["key_id"] and covers_ms(
+            row, job["created_at_ms"])), None)
+        if began is not None:
+            mine.remove(began)
+        elif not was_cut_off(story, job["created_at_ms"]):
+            result.append(f"{job['operation']} {job['job_id']} was begun at "
+                          f"{job['created_at_ms']}, and no row of its own is in the audit")
     return result

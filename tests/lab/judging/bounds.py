@@ -1,6 +1,8 @@
 """The figures that the judge measures by, each with where it comes from. Milliseconds, if not said."""
 from __future__ import annotations
 
+from judging.story import Span
+
 # The database keeps whole milliseconds.
 ROUNDING = 1.0
 
@@ -27,8 +29,8 @@ ACKNOWLEDGE = 60_000.0
 DRAIN = 60_000.0
 # First checks of a load come within the interval, and within a minute where that is longer.
 FIRST_CHECK_S = 60.0
-# A Monitor that is asked to stop drains for 30 s at most.
 LOCAL_FAILURES = 3  # --num_of_checks: so many checks fail before Verifliers are asked
+PEER_LIMIT = 3  # --peer_offline_limit: so many confirmations are wanted at most, or a majority
 
 # --- what the judge allows on top
 # The chronicle tells of a fault just before it is done; a packet leaves just after a clock was read.
@@ -45,8 +47,10 @@ RETRY_SLACK = 50.0
 # A site edited in the legacy table is seen by its owner within 60 s.
 EDIT = 60_000.0
 # A paused process, or a database, has come back: a poll fails at its limit, the next one renews, and
-# what is overdue is sent at once.
+# what is overdue is sent at once. After a fault that was shorter than this, the recovery is no
+# longer than the fault, and the time in which a thread wakes up or the next poll comes.
 RESUME = POLL + POLL_LIMIT + 3_000.0
+WAKE = 1_000.0
 # How long Monitors go on checking without a database: the lease, less the poll that may have
 # been under way when it went away, and the time since the one before.
 WITHOUT_DATABASE = LEASE - POLL - POLL_LIMIT
@@ -68,6 +72,12 @@ DELIVERY = 15_000.0
 AUDITED = 60_000.0 + WRITE
 # Rows of one change carry one time; a job's rows lie within it.
 SAME = 1_000.0
+
+
+def recovery(fault: Span) -> float:
+    """How long after the end of a pause, or of the database's absence, somebody may need."""
+    least = WAKE + (POLL if fault.what == "database" else 0.0)
+    return min(RESUME, least + fault.until_ms - fault.from_ms)
 
 
 def allowed_s(interval_s: float) -> float:

@@ -31,7 +31,7 @@ class Excuses:
 
     def _of_database(self, needs_database: bool) -> list[Span]:
         head = 0.0 if needs_database else bounds.WITHOUT_DATABASE
-        return [Span(f.from_ms + head, f.until_ms + bounds.RESUME, f.what)
+        return [Span(f.from_ms + head, f.until_ms + bounds.recovery(f), f.what)
                 for f in self.story.faults if f.what == "database"]
 
     def _of_owner(self, lock: Row, window_s: float) -> list[Span]:
@@ -54,7 +54,7 @@ class Excuses:
                     again = min(again, min(started) + bounds.TAKE_OVER + bounds.LOAD
                                 + 1000 * window_s)
             else:
-                again = min(again, fault.until_ms + bounds.RESUME)
+                again = min(again, fault.until_ms + bounds.recovery(fault))
             result.append(Span(fault.from_ms, again, fault.what))
         return result
 
@@ -69,5 +69,5 @@ class Excuses:
         result = []
         for fault in self.story.faults:
             if fault.what == "database" or fault.what in names and fault.how != "killed":
-                result.append(Span(fault.from_ms, fault.until_ms + bounds.RESUME, fault.what))
+                result.append(Span(fault.from_ms, fault.until_ms + bounds.recovery(fault), fault.what))
         return result

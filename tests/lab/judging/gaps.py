@@ -17,7 +17,7 @@ class Gaps:
         self.v1 = {source for source, s in self.story.senders.items() if s.role == "v1"}
         # The database, and the witness, whoever owns a range.
         self.away = [*self.story.stalls, *(
-            Span(f.from_ms, f.until_ms + bounds.RESUME) for f in self.story.faults
+            Span(f.from_ms, f.until_ms + bounds.recovery(f)) for f in self.story.faults
             if f.what in ("database", "v1"))]
         # A hand-off waits for the control plane.
         self.steered = self.away + [Span(f.from_ms, self._restarted(f) + bounds.RESUME)

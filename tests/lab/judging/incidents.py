@@ -1,6 +1,7 @@
 """Invariants 3 to 7: what was written about sites, by whom, and what people were told."""
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 
 from judging.bounds import SAME
@@ -11,6 +12,10 @@ from judging.writers import judge_writers
 SEEMS_DOWN, DOWN = 3, 4
 STATUS_OF = {SEEMS_DOWN: 0, DOWN: 2}
 CONFIRMS = ("verifier_confirmed", "local_confirmed", "quorum_degraded")
+# What a Monitor concludes from a check of its own -> in words.
+ON_A_CHECK = {"opened": "opened", "recovered": "ended", "probe_cleared": "ended",
+              "verifier_confirmed": "confirmed", "local_confirmed": "confirmed",
+              "quorum_degraded": "confirmed"}
 ADOPTS = ("adopted", "promoted", "v1_recovered", "superseded")
 READ_ONLY_JOBS = ("preflight", "smoke", "compare_methods")
 ADOPTING_JOBS = ("seed", "final_reconcile", "activate_buckets")
@@ -84,12 +89,23 @@ def unseen_checks(story: Story) -> list[str]:
     """Incidents and freshness must rest on a Monitor's own request."""
     hosts = {source: s.host for source, s in story.senders.items() if s.role == "monitor"}
     first: dict[int, float] = {}
-    for request in story.requests:
+    asked: dict[tuple[int, str], list[float]] = {}
+    for request in sorted(story.requests, key=lambda r: r.at_ms):
         if request.source in hosts:
-            first[request.site_id] = min(first.get(request.site_id, FOREVER), request.at_ms)
-    result = [f"event {t['event_id']} of site {t['site_id']} was opened without a Monitor's check"
-              for t in story.transitions
-              if t["reason"] == "opened" and first.get(t["site_id"], FOREVER) > t["at_ms"] + 1]
+            first.setdefault(request.site_id, request.at_ms)
+            asked.setdefault((request.site_id, hosts[request.source]), []).append(request.at_ms)
+    acknowledged = {lock["epoch"]: lock["acknowledged_at_ms"] for lock in story.locks}
+    result = []
+    for t in story.transitions:
+        if t["reason"] not in ON_A_CHECK:
+            continue
+        # Since the owner has the range, and before it wrote.
+        since = acknowledged.get(t["epoch"], FOREVER) - 1
+        times = asked.get((t["site_id"], t["host"]), [])
+        at = bisect.bisect_right(times, t["at_ms"] + 1) - 1
+        if at < 0 or times[at] < since:
+            result.append(f"event {t['event_id']} of site {t['site_id']} was "
+                          f"{ON_A_CHECK[t['reason']]} without a check of {t['host'] or 'anybody'}")
     result += [f"site {r['site_id']} has a last check that no Monitor made" for r in story.runtime
                if r["last_checked_at_ms"]
                and first.get(r["site_id"], FOREVER) > r["last_checked_at_ms"] + SAME]

@@ -103,15 +103,14 @@ class Ownership:
                      <= request.at_ms <= checked_until_ms(lock) + bounds.ROUNDING), None)
         if lock is None:
             return "while no Monitor held it"
-        for event in self.events_of.get(request.site_id, []):
-            ended = event["ended_at_ms"] or FOREVER
-            if event["started_at_ms"] <= request.at_ms <= ended + bounds.CONFIRMATION_LAG:
-                break
-        else:
+        open_then = [e for e in self.events_of.get(request.site_id, [])
+                     if e["started_at_ms"] <= request.at_ms
+                     <= (e["ended_at_ms"] or FOREVER) + bounds.CONFIRMATION_LAG]
+        if not open_then:
             return "outside of an open event"
-        confirmed = event["confirmed_at_ms"]
-        if confirmed and request.at_ms > confirmed + bounds.ROUND + bounds.CONFIRMATION_LAG:
-            return f"long after event {event['event_id']} had been confirmed"
+        if all(e["confirmed_at_ms"] and request.at_ms > e["confirmed_at_ms"] + bounds.ROUND
+               + bounds.CONFIRMATION_LAG for e in open_then):
+            return f"long after event {open_then[0]['event_id']} had been confirmed"
         return self.leases.fault_of(request, lock, bounds.LEASE + bounds.ROUND)
 
     def _controlplane(self, request: Request, sender: Sender, bucket: int) -> str | None:

@@ -87,13 +87,9 @@ class Holders:
         return next((lock for lock in self.of_bucket.get(bucket, []) if lock["epoch"] == epoch), None)
 
     def may_write(self, lock: Row, at_ms: float) -> bool:
-        """A Monitor writes from its acknowledgement to the end."""
+        """A Monitor writes from its acknowledgement until it has drained, or the range is free."""
         return (lock["acknowledged_at_ms"] > 0 and lock["acknowledged_at_ms"] - bounds.ROUNDING
-                <= at_ms <= lock_end_ms(lock))
-
-    def acknowledged_by(self, lock: Row) -> str:
-        row = self.tenures(lock["epoch"]).at(lock["acknowledged_at_ms"])
-        return row["owner_instance"] if row else ""
+                <= at_ms <= checked_until_ms(lock) + bounds.ROUNDING)
 
 
 def judge_tenures(holders: Holders) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from judging import bounds
 from judging.excuses import Excuses
-from judging.story import FOREVER, Row, Site, Story, overlap_ms
+from judging.story import FOREVER, Row, Site, Span, Story, overlap_ms
 from judging.tenure import Holders
 
 DOWN = 4
@@ -45,6 +45,48 @@ def judge_outbox(story: Story) -> list[str]:
     return result
 
 
+def verifliers(story: Story) -> set[str]:
+    """Those that the launcher started: the vantages that are enabled."""
+    names = {s.name for s in story.senders.values() if s.role == "veriflier"}
+    return names & {start.name for start in story.starts}
+
+
+def needed_votes(story: Story) -> int:
+    return min(bounds.PEER_LIMIT, len(verifliers(story)) // 2 + 1)
+
+
+def blind_spans(story: Story) -> list[Span]:
+    """When so many Verifliers were away that no quorum was left: what fails stays Seems Down then."""
+    names = verifliers(story)
+    faults = [f for f in story.faults if f.what in names]
+    edges = sorted({f.from_ms for f in faults} | {f.until_ms + bounds.RESUME for f in faults})
+    result = []
+    for begin, end in zip(edges, edges[1:]):
+        away = {f.what for f in faults if f.from_ms <= begin and end <= f.until_ms + bounds.RESUME}
+        if len(names) - len(away) < needed_votes(story):
+            result.append(Span(begin, end))
+    return result
+
+
+def judge_confirmations(story: Story) -> list[str]:
+    """What the Verifliers confirmed, so many of them had asked for as a quorum takes."""
+    names = {source: (s.role, s.name) for source, s in story.senders.items()}
+    by_site = story.by_site()
+    started = {e["event_id"]: e["started_at_ms"] for e in story.events}
+    result = []
+    for t in story.transitions:
+        if t["reason"] != "verifier_confirmed":
+            continue
+        begun = started.get(t["event_id"], t["at_ms"])
+        asked = {names[r.source][1] for r in by_site.get(t["site_id"], [])
+                 if names.get(r.source, ("",))[0] == "veriflier" and begun <= r.at_ms <= t["at_ms"]
+                 + bounds.SAME}
+        if len(asked) < needed_votes(story):
+            result.append(f"event {t['event_id']} of site {t['site_id']} was confirmed by "
+                          f"{len(asked)} Verifliers that asked, {needed_votes(story)} are needed")
+    return result
+
+
 class Outages:
     """What the fixture held down, as long as somebody of v2 watched over it."""
 
@@ -54,10 +96,7 @@ class Outages:
         self.events_of: dict[int, list[Row]] = {}
         for event in story.events:
             self.events_of.setdefault(event["site_id"], []).append(event)
-        # Without its Verifliers a quorum may be missing: what fails stays Seems Down. It comes back
-        # when it has registered again.
-        names = {s.name for s in story.senders.values() if s.role in ("veriflier", "controlplane")}
-        self.blind = [f for f in story.faults if f.what in names]
+        self.blind = blind_spans(story)
 
     def spans(self) -> list[tuple[int, float, float]]:
         """(site, from, until) of each time that a site was down for everybody."""
@@ -104,8 +143,9 @@ class Outages:
         found_ms, confirmed_ms = self.steps_ms(site)
         text = f"site {site.site_id} was down for {lasted / 1000:.1f} s from {begin:.0f} on, under " \
                f"{lock['owner_host']}"
+        # Still open at the end of it: nobody saw it up meanwhile.
         events = [e for e in self.events_of.get(site.site_id, [])
-                  if e["started_at_ms"] <= end and (e["ended_at_ms"] or FOREVER) >= begin]
+                  if e["started_at_ms"] <= end and (e["ended_at_ms"] or FOREVER) >= end - bounds.SAME]
         if lasted > found_ms and not events:
             return [f"{text}, and has no event"]
         lasted -= overlap_ms(self.blind, begin, end)
@@ -116,4 +156,4 @@ class Outages:
 
 
 def judge_told(story: Story) -> list[str]:
-    return judge_outbox(story) + Outages(story).faults()
+    return judge_outbox(story) + judge_confirmations(story) + Outages(story).faults()

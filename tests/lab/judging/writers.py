@@ -15,6 +15,8 @@ class Writers:
     def __init__(self, story: Story):
         self.story, self.holders = story, Holders(story)
         self.planes = {row["instance"] for row in story.health if row["kind"] == "controlplane"}
+        self.opened = {t["event_id"] for t in story.transitions
+                       if t["source"] == MONITOR and not t["ended"]}
         self.bucket_of_event = {e["event_id"]: e["bucket_no"] for e in story.events}
 
     def fault_of(self, epoch: int, instance: str, host: str, bucket: int, at_ms: float) -> str | None:
@@ -80,7 +82,7 @@ class Writers:
             who = (e["projected_epoch"], e["projected_instance"], e["projected_host"])
             at_ms = e["projected_at_ms"]
             if who == NOBODY and not at_ms:
-                if self._was_opened_by_a_monitor(e) and e["projected_change"]:
+                if e["event_id"] in self.opened and e["projected_change"]:
                     result.append(f"nobody says to have projected event {e['event_id']}")
                 continue
             if not e["projected_host"]:
@@ -90,10 +92,6 @@ class Writers:
             if fault is not None:
                 result.append(f"event {e['event_id']} was projected {fault}")
         return result
-
-    def _was_opened_by_a_monitor(self, event: Row) -> bool:
-        return any(t["event_id"] == event["event_id"] and t["source"] == MONITOR and not t["ended"]
-                   for t in self.story.transitions)
 
     def _release_fault(self, event: Row) -> str | None:
         """A control plane projects what is open before a range is v1's."""
