@@ -85,6 +85,9 @@ class LoadTest(unittest.TestCase):
                    {"kind": "fault", "name": "monitor-a", "what": "paused", **at},
                    {"kind": "returns", "name": "monitor-a", **later},
                    {"kind": "healed", "name": "monitor-a", **later},
+                   {"kind": "fault", "name": "controlplane", "what": "killed", **at},
+                   {"kind": "start", "name": "controlplane", "pid": 18, **later},
+                   {"kind": "fault", "name": "controlplane", "what": "killed", **later},
                    {"kind": "fault", "name": "monitor-b", "what": "killed", **later},
                    {"kind": "end", **later})
         story = load(lab)
@@ -97,10 +100,13 @@ class LoadTest(unittest.TestCase):
         self.assertEqual([(one.site_ids, one.down, one.source) for one in story.states],
                          [((7, 9), True, ""), ((7, 9), True, "127.0.1.5")])
         self.assertEqual(story.v1_alerts[0].status, 2)
-        self.assertEqual([(one.name, one.pid) for one in story.starts], [("v1", 17)])
+        self.assertEqual([(one.name, one.pid) for one in story.starts],
+                         [("v1", 17), ("controlplane", 18)])
         self.assertEqual([(f.what, f.how, f.until_ms - f.from_ms, f.back_ms - f.from_ms)
                           for f in story.faults],
                          [("monitor-a", "paused", 9000, 9000),
+                          ("controlplane", "killed", 9000, float("inf")),
+                          ("controlplane", "killed", float("inf"), float("inf")),
                           ("monitor-b", "killed", float("inf"), float("inf"))])
         self.assertEqual((story.end_ms, story.ended), (1_790_000_009_000, True))
         self.assertEqual(story.sites[7].interval_s, 5.0)

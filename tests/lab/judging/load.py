@@ -196,7 +196,8 @@ def load_v1(story: Story, path: str) -> None:
 
 
 def load_chronicle(story: Story, path: str) -> None:
-    """What the launcher did: starts, faults (until healed, or for good), edits, the end."""
+    """What the launcher did: starts, faults (until healed or started again, or for good),
+    edits, the end."""
     faults: dict[str, Row] = {}
     for row in json_lines(path):
         at_ms = row["wall_ns"] / 1e6
@@ -209,6 +210,8 @@ def load_chronicle(story: Story, path: str) -> None:
             story.faults.append(span_of(name, faults.pop(name), at_ms))
         elif row["kind"] == "start":
             story.starts.append(Start(at_ms, name, row["pid"]))
+            if name in faults:  # it was killed, and is there again
+                story.faults.append(span_of(name, faults.pop(name), at_ms))
         elif row["kind"] == "edit":
             story.edits.setdefault(row["site_id"], []).append(at_ms)
         elif row["kind"] == "end":
