@@ -159,8 +159,8 @@ void Watch::WriteHistory(std::vector<store::CheckHistoryRow> rows) {
   if (rows.empty() || abandoned_ || fenced_out_) return;
   std::set<uint32_t> buckets;
   for (const auto& row : rows) buckets.insert(row.bucket);
-  // History is for people; what can't be written is logged by Fenced and left out.
   const store::Actor actor = ActorOf(writer_, parts_.clock->WallMs());
+  // History is for people; what can't be written is logged by Fenced and left out.
   Fenced(buckets, [&](sql::Transaction& tx) {
     return store::InsertHistory(tx, rows, actor);
   }).IgnoreError();
