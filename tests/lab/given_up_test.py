@@ -82,6 +82,7 @@ class GivenUpTest(LabCase):
         back = self.ended(rows[0][1])
         self.assertEqual((back["operation"], back["state"]), ("release_buckets", "completed"))
         self.assertIsNone(lab.range_of(LOW))
+        lab.plan.expect("given_up")
         return rows[0][1]
 
     def ended(self, job_id: str) -> Json:

@@ -238,8 +238,13 @@ class SuccessorTest(JudgeCase):
         self.story.end_ms = s.ms(100)
         self.story.requests += [r for r in s.checks(f.B2, range(33, 65), 83, 100)]
         self.drop(f.B2, 50, 72, 100)
-        self.assertTrue(any("site 50 (bucket 6) of monitor-b went unchecked" in text
-                            for text in self.broken()[2]))
+        self.assert_fails(2, "site 50 (bucket 6) of monitor-b was never checked", also=(8,))
+
+    def test_a_successor_that_takes_a_site_up_late(self) -> None:
+        self.story.end_ms = s.ms(100)
+        self.story.requests += [r for r in s.checks(f.B2, range(33, 65), 83, 100)]
+        self.drop(f.B2, 50, 72, 84)
+        self.assert_fails(2, "site 50 (bucket 6) of monitor-b was first checked late", also=(8,))
 
     def test_a_successor_that_waits(self) -> None:
         """It runs, and takes over only when somebody looks."""

@@ -56,8 +56,8 @@ WAKE = 1_000.0
 WITHOUT_DATABASE = LEASE - POLL - POLL_LIMIT
 # A successor that runs sees the lease unrenewed for a grace; then polls, and writes.
 TAKE_OVER = GRACE + 2 * POLL + WRITE + 3_000.0
-# It has taken the range over: it reads the sites and renews, at its next poll.
-LOAD = POLL + POLL_LIMIT
+# It has taken the range over: at its next poll it reads the sites, and renews.
+LOAD = POLL + 2_000.0
 # The operator records v1_started and starts v1, once the release is done.
 OPERATOR = 60_000.0
 # From v1's stop to the grant: the final reconcile, and the operator between the steps.

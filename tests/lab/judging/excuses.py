@@ -10,23 +10,23 @@ from judging.tenure import Holders
 class Excuses:
     def __init__(self, holders: Holders):
         self.holders, self.story = holders, holders.story
-        self._cache: dict[tuple[int, int, str, float, bool], list[Span]] = {}
+        self._cache: dict[tuple[int, int, bool], list[Span]] = {}
         self._names: dict[str, set[str]] = {}
         for sender in self.story.senders.values():
             if sender.role == "monitor":
                 self._names.setdefault(sender.host, set()).add(sender.name)
 
-    def spans(self, lock: Row, window_s: float, needs_database: bool = False) -> list[Span]:
+    def spans(self, lock: Row, needs_database: bool = False) -> list[Span]:
         """The same as faults(), and the times at which the witness itself was away."""
-        return self.story.stalls + self.faults(lock, window_s, needs_database)
+        return self.story.stalls + self.faults(lock, needs_database)
 
-    def faults(self, lock: Row, window_s: float, needs_database: bool = False) -> list[Span]:
-        """When the owner of a grant could not check, its recovery included. `window_s`: in which a
-        successor checks a site for the first time. `needs_database`: what is asked about can't be
+    def faults(self, lock: Row, needs_database: bool = False) -> list[Span]:
+        """When the owner of a grant could not check, its recovery included; from a take-over on its
+        successor must, in the time that a load takes. `needs_database`: what is asked about can't be
         done without it, where checks go on as long as the lease lasts."""
-        key = (lock["epoch"], lock["bucket_min"], lock["owner_host"], window_s, needs_database)
+        key = (lock["epoch"], lock["bucket_min"], needs_database)
         if key not in self._cache:
-            self._cache[key] = [*self._of_database(needs_database), *self._of_owner(lock, window_s)]
+            self._cache[key] = [*self._of_database(needs_database), *self._of_owner(lock)]
         return self._cache[key]
 
     def _of_database(self, needs_database: bool) -> list[Span]:
@@ -34,7 +34,7 @@ class Excuses:
         return [Span(f.from_ms + head, f.until_ms + bounds.recovery(f), f.what)
                 for f in self.story.faults if f.what == "database"]
 
-    def _of_owner(self, lock: Row, window_s: float) -> list[Span]:
+    def _of_owner(self, lock: Row) -> list[Span]:
         names = self._names.get(lock["owner_host"], set())
         tenures = self.holders.tenures(lock["epoch"])
         result = []
@@ -45,14 +45,12 @@ class Excuses:
             hit = self.holders.processes.instance(fault.what, fault.from_ms)
             if row is None or hit != row["owner_instance"]:
                 continue  # that process did not hold it
-            taken_over = tenures.until_ms(row)
-            again = taken_over + bounds.LOAD + 1000 * window_s
+            again = tenures.until_ms(row)  # when it was taken over
             if fault.how == "killed":
                 # Whoever comes after it must have been started, and must then take over in time.
                 started = self.holders.processes.started(names, fault.from_ms)
                 if started:
-                    again = min(again, min(started) + bounds.TAKE_OVER + bounds.LOAD
-                                + 1000 * window_s)
+                    again = min(again, min(started) + bounds.TAKE_OVER)
             else:
                 again = min(again, fault.until_ms + bounds.recovery(fault))
             result.append(Span(fault.from_ms, again, fault.what))

@@ -15,6 +15,11 @@ SLICES = 5
 SPREAD_FROM = 50
 
 
+def allowed_after_s(site: Site, before: Request) -> float:
+    """Until the next check: one that still ran when it was due delayed it."""
+    return bounds.allowed_s(site.interval_s) + min(before.delay_ms, 10_000) / 1000
+
+
 class Pace:
     """Judges how often the owner of one range, or of a part that left one, checked its sites."""
 
@@ -23,25 +28,24 @@ class Pace:
         self.from_ms = float(lock["acknowledged_at_ms"])
         ends = [e for e in (lock["draining_at_ms"], lock["released_at_ms"]) if e]
         self.until_ms = min([self.story.end_ms, *map(float, ends)])
+        later = [row["from_ms"] for row in excuses.holders.tenures(lock["epoch"]).rows
+                 if self.from_ms < row["from_ms"] < self.until_ms]
+        ends_of_turns = [*later, self.until_ms]
+        self.turns = list(zip([self.from_ms, *later], ends_of_turns))
         self.first_s: dict[int, float] = {}
         self.worst_s, self.worst_site = 0.0, 0
         self.faults: list[str] = []
 
     def away_ms(self, site: Site, from_ms: float, until_ms: float, first: bool = False) -> float:
         """How much of a time the owner could not check that site, through no fault of its own."""
-        spans = self.excuses.spans(self.lock, bounds.first_window_s(site.interval_s), first)
+        spans = self.excuses.spans(self.lock, first)
         return overlap_ms(spans + self.excuses.of_edits(site.site_id), from_ms, until_ms)
 
-    def _gap(self, site: Site, from_ms: float, gap_s: float, extra_ms: float, what: str,
+    def _gap(self, site: Site, from_ms: float, gap_s: float, allowed_s: float, what: str,
              first: bool = False) -> None:
-        allowed_s = bounds.allowed_s(
-            bounds.first_window_s(site.interval_s) if first else site.interval_s)
-        if gap_s > self.worst_s:
-            self.worst_s, self.worst_site = gap_s, site.site_id
         if gap_s <= allowed_s:
             return
-        away_ms = self.away_ms(site, from_ms, from_ms + gap_s * 1000, first)
-        limit_s = allowed_s + (min(extra_ms, 10_000) + away_ms) / 1000
+        limit_s = allowed_s + self.away_ms(site, from_ms, from_ms + gap_s * 1000, first) / 1000
         if gap_s > limit_s:
             self.faults.append(f"site {site.site_id} (bucket {site.bucket}) of "
                                f"{self.lock['owner_host']} {what} for {gap_s:.2f} s from "
@@ -49,18 +53,37 @@ class Pace:
 
     def site(self, site: Site, requests: list[Request]) -> None:
         """Looks at the owner's requests for one site within the grant, in order."""
-        if not requests:
-            self._gap(site, self.from_ms, (self.until_ms - self.from_ms) / 1000, 0,
-                      "was never checked", first=True)
-            return
-        first_s = (requests[0].at_ms - self.from_ms) / 1000
-        self.first_s[site.site_id] = first_s
-        self._gap(site, self.from_ms, first_s, 0, "was first checked late, and not", first=True)
+        begin = 0
+        for i, (from_ms, until_ms) in enumerate(self.turns):
+            end = begin
+            while end < len(requests) and requests[end].at_ms < until_ms:
+                end += 1
+            self._turn(site, requests[begin:end], from_ms, until_ms, i > 0)
+            begin = end
         for before, after in zip(requests, requests[1:]):
             gap_s = (after.boot_ms - before.boot_ms) / 1000
-            self._gap(site, before.at_ms, gap_s, before.delay_ms, "went unchecked")
+            if gap_s > self.worst_s:
+                self.worst_s, self.worst_site = gap_s, site.site_id
+
+    def _turn(self, site: Site, requests: list[Request], from_ms: float, until_ms: float,
+              successor: bool) -> None:
+        """What one instance of the owner did, from its acknowledgement or take-over on."""
+        first_s = bounds.allowed_s(bounds.first_window_s(site.interval_s))
+        if successor:
+            first_s += bounds.LOAD / 1000
+        whole_s = (until_ms - from_ms) / 1000
+        if not requests:
+            self._gap(site, from_ms, whole_s, first_s, "was never checked", first=True)
+            return
+        found_s = (requests[0].at_ms - from_ms) / 1000
+        if not successor:
+            self.first_s[site.site_id] = found_s
+        self._gap(site, from_ms, found_s, first_s, "was first checked late, and not", first=True)
+        for before, after in zip(requests, requests[1:]):
+            self._gap(site, before.at_ms, (after.boot_ms - before.boot_ms) / 1000,
+                      allowed_after_s(site, before), "went unchecked")
         last = requests[-1]
-        self._gap(site, last.at_ms, (self.until_ms - last.at_ms) / 1000, last.delay_ms,
+        self._gap(site, last.at_ms, (until_ms - last.at_ms) / 1000, allowed_after_s(site, last),
                   "went unchecked")
 
     def spread_fault(self, sites: list[Site]) -> str | None:
@@ -69,7 +92,7 @@ class Pace:
         if len(self.first_s) < SPREAD_FROM or interval_s <= 0:
             return None
         # Whoever was away while they came due sent them together.
-        if overlap_ms(self.excuses.spans(self.lock, interval_s, True), self.from_ms,
+        if overlap_ms(self.excuses.spans(self.lock, True), self.from_ms,
                       self.from_ms + 1000 * interval_s) > 1000 * interval_s / SLICES:
             return None
         slices = Counter(min(int(t / interval_s * SLICES), SLICES) for t in self.first_s.values())

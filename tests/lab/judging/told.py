@@ -137,8 +137,11 @@ class Outages:
         end = min([up_ms, self.story.end_ms, *(e for e in ends if e)])
         if end <= begin:
             return []
-        away = self.excuses.spans(lock, bounds.first_window_s(site.interval_s), True) \
-            + self.excuses.of_edits(site.site_id)
+        # A successor begins anew, and counts failures from the first.
+        window_ms = bounds.LOAD + 1000 * bounds.first_window_s(site.interval_s)
+        away = self.excuses.spans(lock, True) + self.excuses.of_edits(site.site_id)
+        away += [Span(row["from_ms"], row["from_ms"] + window_ms)
+                 for row in self.holders.tenures(lock["epoch"]).rows[1:]]
         lasted = end - begin - overlap_ms(away, begin, end)
         found_ms, confirmed_ms = self.steps_ms(site)
         text = f"site {site.site_id} was down for {lasted / 1000:.1f} s from {begin:.0f} on, under " \
