@@ -12,14 +12,13 @@ LEASE = 15_000.0
 # How often a Monitor polls, and how long one poll may take before it is given up.
 POLL = 2_000.0
 POLL_LIMIT = 5_000.0
-# An observer takes somebody for dead after 30 s; a shorter grace only makes take-overs come sooner.
-GRACE = 30_000.0
-# The grace is the lease, the longest round of confirmations and 5 s: so between the last request of
-# who lost a range undrained and the one that follows it are 5 s at least. One second of it is for
-# the fixture, which may see a request late.
-SILENCE = 4_000.0
-# A Veriflier that was asked may send for so long: the longest round's deadline.
-ROUND = 10_000.0
+# A process may stop for so long, between looking at its lease and sending, without harm.
+PAUSE = 5_000.0
+# A question's way to a Veriflier, and its answer's way back: a round is as much longer than a check.
+MARGIN = 2_000.0
+# An observer takes somebody for dead after a grace: lease, round and pause of a check of 10 s. A
+# shorter one, of shorter checks, only makes take-overs come sooner.
+GRACE = LEASE + 10_000.0 + MARGIN + PAUSE
 # How long a write may wait for the database. An incident carries the time at which its transaction
 # was begun, and a Monitor goes by it when that has been committed.
 WRITE = 5_000.0
@@ -58,10 +57,9 @@ WITHOUT_DATABASE = LEASE - POLL - POLL_LIMIT
 TAKE_OVER = GRACE + 2 * POLL + WRITE + 3_000.0
 # It has taken the range over: at its next poll it reads the sites, and renews.
 LOAD = POLL + 2_000.0
-# The operator records v1_started and starts v1, once the release is done.
+# From v1's stop to the grant (the final reconcile, and the operator between the steps), and from a
+# release to v1's start (a checkpoint, and the operator).
 OPERATOR = 60_000.0
-# From v1's stop to the grant: the final reconcile, and the operator between the steps.
-TO_THE_GRANT = 60_000.0
 # What an owner without a fault may be late with: three checks fail, the Verifliers are asked, and
 # each step is written; on a busy machine a thread waits for its turn now and then.
 CONFIRMING = 10_000.0
@@ -92,6 +90,18 @@ def late_s(interval_s: float) -> float:
 def check_timeout(unit_s: float) -> float:
     """Of one check: 10 s, scaled as the intervals are, and 2 s at least."""
     return min(max(10_000.0 * unit_s / 60, 2_000.0), 10_000.0)
+
+
+def round_ms(unit_s: float) -> float:
+    """A Veriflier that was asked may send for so long."""
+    return check_timeout(unit_s) + MARGIN
+
+
+def silence(unit_s: float) -> float:
+    """The grace is the lease, a round and a pause: so between the last request of who lost a range
+    undrained and what follows it lie a round and a pause at least. One second of it is for the
+    fixture, which may see a request late."""
+    return round_ms(unit_s) + PAUSE - WAKE
 
 
 def first_window_s(interval_s: float) -> float:

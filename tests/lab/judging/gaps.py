@@ -101,7 +101,7 @@ class Gaps:
                     default=FOREVER)
         granted = grant["granted_at_ms"] if grant else FOREVER
         owner_ms = min(taken, granted)  # from then on another rule watches over it
-        limit_ms = from_ms + bounds.TO_THE_GRANT
+        limit_ms = from_ms + bounds.OPERATOR
         limit_ms += overlap_ms(self.steered + self.excuses.of_edits(site.site_id), from_ms,
                                min(owner_ms, self.story.end_ms))
         if min(owner_ms, self.story.end_ms) <= limit_ms:

@@ -45,7 +45,7 @@ class Leases:
                 if self.holders.processes.said_goodbye(instance):
                     continue
                 newest = self._newest(lock, instance, until_ms, by_site)
-                if newest is not None and until_ms - newest.at_ms < bounds.SILENCE:
+                if newest is not None and until_ms - newest.at_ms < bounds.silence(self.story.unit_s):
                     result.append(
                         f"range {range_text(lock)} (epoch {lock['epoch']}) was {what} "
                         f"{(until_ms - newest.at_ms) / 1000:.2f} s after its owner had asked for "

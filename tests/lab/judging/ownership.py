@@ -108,10 +108,11 @@ class Ownership:
                      <= (e["ended_at_ms"] or FOREVER) + bounds.CONFIRMATION_LAG]
         if not open_then:
             return "outside of an open event"
-        if all(e["confirmed_at_ms"] and request.at_ms > e["confirmed_at_ms"] + bounds.ROUND
+        round_ms = bounds.round_ms(self.story.unit_s)
+        if all(e["confirmed_at_ms"] and request.at_ms > e["confirmed_at_ms"] + round_ms
                + bounds.CONFIRMATION_LAG for e in open_then):
             return f"long after event {open_then[0]['event_id']} had been confirmed"
-        return self.leases.fault_of(request, lock, bounds.LEASE + bounds.ROUND)
+        return self.leases.fault_of(request, lock, bounds.LEASE + round_ms)
 
     def _controlplane(self, request: Request, sender: Sender, bucket: int) -> str | None:
         for job in self.probing:

@@ -115,7 +115,8 @@ class Outages:
         timeout = bounds.check_timeout(self.story.unit_s)
         first = 1000 * bounds.allowed_s(site.interval_s) + timeout
         retry = 1000 * self.story.unit_s + timeout
-        confirmed = first + (bounds.LOCAL_FAILURES - 1) * retry + min(timeout + 500, bounds.ROUND)
+        confirmed = first + (bounds.LOCAL_FAILURES - 1) * retry
+        confirmed += bounds.round_ms(self.story.unit_s)
         # A second failure may have to agree before an event is opened at all.
         return first + retry + bounds.WRITE, confirmed + bounds.CONFIRMING
 
