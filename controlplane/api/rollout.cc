@@ -27,6 +27,12 @@ absl::Status Audited(CallContext& call, const absl::Status& status,
   return status;
 }
 
+// How the audit row's detail begins: which of the two a call of an operation that is planned was.
+template <typename Request>
+const char* PlanOrExecute(const Request& request) {
+  return request.dry_run() ? "plan" : "execute";
+}
+
 template <typename Request>
 void AddPlanned(rpc::Registry& registry, rollout::Service& service, const char* method,
                 rollout::Operation op) {
@@ -34,7 +40,7 @@ void AddPlanned(rpc::Registry& registry, rollout::Service& service, const char* 
       Name(method),
       [&service, op](CallContext& call, const Request& request,
                      v1::OperationResponse* response) -> absl::Status {
-        std::string detail = request.dry_run() ? "plan" : "execute";
+        std::string detail = PlanOrExecute(request);
         for (const auto& o : request.override()) {
           absl::StrAppend(&detail, "; override ", o.code(), ": ", o.reason());
         }
@@ -228,9 +234,10 @@ void AddRolloutService(rpc::Registry& registry, rollout::Service& service) {
   registry.AddUnary<v1::StagePolicyRequest, v1::OperationResponse>(
       Name("StagePolicy"), [&service](CallContext& call, const v1::StagePolicyRequest& request,
                                       v1::OperationResponse* response) {
-        call.AuditDetail(
-            absl::StrCat(request.mode().substr(0, 32), " ", request.method().substr(0, 8), " ",
-                         request.profile().substr(0, 16), " ", request.size().substr(0, 16)));
+        call.AuditDetail(absl::StrCat(PlanOrExecute(request), "; ", request.mode().substr(0, 32),
+                                      " ", request.method().substr(0, 8), " ",
+                                      request.profile().substr(0, 16), " ",
+                                      request.size().substr(0, 16)));
         return Audited(call,
                        service.StagePolicy(
                            CallerOf(call), request, [&call] { return call.Cancelled(); }, response),
