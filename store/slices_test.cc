@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "store/events.h"
 #include "store/rows.h"
 #include "store/test_adoption.h"
@@ -175,6 +176,9 @@ TEST_P(SlicesTest, TargetsWhoseSiteLeftGo) {
 TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   Actor actor;
   actor.source = "rollout:seed";
+  actor.epoch = 4;
+  actor.instance = "ins_1";
+  actor.host = "monitor-a";
   actor.now_ms = kNow;
   AdoptionCounts sum;
   const auto adopt = [&](sql::Transaction& tx, const Slice& slice) -> absl::Status {
@@ -197,24 +201,37 @@ TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   };
   EachSlice(2, adopt);
   EXPECT_EQ(sum.opened, open());
-  const auto said = [&](uint64_t site_id) {
-    std::vector<std::string> words;
+  const auto texts = [&](const std::string& query, uint64_t site_id) {
+    std::vector<std::string> found;
     Write([&](sql::Transaction& tx) {
-      words.clear();
-      return tx.Query(
-          "SELECT reason || ' ' || seq || ' ' || from_severity || ' ' || to_severity || ' ' || "
-          "notified || ' ' || ended || ' ' || source || ' ' || detail FROM "
-          "jetmon_event_transitions WHERE site_id = ? ORDER BY event_id, seq",
-          {site_id}, [&](const sql::Row& row) {
-            words.push_back(row.Text(0));
-            return absl::OkStatus();
-          });
+      found.clear();
+      return tx.Query(query, {site_id}, [&](const sql::Row& row) {
+        found.push_back(row.Text(0));
+        return absl::OkStatus();
+      });
     });
-    return words;
+    return found;
   };
+  const auto said = [&](uint64_t site_id) {
+    return texts(
+        "SELECT reason || ' ' || seq || ' ' || from_severity || ' ' || to_severity || ' ' || "
+        "notified || ' ' || ended || ' ' || source || ' ' || epoch || '/' || instance || '/' || "
+        "host || ' ' || detail FROM jetmon_event_transitions WHERE site_id = ? ORDER BY event_id, "
+        "seq",
+        site_id);
+  };
+  const auto projected = [&](uint64_t site_id) {
+    return texts(
+        "SELECT projected_epoch || '/' || projected_instance || '/' || projected_host || ' at ' || "
+        "projected_at_ms FROM jetmon_events WHERE site_id = ? ORDER BY event_id",
+        site_id);
+  };
+  const std::string who = " rollout:seed 4/ins_1/monitor-a ";
   std::vector<std::string> words = {
-      "adopted 1 0 4 2 0 rollout:seed site_status 2, last_status_change NULL"};
+      absl::StrCat("adopted 1 0 4 2 0", who, "site_status 2, last_status_change NULL")};
   EXPECT_EQ(said(3), words);
+  const std::string projection = absl::StrCat("4/ins_1/monitor-a at ", kNow);
+  EXPECT_EQ(projected(3), std::vector<std::string>{projection});
   EXPECT_EQ(sum.opened, 3u);  // 3, 4, and 9 by what its status is taken for
   EachSlice(2, adopt);
   EXPECT_EQ(sum.opened, open()) << "adopted twice";
@@ -222,10 +239,11 @@ TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   Change("last_status_change = '2023-11-14 20:00:00'", 3);
   EachSlice(2, adopt);
   EXPECT_EQ(sum.reopened, 1u);
-  const std::string now = "site_status 2, last_status_change 2023-11-14 20:00:00";
-  words.push_back("superseded 2 4 0 2 1 rollout:seed " + now);
-  words.push_back("adopted 1 0 4 2 0 rollout:seed " + now);
+  const std::string now = who + "site_status 2, last_status_change 2023-11-14 20:00:00";
+  words.push_back("superseded 2 4 0 2 1" + now);
+  words.push_back("adopted 1 0 4 2 0" + now);
   EXPECT_EQ(said(3), words);
+  EXPECT_EQ(projected(3), (std::vector<std::string>{projection, projection}));
   // v1 finds 3 up and 4 down; 9 is not checked any more.
   Change("site_status = 1", 3);
   Change("site_status = 2", 4);

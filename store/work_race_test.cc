@@ -184,6 +184,7 @@ class EventsRaceTest : public RaceFixture {
     a.source = "monitor";
     a.epoch = 4;
     a.instance = Name("ins_", i);
+    a.host = Name("monitor-", i);
     a.now_ms = kNow + i;
     a.project = true;
     a.notify_sends = true;

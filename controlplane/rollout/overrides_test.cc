@@ -169,7 +169,7 @@ TEST_F(OverridesTest, V1StartsNowhereInAHeldRangeWhateverItsState) {
   // It drains while nobody looks after it.
   service_->Stop();
   rollout_.Write([&](sql::Transaction& tx) {
-    return store::GiveUpActivation(tx, lock.epoch, TestRollout::kNow).status();
+    return store::GiveUpActivation(tx, lock.epoch, "rjob_back", TestRollout::kNow).status();
   });
   EXPECT_TRUE(refused(wide));
   EXPECT_EQ(rollout_.Lock(lock.epoch).state, store::range_state::kDraining);

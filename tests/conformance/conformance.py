@@ -27,6 +27,7 @@ STORE_TESTS = [
     "adoption_test",
     "claims_race_test",
     "comparison_results_test",
+    "event_writers_test",
     "events_test",
     "hosts_test",
     "jobs_test",
