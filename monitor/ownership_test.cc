@@ -42,7 +42,6 @@ TEST_F(OwnershipTest, ChecksGoOnWhileTheDatabaseDoesNotAnswerTheRecorder) {
   EXPECT_TRUE(Until([&] { return asked.load(); }));
   const size_t before = server_.requests().size();
   EXPECT_TRUE(Until([&] { return server_.requests().size() >= before + 5 * kSites; }));
-  EXPECT_TRUE(silent);
   silent = false;
   ownership_.reset();
 }
@@ -295,10 +294,7 @@ TEST_F(OwnershipTest, AnOutageIsConfirmedAndARecoveryTold) {
   EXPECT_TRUE(Until([&] { return !OpenEventOf(5).has_value(); }));
   std::map<std::string, int> told;
   Write([&](sql::Transaction& tx) -> absl::Status {
-    const auto sites = store::ActiveSitesOfBucket(tx, 1, {}, 100);
-    for (const auto& site : *sites) {
-      EXPECT_EQ(site.site_id != 5 || site.site_status == 1, true);
-    }
+    EXPECT_EQ((**store::GetSite(tx, 5)).site_status, 1);
     return tx.Query("SELECT notification_id FROM jetmon_notifications WHERE site_id = 5", {},
                     [&](const sql::Row& row) {
                       ++told[row.Text(0).substr(row.Text(0).rfind('_'))];

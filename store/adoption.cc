@@ -103,6 +103,9 @@ Event Promoted(const Event& seen, const Site& site, const Actor& actor) {
   return after;
 }
 
+// What became of the open event of a site.
+enum class Adoption { kNothing, kPromoted, kClosed, kReopened };
+
 // A site that has an open event.
 absl::StatusOr<Adoption> Adopt(sql::Transaction& tx, const Site& site, const Event& open,
                                const Actor& actor) {
@@ -141,7 +144,6 @@ void Count(Adoption adoption, uint32_t bucket, const Slice& slice, AdoptionCount
       ++(here ? counts->reopened : counts->opened);
       if (!here) ++counts->left[bucket];
       break;
-    case Adoption::kOpened:
     case Adoption::kNothing:
       break;
   }
@@ -219,15 +221,6 @@ absl::Status OpenAll(sql::Transaction& tx, const std::vector<const Site*>& sites
 }
 
 }  // namespace
-
-absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor) {
-  auto open = OpenEventOfSite(tx, site.site_id);
-  if (!open.ok()) return open.status();
-  if (open->has_value()) return Adopt(tx, site, **open, actor);
-  if (SeverityOf(site.site_status) == Severity::kUp) return Adoption::kNothing;
-  if (auto s = OpenAdopted(tx, site, actor); !s.ok()) return s;
-  return Adoption::kOpened;
-}
 
 absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& slice,
                                           const Actor& actor) {

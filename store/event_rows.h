@@ -35,7 +35,7 @@ absl::StatusOr<std::vector<Event>> SelectEvents(sql::Transaction& tx, const std:
 absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
                          const std::string& detail, const Actor& actor, const Projector& projector);
 // Inserts adopted events, of sites that have none open, with their first transitions, whose detail
-// is what v1 said (AdoptSite writes the same). Aborted if one of the sites has got one meanwhile.
+// is what v1 said. Aborted if one of the sites has got one meanwhile.
 absl::Status InsertAdopted(sql::Transaction& tx, const std::vector<Event>& events,
                            const Actor& actor);
 // The open events of these sites, in no order.

@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "store/events.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {

@@ -3,7 +3,9 @@
 #include <map>
 
 #include "store/notifications.h"
+#include "store/test_adoption.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {
@@ -82,7 +84,7 @@ class EventsTest : public testing::Test {
       auto site = *GetSite(tx, 1);
       Actor actor = actor_;
       actor.source = "rollout:seed";
-      adoption = *AdoptSite(tx, *site, actor);
+      adoption = *AdoptOne(tx, *site, actor);
       return absl::OkStatus();
     });
     return adoption;
