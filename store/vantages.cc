@@ -129,6 +129,17 @@ absl::StatusOr<std::vector<Vantage>> TrustedVantages(sql::Transaction& tx) {
                 VantageOf);
 }
 
+absl::StatusOr<int64_t> CountPendingVantages(sql::Transaction& tx) {
+  int64_t count = 0;
+  auto s = tx.QueryOne("SELECT COUNT(*) FROM jetmon_veriflier_vantages WHERE trust = 'pending'", {},
+                       [&](const sql::Row& row) {
+                         count = row.Int(0);
+                         return absl::OkStatus();
+                       });
+  if (!s.ok()) return s.status();
+  return count;
+}
+
 absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx) {
   auto vantages = TrustedVantages(tx);
   if (!vantages.ok()) return vantages.status();

@@ -30,6 +30,8 @@ absl::StatusOr<std::optional<Vantage>> GetVantage(sql::Transaction& tx, std::str
 absl::StatusOr<Page<Vantage>> ListVantages(sql::Transaction& tx, const PageRequest& page);
 // All with trust = trusted, by id, at most 1,000. What Monitors and preflight ask.
 absl::StatusOr<std::vector<Vantage>> TrustedVantages(sql::Transaction& tx);
+// How many wait for approval.
+absl::StatusOr<int64_t> CountPendingVantages(sql::Transaction& tx);
 // A trusted vantage and where it can be asked, the best endpoint first: its own, or those of its
 // agents. A vantage without any still counts among the enabled; it abstains.
 struct AskableVantage {

@@ -26,10 +26,12 @@ TEST(Vantages, ChangeOnTheRevisionSeen) {
                   EXPECT_TRUE(*InsertVantage(tx, v));
                   EXPECT_FALSE(*InsertVantage(tx, v));
                   EXPECT_TRUE(TrustedVantages(tx)->empty());
+                  EXPECT_EQ(*CountPendingVantages(tx), 1);
                   v.trust = "trusted";
                   EXPECT_TRUE(*UpdateVantage(tx, v));
                   EXPECT_FALSE(*UpdateVantage(tx, v));
                   EXPECT_EQ(TrustedVantages(tx)->size(), 1u);
+                  EXPECT_EQ(*CountPendingVantages(tx), 0);
                   EXPECT_EQ((*GetVantage(tx, "v-1"))->revision, 1u);
                   EXPECT_FALSE(GetVantage(tx, "v-2")->has_value());
                   EXPECT_EQ(ListVantages(tx, {50, ""})->rows.size(), 1u);

@@ -15,6 +15,8 @@ constexpr std::chrono::seconds kJoinLimit{5};
 constexpr size_t kMaxName = 64;
 constexpr size_t kMaxEndpoint = 255;
 constexpr size_t kBatch = 500;
+// Rows that a vantage which nobody has approved may have of agents.
+constexpr size_t kMostPendingAgents = 20;
 
 std::string Reason(const std::string& trust) {
   if (trust == "pending") return "waiting for an operator to approve the vantage";
@@ -83,11 +85,9 @@ bool Registrar::IsCurrent(const std::shared_ptr<Session>& session) const {
 absl::StatusOr<Registrar::Admission> Registrar::AdmitPending(sql::Transaction& tx,
                                                              const v1::Hello& hello,
                                                              const std::string& token_hash) {
-  auto page = store::ListVantages(tx, {200, ""});
-  if (!page.ok()) return page.status();
-  const auto pending = std::count_if(page->rows.begin(), page->rows.end(),
-                                     [](const store::Vantage& v) { return v.trust == "pending"; });
-  if (pending >= std::min(options_.max_pending, 200)) {
+  auto pending = store::CountPendingVantages(tx);
+  if (!pending.ok()) return pending.status();
+  if (*pending >= options_.max_pending) {
     return Admission{"rejected", "too many vantages wait for approval"};
   }
   store::Vantage v;
@@ -112,6 +112,16 @@ absl::StatusOr<Registrar::Admission> Registrar::Admit(sql::Transaction& tx, cons
   if (!vantage->has_value()) return AdmitPending(tx, hello, token_hash);
   if ((*vantage)->token_hash != token_hash) {
     return Admission{"rejected", "the token is not this vantage's"};
+  }
+  if ((*vantage)->trust == "pending") {
+    auto agents = store::AgentsOfVantage(tx, hello.vantage_id());
+    if (!agents.ok()) return agents.status();
+    const bool known = std::any_of(agents->begin(), agents->end(), [&](const store::Agent& a) {
+      return a.agent_id == hello.agent_id();
+    });
+    if (!known && agents->size() >= kMostPendingAgents) {
+      return Admission{"rejected", "too many agents of a vantage that waits for approval"};
+    }
   }
   return Admission{(*vantage)->trust, Reason((*vantage)->trust)};
 }

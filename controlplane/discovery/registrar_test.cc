@@ -54,10 +54,11 @@ class RegistrarTest : public testing::Test {
         db_->Write([&](sql::Transaction& tx) { return store::InsertVantage(tx, v).status(); })
             .ok());
   }
-  void Restart(sql::Database& db, const std::string& instance, int max_agents = 20'000) {
+  void Restart(sql::Database& db, const std::string& instance, int max_agents = 20'000,
+               int max_pending = 1000) {
     registrar_.reset();
     registrar_ = std::make_unique<Registrar>(
-        db, clock_, Registrar::Options{"cp-1", instance, 30, 10, 1000, max_agents});
+        db, clock_, Registrar::Options{"cp-1", instance, 30, 10, max_pending, max_agents});
   }
   static v1::Hello Hello(const std::string& agent, const std::string& vantage) {
     v1::Hello hello;
@@ -246,6 +247,24 @@ TEST_F(RegistrarTest, TheSameIdUnderTwoApprovedVantagesIsTwoAgents) {
   EXPECT_EQ(two->closed(), "");
 }
 
+TEST_F(RegistrarTest, WhatStrangersMayWriteIsBounded) {
+  Restart(*db_, "ins_cp", 20'000, /*max_pending=*/2);
+  // More vantages than a page of their list, and all before the strangers'.
+  for (int i = 0; i < 201; ++i) Insert("w-" + std::to_string(i), "trusted", "jv_w");
+  std::vector<std::shared_ptr<Link>> links;
+  const auto join = [&](const std::string& agent, const std::string& vantage) {
+    links.push_back(std::make_shared<Link>());
+    return Join(agent, vantage, "jv_any", links.back()).trust();
+  };
+  EXPECT_EQ(join("a-0", "a-1"), "pending");
+  EXPECT_EQ(join("a-0", "a-2"), "pending");
+  EXPECT_EQ(join("a-0", "a-3"), "rejected");
+  int pending = 1;
+  for (int i = 1; i < 30; ++i) pending += join("a-" + std::to_string(i), "a-1") == "pending";
+  EXPECT_EQ(pending, 20);
+  EXPECT_EQ(join("a-0", "a-1"), "pending");  // one of them comes back
+}
+
 // --- a Hello whose stream goes away
 
 TEST_F(RegistrarTest, AHelloWhoseStreamHasGoneLeavesNeitherSessionNorLiveRow) {
@@ -332,7 +351,7 @@ TEST_F(ReplicasTest, AStartingReplicaLeavesAnothersLiveAgentsAlone) {
   auto link = std::make_shared<Link>();
   Join("a-1", "v-1", "jv_good", link);
   StartOther();
-  for (int i = 1; i <= 8; ++i) {
+  for (int i = 1; i <= 6; ++i) {
     registrar_->Beat(link->session, v1::Heartbeat());
     ASSERT_TRUE(Until([&] { return RowOf("a-1").seq == static_cast<uint64_t>(i); }));
     OtherLooks();
