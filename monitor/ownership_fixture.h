@@ -25,13 +25,14 @@ namespace jetmon::monitor {
 // Vantages that answer what the test says.
 class ScriptedConfirmer final : public Confirmer {
  public:
-  void Ask(std::vector<confirm::Question> questions, milliseconds, Done done) override {
+  void Ask(std::vector<confirm::Question> questions, milliseconds deadline, Done done) override {
     std::vector<RoundResult> results;
     for (const auto& q : questions) {
       {
         std::lock_guard lock(mutex_);
         policies_.insert(q.method + " " + q.profile);
         last_ = q;
+        last_deadline_ = deadline;
       }
       RoundResult r;
       r.site_id = q.site_id;
@@ -55,6 +56,11 @@ class ScriptedConfirmer final : public Confirmer {
     std::lock_guard lock(mutex_);
     return last_;
   }
+  // How long its round was given.
+  milliseconds last_deadline() const {
+    std::lock_guard lock(mutex_);
+    return last_deadline_;
+  }
 
   Votes votes_{3, 2, 0};
   std::atomic<int> rounds_{0};
@@ -63,6 +69,7 @@ class ScriptedConfirmer final : public Confirmer {
   mutable std::mutex mutex_;
   std::set<std::string> policies_;
   confirm::Question last_;
+  milliseconds last_deadline_{0};
 };
 
 class OwnershipTest : public testing::Test {

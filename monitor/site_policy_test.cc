@@ -168,6 +168,16 @@ TEST_F(PolicyOfSitesTest, ChangedRulesAreUsedHereAndByVerifliers) {
   EXPECT_EQ(asked.rules->headers[0], std::make_pair(std::string("X-Key"), std::string("three")));
 }
 
+// A Veriflier needs all of the check's time to see that a site is silent, and then has to say so.
+TEST_F(PolicyOfSitesTest, ARoundOutlastsTheChecksThatItAsksFor) {
+  Begin();
+  down_ = true;
+  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > 0; }) ||
+              Until([&] { return confirmer_.rounds_ > 0; }));
+  EXPECT_EQ(confirmer_.last().timeout, milliseconds(10'000));
+  EXPECT_GE(confirmer_.last_deadline(), confirmer_.last().timeout + milliseconds(2'000));
+}
+
 TEST_F(PolicyOfSitesTest, AFaultyRowIsCheckedByDefaultsAndSaid) {
   Rules wrong;
   wrong.headers = "X-Key: one";

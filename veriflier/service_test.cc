@@ -224,6 +224,15 @@ TEST_F(ServiceTest, TheCallersDeadlineEndsTheWork) {
   EXPECT_EQ(checker_->stats().in_flight, 0);
 }
 
+// Production's check and its round: what is asked for takes all of its time, and there is time left
+// to say so.
+TEST_F(ServiceTest, ASiteThatNeverAnswersIsATimeoutAtProductionsTimes) {
+  const std::string endpoint = Start();
+  confirm::Question slow = Ask(1, "/slow");
+  slow.timeout = milliseconds(10'000);
+  EXPECT_EQ(Check(Vantage({endpoint}), {slow}, milliseconds(12'000)), (Outcomes{{1, "timeout"}}));
+}
+
 TEST_F(ServiceTest, APortInUseIsOneLine) {
   const std::string endpoint = Start();
   Server::Options options;
