@@ -180,7 +180,11 @@ class OwnershipTest : public testing::Test {
     return Told([&](sql::Transaction& tx) { return store::FenceBucket(tx, 1, epoch, "ins_1"); });
   }
   bool SaidGoodbye() {
-    return Told([](sql::Transaction& tx) { return store::SaidGoodbye(tx, "ins_1"); });
+    return Told([](sql::Transaction& tx) -> absl::StatusOr<bool> {
+      auto words = store::LastWordsOf(tx, "ins_1");
+      if (!words.ok()) return words.status();
+      return words->goodbye;
+    });
   }
   // Lets one write of the watch find its buckets another's.
   void FenceOutOnce() {

@@ -1,5 +1,8 @@
 #include "store/vantages.h"
 
+#include <algorithm>
+
+#include "clock/deadline_budget.h"
 #include "store/rows.h"
 
 namespace jetmon::store {
@@ -11,7 +14,7 @@ constexpr char kVantageColumns[] =
 constexpr char kAgentColumns[] =
     "agent_id, vantage_id, endpoint, state, lease_id, seq, server_instance, protocol_min, "
     "protocol_max, build, region, provider, max_concurrency, queue_capacity, in_flight, "
-    "queue_depth, completed, failed, connected_at_ms, updated_at_ms";
+    "queue_depth, completed, failed, connected_at_ms, updated_at_ms, longest_check_ms";
 
 Vantage VantageOf(const sql::Row& row) {
   Vantage v;
@@ -51,6 +54,7 @@ Agent AgentOf(const sql::Row& row) {
   a.failed = row.Uint(17);
   a.connected_at_ms = row.Int(18);
   a.updated_at_ms = row.Int(19);
+  a.longest_check_ms = row.Int(20);
   return a;
 }
 
@@ -96,6 +100,20 @@ absl::StatusOr<std::vector<Vantage>> TrustedVantages(sql::Transaction& tx) {
                 VantageOf);
 }
 
+namespace {
+
+int64_t ShortestOfLive(const std::vector<Agent>& agents) {
+  int64_t shortest = 0;  // none lives
+  for (const Agent& a : agents) {
+    if (a.state != "live") continue;
+    const int64_t ms = DeadlineBudget::Announced(a.longest_check_ms).check().count();
+    shortest = shortest == 0 ? ms : std::min(shortest, ms);
+  }
+  return shortest;
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx) {
   auto vantages = TrustedVantages(tx);
   if (!vantages.ok()) return vantages.status();
@@ -103,12 +121,14 @@ absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx
   for (Vantage& v : *vantages) {
     AskableVantage a;
     a.vantage = std::move(v);
+    auto agents = AgentsOfVantage(tx, a.vantage.vantage_id);
+    if (!agents.ok()) return agents.status();
     if (!a.vantage.endpoint.empty()) {
-      a.endpoints.push_back(a.vantage.endpoint);
+      a.endpoints.push_back({a.vantage.endpoint, ShortestOfLive(*agents)});
     } else {
-      auto agents = AgentsOfVantage(tx, a.vantage.vantage_id);
-      if (!agents.ok()) return agents.status();
-      for (const Agent& agent : *agents) a.endpoints.push_back(agent.endpoint);
+      for (const Agent& agent : *agents) {
+        a.endpoints.push_back({agent.endpoint, agent.longest_check_ms});
+      }
     }
     askable.push_back(std::move(a));
   }
@@ -140,17 +160,18 @@ absl::Status SaveAgent(sql::Transaction& tx, const Agent& a) {
   return tx
       .Execute(
           std::string("INSERT INTO jetmon_veriflier_agents (") + kAgentColumns +
-              ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" +
+              ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" +
               tx.dialect().OnDuplicateUpdate(
                   {"agent_id"},
                   {"vantage_id", "endpoint", "state", "lease_id", "seq", "server_instance",
                    "protocol_min", "protocol_max", "build", "region", "provider", "max_concurrency",
                    "queue_capacity", "in_flight", "queue_depth", "completed", "failed",
-                   "connected_at_ms", "updated_at_ms"}),
+                   "connected_at_ms", "updated_at_ms", "longest_check_ms"}),
           {a.agent_id,    a.vantage_id,      a.endpoint,        a.state,           a.lease_id,
            a.seq,         a.server_instance, a.protocol_min,    a.protocol_max,    a.build,
            a.region,      a.provider,        a.max_concurrency, a.queue_capacity,  a.in_flight,
-           a.queue_depth, a.completed,       a.failed,          a.connected_at_ms, a.updated_at_ms})
+           a.queue_depth, a.completed,       a.failed,          a.connected_at_ms, a.updated_at_ms,
+           a.longest_check_ms})
       .status();
 }
 
