@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "clock/deadline_budget.h"
 #include "store/sql/database.h"
 
 namespace jetmon::controlplane {
