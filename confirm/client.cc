@@ -17,7 +17,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kLongest{10'000};
 constexpr size_t kMaxChannels = 1000;
 // An endpoint that can't be reached is noticed well before the whole deadline is gone.
 constexpr int kMinBackoffMs = 200, kMaxBackoffMs = 2000;
@@ -120,9 +119,6 @@ struct Round {
   size_t next_endpoint = 0;
   std::function<void(std::vector<Answer>)> done;
 
-  bool Complete() const {
-    return std::all_of(answered.begin(), answered.end(), [](bool a) { return a; });
-  }
   void Take(const v1::SiteCheckResult& result) {
     auto at = index.find(result.site_id());
     if (at == index.end()) return;
@@ -136,13 +132,25 @@ struct Round {
     a.total_us = result.total_us();
     answered[at->second] = a.outcome != "agent_overloaded";
   }
-  v1::CheckSitesRequest Request() const {
+  bool IsFor(size_t question, const Endpoint& endpoint) const {
+    return !answered[question] && questions[question].timeout <= endpoint.budget.check();
+  }
+  // Takes the next endpoint that something can be asked of; null if there is none.
+  const Endpoint* NextEndpoint() {
+    while (next_endpoint < vantage.endpoints.size()) {
+      const Endpoint& endpoint = vantage.endpoints[next_endpoint++];
+      for (size_t i = 0; i < questions.size(); ++i) {
+        if (IsFor(i, endpoint)) return &endpoint;
+      }
+    }
+    return nullptr;
+  }
+  v1::CheckSitesRequest Request(const Endpoint& endpoint) const {
     v1::CheckSitesRequest request;
     const auto left = std::chrono::duration_cast<milliseconds>(limit - steady_clock::now());
-    request.set_deadline_ms(
-        static_cast<uint32_t>(std::clamp<int64_t>(left.count(), 1, kLongest.count())));
+    request.set_deadline_ms(static_cast<uint32_t>(std::max<int64_t>(left.count(), 1)));
     for (size_t i = 0; i < questions.size(); ++i) {
-      if (answered[i]) continue;
+      if (!IsFor(i, endpoint)) continue;
       const Question& q = questions[i];
       auto* site = request.add_sites();
       site->set_site_id(q.site_id);
@@ -163,13 +171,12 @@ class CheckCall final : public grpc::ClientReadReactor<v1::SiteCheckResult> {
  public:
   // Asks the round's next endpoint, or ends the round when there is none or no time.
   static void Start(std::shared_ptr<Calls> calls, std::unique_ptr<Round> round) {
-    const bool over = round->Complete() ||
-                      round->next_endpoint >= round->vantage.endpoints.size() ||
-                      steady_clock::now() >= round->limit;
-    if (!over) {
+    const Endpoint* endpoint =
+        steady_clock::now() < round->limit ? round->NextEndpoint() : nullptr;
+    if (endpoint != nullptr) {
       auto* call = new CheckCall(calls, std::move(round));
       if (calls->Enter(&call->context_)) {
-        call->Begin();
+        call->Begin(*endpoint);
         return;
       }
       round = std::move(call->round_);
@@ -195,10 +202,9 @@ class CheckCall final : public grpc::ClientReadReactor<v1::SiteCheckResult> {
  private:
   CheckCall(std::shared_ptr<Calls> calls, std::unique_ptr<Round> round)
       : calls_(std::move(calls)), round_(std::move(round)) {}
-  void Begin() {
-    stub_ = v1::VeriflierService::NewStub(
-        calls_->Channel(round_->vantage.endpoints[round_->next_endpoint++]));
-    request_ = round_->Request();
+  void Begin(const Endpoint& endpoint) {
+    stub_ = v1::VeriflierService::NewStub(calls_->Channel(endpoint.address));
+    request_ = round_->Request(endpoint);
     SetUp(&context_, round_->vantage, round_->limit);
     stub_->async()->CheckSites(&context_, &request_, this);
     StartRead(&result_);
@@ -237,7 +243,7 @@ struct StatusCall {
     if (next_endpoint >= vantage.endpoints.size() || steady_clock::now() >= limit) {
       return End(last);
     }
-    const std::string endpoint = vantage.endpoints[next_endpoint++];
+    const std::string endpoint = vantage.endpoints[next_endpoint++].address;
     context = std::make_unique<grpc::ClientContext>();
     SetUp(context.get(), vantage, limit);
     if (!calls->Enter(context.get())) return End(absl::CancelledError("shutting down"));
@@ -264,6 +270,7 @@ struct StatusCall {
     f.protocol_max = reply.protocol_max();
     f.in_flight = reply.in_flight();
     f.queue_depth = reply.queue_depth();
+    f.budget = DeadlineBudget::Announced(reply.longest_check_ms());
     return f;
   }
 };
@@ -280,7 +287,7 @@ size_t Question::size() const {
   return bytes;
 }
 
-Client::Client() : calls_(std::make_shared<Calls>()) {}
+Client::Client(DeadlineBudget budget) : budget_(budget), calls_(std::make_shared<Calls>()) {}
 
 Client::~Client() {
   calls_->CancelAll(/*close=*/true);
@@ -294,7 +301,7 @@ void Client::CheckSites(const Vantage& vantage, std::vector<Question> questions,
   auto round = std::make_unique<Round>();
   round->vantage = vantage;
   round->questions = std::move(questions);
-  round->limit = steady_clock::now() + std::min(deadline, kLongest);
+  round->limit = steady_clock::now() + std::min(deadline, budget_.round());
   round->answered.assign(round->questions.size(), false);
   for (size_t i = 0; i < round->questions.size(); ++i) {
     const Question& q = round->questions[i];
@@ -315,7 +322,7 @@ void Client::GetStatus(const Vantage& vantage, milliseconds deadline,
   auto* call = new StatusCall<Calls>;
   call->calls = calls_;
   call->vantage = vantage;
-  call->limit = steady_clock::now() + std::min(deadline, kLongest);
+  call->limit = steady_clock::now() + std::min(deadline, budget_.round());
   call->done = std::move(done);
   calls_->BeginWork();
   call->Next();

@@ -103,6 +103,9 @@ absl::StatusOr<Config> ConfigFromFlags() {
   if (status.ok()) status = CheckListen("grpc_listen", c.grpc_listen, c.insecure_allow_remote);
   if (status.ok()) status = CheckListen("http_listen", c.http_listen, c.insecure_allow_remote);
   if (!status.ok()) return status;
+  auto budget = probe::BudgetFromFlags(DeadlineBudget::kDefaultCheck);
+  if (!budget.ok()) return budget.status();
+  c.budget = *budget;
   auto engine = probe::EngineOptionsFromFlags();
   if (!engine.ok()) return engine.status();
   c.engine = *std::move(engine);

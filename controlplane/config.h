@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "clock/deadline_budget.h"
 #include "probe/engine.h"
 #include "store/settings.h"
 
@@ -20,6 +21,7 @@ struct Config {
   std::string http_listen = "127.0.0.1:8443";
   std::string server_host;
   probe::Engine::Options engine;                    // what probes are sent by
+  DeadlineBudget budget;                            // of the longest check of any Monitor
   std::string discovery_mode = "active";            // static and shadow: not in this build
   std::string verifliers;                           // name=host:port,...; with static
   uint32_t bucket_total = 512;                      // 1..65536

@@ -27,6 +27,7 @@ TEST(ConfigTest, DefaultsAreGood) {
   EXPECT_EQ(config->peer_offline_limit, 3u);
   EXPECT_EQ(config->interval_unit, std::chrono::minutes(1));
   EXPECT_EQ(config->rate_burst, 200u);
+  EXPECT_EQ(config->budget, DeadlineBudget());
   EXPECT_FALSE(config->server_host.empty());
 }
 
@@ -49,6 +50,7 @@ TEST(ConfigTest, NamesTheFlagThatIsWrong) {
                                                        {"target_safety", "maybe"},
                                                        {"allow_cidr", "300.0.0.0/8"},
                                                        {"ca_file", "/nowhere/ca.pem"},
+                                                       {"longest_check", "21s"},
                                                        {"resolvers", "dns.example"},
                                                        {"grpc_listen", "0.0.0.0:1"},
                                                        {"http_listen", "[::]:1"},

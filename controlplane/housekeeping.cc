@@ -121,6 +121,7 @@ void Housekeeping::Report() {
     health.host = process_.host;
     health.version = process_.version;
     health.state = "active";
+    health.longest_check_ms = process_.budget.check().count();
     health.pid = getpid();
     health.started_at_ms = started_at_ms_;
     health.updated_at_ms = db_.clock().WallMs();

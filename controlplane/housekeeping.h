@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "clock/deadline_budget.h"
 #include "store/sql/database.h"
 
 namespace jetmon::controlplane {
@@ -24,6 +25,7 @@ class Housekeeping {
  public:
   struct Process {
     std::string instance, host, version;
+    DeadlineBudget budget;
   };
   // `db` must outlive it.
   Housekeeping(sql::Database& db, Process process);

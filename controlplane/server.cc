@@ -48,6 +48,7 @@ rollout::Options RolloutOptions(const Config& config, const std::string& instanc
   options.instance = instance;
   options.version = daemon::Version();
   options.engine = config.engine;
+  options.times = rollout::Times{.budget = config.budget};
   return options;
 }
 
@@ -97,7 +98,8 @@ class RunningServer final : public Server {
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
     housekeeping_ = std::make_unique<Housekeeping>(
-        *db_, Housekeeping::Process{instance_, config_.server_host, daemon::Version()});
+        *db_, Housekeeping::Process{instance_, config_.server_host, daemon::Version(),
+                                    config_.budget});
     LogInfo(absl::StrCat("gRPC on ", config_.grpc_listen, ", REST on ", config_.http_listen,
                          ", database ", std::string(db_->dialect().name())));
     return absl::OkStatus();
@@ -149,7 +151,7 @@ class RunningServer final : public Server {
   const std::string instance_ = store::RandomHex(16);
   Clock& clock_ = SystemClock();
   const std::unique_ptr<sql::Database> db_;
-  confirm::Client veriflier_client_;
+  confirm::Client veriflier_client_{config_.budget};
   std::unique_ptr<rollout::Service> rollout_;
   discovery::Vantages vantages_{*db_, clock_};
   discovery::Registrar registrar_{*db_, clock_, {config_.server_host, instance_}};

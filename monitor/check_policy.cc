@@ -8,11 +8,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "clock/deadline_budget.h"
 
 namespace jetmon::monitor {
 namespace {
 
-constexpr std::chrono::milliseconds kShortestTimeout{100}, kLongestTimeout{10'000};
+// Of a site's own. The Monitor's --longest_check bounds it besides.
+constexpr std::chrono::milliseconds kShortestTimeout{100},
+    kLongestTimeout = DeadlineBudget::kLongestCheck;
 constexpr size_t kMostFault = 200;
 
 absl::Status NoHeaders(const char* why) {

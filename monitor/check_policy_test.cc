@@ -98,7 +98,7 @@ TEST(CheckPolicies, WhatIsWrongIsTheDefaultAndIsSaid) {
       {"redirect_policy", [](auto* r) { r->redirect_policy = "never"; }},
       {"timeout_ms", [](auto* r) { r->timeout_ms = 99; }},
       {"timeout_ms", [](auto* r) { r->timeout_ms = -1; }},
-      {"timeout_ms", [](auto* r) { r->timeout_ms = 10'001; }},
+      {"timeout_ms", [](auto* r) { r->timeout_ms = 20'001; }},
       {"headers", [](auto* r) { r->headers = "X-Key: abc"; }},
       {"headers", [](auto* r) { r->headers = R"({"Host": "other.example"})"; }},
       {"headers", [](auto* r) { r->headers = R"({"X Key": "abc"})"; }},

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <string>
 
+#include "clock/deadline_budget.h"
+
 namespace jetmon::monitor {
 
 using std::chrono::milliseconds;
@@ -17,6 +19,8 @@ struct Config {
   std::string version;
   // One minute of the legacy table; 1 s in a lab. Scales intervals and the times that go with them.
   milliseconds unit{60'000};
+  // Of --longest_check, as it is outside of a lab: what others of this host are waited for by.
+  DeadlineBudget budget;
   int num_of_checks = 3;           // local failures before Verifliers are asked
   double time_between_checks = 1;  // units between a failure and the next check
   int peer_offline_limit = 3;      // confirmations wanted, at most
@@ -24,11 +28,8 @@ struct Config {
   bool legacy_projection = true;
   std::string notify_url;  // "" = notifications are recorded, not sent
 
-  // Of the whole check: 10 s, scaled; never under 2 s, which a busy machine may need.
-  milliseconds CheckTimeout() const {
-    return std::clamp(milliseconds(10'000 * unit.count() / 60'000), milliseconds(2'000),
-                      milliseconds(10'000));
-  }
+  // The deadlines of the work here: the budget's, scaled with the unit.
+  DeadlineBudget Deadlines() const { return budget.Scaled(unit); }
   milliseconds RetryDelay() const {
     return milliseconds(static_cast<int64_t>(time_between_checks * unit.count()));
   }

@@ -29,6 +29,7 @@ struct Round {
 
 class TheConfirmer final : public Confirmer {
  public:
+  explicit TheConfirmer(DeadlineBudget budget) : client_(budget) {}
   void Ask(std::vector<confirm::Question> questions, milliseconds deadline, Done done) override {
     std::vector<confirm::Vantage> vantages;
     {
@@ -76,11 +77,18 @@ absl::StatusOr<std::vector<confirm::Vantage>> ReadVantages(sql::Transaction& tx)
   if (!rows.ok()) return rows.status();
   std::vector<confirm::Vantage> vantages;
   for (const store::AskableVantage& a : *rows) {
-    vantages.push_back({a.vantage.vantage_id, a.vantage.token_hash, a.endpoints});
+    confirm::Vantage& vantage = vantages.emplace_back();
+    vantage.vantage_id = a.vantage.vantage_id;
+    vantage.token_hash = a.vantage.token_hash;
+    for (const store::AskableEndpoint& e : a.endpoints) {
+      vantage.endpoints.emplace_back(e.address, DeadlineBudget::Announced(e.longest_check_ms));
+    }
   }
   return vantages;
 }
 
-std::unique_ptr<Confirmer> NewConfirmer() { return std::make_unique<TheConfirmer>(); }
+std::unique_ptr<Confirmer> NewConfirmer(DeadlineBudget budget) {
+  return std::make_unique<TheConfirmer>(budget);
+}
 
 }  // namespace jetmon::monitor

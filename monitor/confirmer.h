@@ -44,7 +44,8 @@ class Confirmer {
   virtual void CancelAll() = 0;
 };
 
-std::unique_ptr<Confirmer> NewConfirmer();
+// One that asks over gRPC; no round lasts longer than the budget's.
+std::unique_ptr<Confirmer> NewConfirmer(DeadlineBudget budget);
 
 }  // namespace jetmon::monitor
 

@@ -2,18 +2,12 @@
 #define JETMON_MONITOR_LEASE_H_
 
 #include <atomic>
-#include <chrono>
 
 #include "clock/clock.h"
+#include "clock/deadline_budget.h"
 #include "probe/check.h"
 
 namespace jetmon::monitor {
-
-// From the clock reading before a renewal was sent until this much later a Monitor may send.
-inline constexpr std::chrono::seconds kLease{15};
-// Who was not seen renewing for this long, by one's own clock, is dead: kLease + the longest check
-// (10 s) + the longest pause to be survived (5 s).
-inline constexpr std::chrono::seconds kGrace{30};
 
 // The lease of one epoch, asked by the engine before every connect and write. Starts closed; open
 // once the range is acknowledged, until it is closed for good. Thread-safe.
@@ -25,7 +19,7 @@ class Lease final : public probe::LeaseGate {
   // Nothing is sent from here on, ever.
   void Close() { open_ = false; }
   // A renewal matched whose clock reading, taken before it was sent, was `read`.
-  void Renewed(BootTime read) { until_ns_ = (read + kLease).ns; }
+  void Renewed(BootTime read) { until_ns_ = (read + DeadlineBudget::kLease).ns; }
 
  private:
   std::atomic<bool> open_{false};

@@ -35,8 +35,27 @@ TEST(Lease, ClosedIsClosed) {
   EXPECT_FALSE(lease.MaySend(clock.Boot()));
 }
 
-TEST(Lease, GraceOutlastsLeaseCheckAndPause) {
-  EXPECT_GE(kGrace, kLease + seconds(10) + seconds(5));
+// Its owner asks Verifliers at the last moment, and is stopped right after: when the grace is over,
+// they have ended too. For every check that --longest_check takes.
+TEST(Lease, GraceOutlastsTheLastRoundUnderIt) {
+  for (int check = 1; check <= 20; ++check) {
+    const DeadlineBudget budget = *DeadlineBudget::Of(seconds(check));
+    ManualClock clock;
+    Lease lease;
+    LeaseObserver observer;
+    lease.Open();
+    lease.Renewed(clock.Boot());
+    observer.BeginRead(clock.Boot());
+    observer.Saw(7, 3, clock.Boot());
+    BootTime last = clock.Boot();
+    while (observer.Unchanged(7, clock.Boot()) < budget.grace()) {
+      if (lease.MaySend(clock.Boot())) last = clock.Boot();
+      clock.Advance(seconds(1));
+      observer.BeginRead(clock.Boot());
+      observer.Saw(7, 3, clock.Boot());
+    }
+    EXPECT_GE(clock.Boot(), last + seconds(5) + budget.round()) << check;
+  }
 }
 
 // Reads once a second with a fixed sequence.
@@ -52,8 +71,8 @@ TEST(LeaseObserver, CountsFromTheFirstSight) {
   ManualClock clock;
   LeaseObserver observer;
   EXPECT_EQ(observer.Unchanged(7, clock.Boot()).count(), 0);
-  Watch(clock, observer, 3, 31);
-  EXPECT_GE(observer.Unchanged(7, clock.Boot()), kGrace);
+  Watch(clock, observer, 3, 33);
+  EXPECT_GE(observer.Unchanged(7, clock.Boot()), DeadlineBudget().grace());
   Watch(clock, observer, 4, 1);
   EXPECT_EQ(observer.Unchanged(7, clock.Boot()).count(), 0);
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "clock/deadline_budget.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 #include "monitor/notifier.h"
@@ -35,6 +36,10 @@ DEFINE_int32(max_concurrent, 1000, "checks at a time, 1 to 100000");
 
 namespace jetmon::monitor {
 namespace {
+
+// What a daemon has to stop; a drain ends within it.
+constexpr std::chrono::seconds kStopWithin{30};
+static_assert(kStopWithin > DeadlineBudget::Of(DeadlineBudget::kLongestCheck)->drain());
 
 struct Setup {
   Config config;
@@ -78,6 +83,9 @@ absl::StatusOr<Setup> SetupFromFlags() {
           std::string::npos) {
     return absl::InvalidArgumentError("--host takes 1 to 128 letters, digits, '.', '_' and '-'");
   }
+  auto budget = probe::BudgetFromFlags(DeadlineBudget::kDefaultCheck);
+  if (!budget.ok()) return budget.status();
+  s.config.budget = *budget;
   auto engine = probe::EngineOptionsFromFlags();
   if (!engine.ok()) return engine.status();
   s.config.host = FLAGS_host;
@@ -110,7 +118,7 @@ class MonitorDaemon final : public daemon::Daemon {
     auto engine = probe::Engine::Create(setup->engine);
     if (!engine.ok()) return engine.status();
     d->engine_ = std::move(*engine);
-    d->confirmer_ = NewConfirmer();
+    d->confirmer_ = NewConfirmer(d->config_.Deadlines());
     const WatchParts parts{&d->config_, &SystemClock(), d->db_.get(), d->engine_.get(),
                            d->confirmer_.get()};
     d->ownership_ = std::make_unique<Ownership>(parts);
@@ -118,7 +126,8 @@ class MonitorDaemon final : public daemon::Daemon {
     if (!d->config_.notify_url.empty()) {
       curl_global_init(CURL_GLOBAL_DEFAULT);
       d->notifier_ = std::make_unique<Notifier>(d->config_, SystemClock(), *d->db_,
-                                                PostTo(d->config_.notify_url));
+                                                PostTo(d->config_.notify_url,
+                                                       d->config_.Deadlines().notification()));
       d->notifier_->Run();
     }
     d->ownership_->Run();
@@ -126,7 +135,7 @@ class MonitorDaemon final : public daemon::Daemon {
                          d->config_.mode));
     return d;
   }
-  void Shutdown() override { ownership_->Stop(std::chrono::seconds(30)); }
+  void Shutdown() override { ownership_->Stop(kStopWithin); }
 
  private:
   Config config_;

@@ -19,8 +19,9 @@ constexpr std::chrono::seconds kBreak{60};
 constexpr int64_t kFirstBackoffMs = 1'000, kLongestBackoffMs = 300'000;
 constexpr int kDoublings = 10;
 constexpr std::chrono::seconds kLookPeriod{5};
-// Longer than one attempt takes: nobody else makes one meanwhile.
+// Longer than one attempt takes, whoever makes it: nobody else makes one meanwhile.
 constexpr int64_t kClaimMs = 30'000;
+static_assert(kClaimMs >= 2 * DeadlineBudget::kPatience.count());
 constexpr uint32_t kLastBucket = 65'535;
 
 std::string JsonText(const std::string& text) {
@@ -164,8 +165,8 @@ bool Notifier::Deliver(const store::Notification& n) {
   return ok;
 }
 
-Notifier::Post PostTo(const std::string& url) {
-  return [url](const std::string& id, const std::string& body) {
+Notifier::Post PostTo(const std::string& url, milliseconds limit) {
+  return [url, limit](const std::string& id, const std::string& body) {
     std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
     if (curl == nullptr) return false;
     curl_slist* list = curl_slist_append(nullptr, "content-type: application/json");
@@ -176,7 +177,7 @@ Notifier::Post PostTo(const std::string& url) {
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
     curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 10L);
+    curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
     curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
     curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Discard);

@@ -57,8 +57,8 @@ class Notifier {
   std::thread thread_;
 };
 
-// Posts with libcurl to a URL, 10 s at most.
-Notifier::Post PostTo(const std::string& url);
+// Posts with libcurl to a URL, `limit` at most.
+Notifier::Post PostTo(const std::string& url, milliseconds limit);
 
 }  // namespace jetmon::monitor
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
@@ -16,10 +17,6 @@ namespace rs = store::range_state;
 
 constexpr milliseconds kPollPeriod{2000};
 constexpr milliseconds kBusyPollPeriod{250};
-// Notifications are delivered for this long before what is left is handed over.
-constexpr std::chrono::seconds kDeliverWithin{10};
-// A Veriflier that was asked may send for so long, whether or not a cancellation reaches it.
-constexpr std::chrono::seconds kLongestConfirmation{10};
 constexpr std::chrono::seconds kPollLimit{5};
 // Of each statement on the poll's connection. A server that says nothing is given up 2 s later,
 // which leaves time to renew at another one before the lease ends; a cluster that loses a node
@@ -77,15 +74,11 @@ absl::Status Ownership::Read(View* view) {
     auto locks = store::ListHeldRangesOfHost(tx, parts_.config->host);
     if (!locks.ok()) return locks.status();
     view->locks = std::move(*locks);
-    view->goodbye.clear();
+    view->owners.clear();
     for (const store::RangeLock& lock : view->locks) {
-      bool goodbye = false;
-      if (lock.owner_instance != parts_.config->instance) {
-        auto said = store::SaidGoodbye(tx, lock.owner_instance);
-        if (!said.ok()) return said.status();
-        goodbye = *said;
-      }
-      view->goodbye.push_back(goodbye);
+      auto owner = store::LastWordsOf(tx, lock.owner_instance);
+      if (!owner.ok()) return owner.status();
+      view->owners.push_back(*owner);
     }
     auto vantages = ReadVantages(tx);
     if (!vantages.ok()) return vantages.status();
@@ -117,7 +110,7 @@ void Ownership::Poll() {
       part = part || lock.part.has_value();
       FollowMine(lock, read);
     } else {
-      FollowOther(lock, view.goodbye[i]);
+      FollowOther(lock, view.owners[i]);
     }
   }
   if (!part) part_job_.clear();
@@ -174,7 +167,7 @@ void Ownership::FollowPart(const store::RangeLock& lock, BootTime read) {
     LogInfo(absl::StrCat("epoch ", lock.epoch, ": only buckets ", kept.ToString(), " are kept"));
     watch_->Keep(kept);
     const bool drained = lock.part.has_value() && lock.part->drained;
-    if (!drained) silent_from_ = parts_.clock->Boot() + kLongestConfirmation;
+    if (!drained) AwaitVerifliers();
   }
   // What was refused is dropped by now, or FollowMine had ended the watch.
   if (watch_->fenced_out().has_value()) watch_->PardonFence();
@@ -200,7 +193,7 @@ bool Ownership::ReportDelivered(const store::RangeLock& lock, store::Range range
   uint64_t queued = 0;
   bool reported = false;
   const bool deliver =
-      !parts_.config->notify_url.empty() && parts_.clock->Boot() - began < kDeliverWithin;
+      !parts_.config->notify_url.empty() && parts_.clock->Boot() - began < parts_.config->Deadlines().drain();
   const absl::Status s = session_->Write(Limit(), [&](sql::Transaction& tx) -> absl::Status {
     auto left = store::CountQueued(tx, range);
     if (!left.ok()) return left.status();
@@ -310,12 +303,15 @@ void Ownership::FollowDraining(const store::RangeLock& lock, BootTime read) {
   state_ = "standby";
 }
 
-void Ownership::FollowOther(const store::RangeLock& lock, bool goodbye) {
+void Ownership::FollowOther(const store::RangeLock& lock, const store::LastWords& owner) {
   if (watch_ != nullptr && watch_->epoch() == lock.epoch) {
     DropWatch("another instance took the range over");
   }
-  const bool dead = observer_.Unchanged(lock.epoch, parts_.clock->Boot()) >= kGrace;
-  if (!goodbye && !dead) return;
+  // The other one may have been started with longer checks than this one.
+  const milliseconds grace = std::max(parts_.config->budget.grace(),
+                                      DeadlineBudget::Announced(owner.longest_check_ms).grace());
+  const bool dead = observer_.Unchanged(lock.epoch, parts_.clock->Boot()) >= grace;
+  if (!owner.goodbye && !dead) return;
   if (lock.state != rs::kActivating && lock.state != rs::kActive && lock.state != rs::kDraining) {
     return;
   }
@@ -328,8 +324,12 @@ void Ownership::FollowOther(const store::RangeLock& lock, bool goodbye) {
   });
   if (s.ok() && taken) {
     LogInfo(absl::StrCat("epoch ", lock.epoch, ": taken over from instance ", lock.owner_instance,
-                         goodbye ? ", which said goodbye" : ", which is dead"));
+                         owner.goodbye ? ", which said goodbye" : ", which is dead"));
   }
+}
+
+void Ownership::AwaitVerifliers() {
+  silent_from_ = parts_.clock->Boot() + parts_.config->Deadlines().round();
 }
 
 void Ownership::DropWatch(const std::string& why) {
@@ -337,7 +337,7 @@ void Ownership::DropWatch(const std::string& why) {
   const bool asks = watch_->started() && !watch_->drained();
   watch_->Abandon();
   watch_.reset();
-  if (asks) silent_from_ = parts_.clock->Boot() + kLongestConfirmation;
+  if (asks) AwaitVerifliers();
   state_ = "standby";
 }
 
@@ -353,6 +353,7 @@ void Ownership::ReportHealth(bool final) {
   h.pid = getpid();
   h.rss_bytes = RssBytes();
   h.notify_configured = !parts_.config->notify_url.empty();
+  h.longest_check_ms = parts_.config->budget.check().count();
   h.started_at_ms = started_at_ms_;
   h.updated_at_ms = parts_.clock->WallMs();
   if (!warning_.empty()) h.warnings.push_back(warning_);

@@ -45,7 +45,7 @@ class Ownership {
  private:
   struct View {
     std::vector<store::RangeLock> locks;
-    std::vector<bool> goodbye;  // by lock: its instance, not ours, has said goodbye
+    std::vector<store::LastWords> owners;  // by lock: of its instance
     std::vector<confirm::Vantage> vantages;
   };
   absl::Status Read(View* view);
@@ -53,7 +53,7 @@ class Ownership {
   void FollowActivating(const store::RangeLock& lock);
   void FollowActive(const store::RangeLock& lock, BootTime read);
   void FollowDraining(const store::RangeLock& lock, BootTime read);
-  void FollowOther(const store::RangeLock& lock, bool goodbye);
+  void FollowOther(const store::RangeLock& lock, const store::LastWords& owner);
   // Whether the fence that refused this watch's write is one of a part that was taken from it.
   bool RefusedForPart(const store::RangeLock& lock) const;
   // Brings the watch to what the lock says of its buckets. Before the lease is renewed: a renewal
@@ -70,6 +70,8 @@ class Ownership {
   // True if the renewal matched; the lease then counts from `read`.
   bool Renew(const store::RangeLock& lock, BootTime read);
   void DropWatch(const std::string& why);
+  // A Veriflier that was asked may send for a whole round, whether or not a cancellation reaches it.
+  void AwaitVerifliers();
   void ReportHealth(bool final);
   BootTime Limit() const;
 

@@ -26,13 +26,14 @@ namespace jetmon::monitor {
 // Vantages that answer what the test says.
 class ScriptedConfirmer final : public Confirmer {
  public:
-  void Ask(std::vector<confirm::Question> questions, milliseconds, Done done) override {
+  void Ask(std::vector<confirm::Question> questions, milliseconds deadline, Done done) override {
     std::vector<RoundResult> results;
     for (const auto& q : questions) {
       {
         std::lock_guard lock(mutex_);
         policies_.insert(q.method + " " + q.profile);
         last_ = q;
+        last_deadline_ = deadline;
       }
       RoundResult r;
       r.site_id = q.site_id;
@@ -56,6 +57,11 @@ class ScriptedConfirmer final : public Confirmer {
     std::lock_guard lock(mutex_);
     return last_;
   }
+  // How long its round was given.
+  milliseconds last_deadline() const {
+    std::lock_guard lock(mutex_);
+    return last_deadline_;
+  }
 
   Votes votes_{3, 2, 0};
   std::atomic<int> rounds_{0};
@@ -64,6 +70,7 @@ class ScriptedConfirmer final : public Confirmer {
   mutable std::mutex mutex_;
   std::set<std::string> policies_;
   confirm::Question last_;
+  milliseconds last_deadline_{0};
 };
 
 class OwnershipTest : public testing::Test {
@@ -174,7 +181,11 @@ class OwnershipTest : public testing::Test {
     return Told([&](sql::Transaction& tx) { return store::FenceBucket(tx, 1, epoch, "ins_1"); });
   }
   bool SaidGoodbye() {
-    return Told([](sql::Transaction& tx) { return store::SaidGoodbye(tx, "ins_1"); });
+    return Told([](sql::Transaction& tx) -> absl::StatusOr<bool> {
+      auto words = store::LastWordsOf(tx, "ins_1");
+      if (!words.ok()) return words.status();
+      return words->goodbye;
+    });
   }
   // Lets one write of the watch find its buckets another's.
   void FenceOutOnce() {

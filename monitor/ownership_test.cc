@@ -135,13 +135,14 @@ TEST_F(OwnershipTest, AWatchThatWasDroppedDrainsWhenItsVerifliersHaveEnded) {
   Write([&](sql::Transaction& tx) { return store::BeginRelease(tx, epoch, "rjob_2", 9).status(); });
   ownership_->Poll();
   ASSERT_EQ(ownership_->watch(), nullptr);
-  for (int i = 0; i < 10; ++i) {
-    EXPECT_FALSE(Lock(epoch).drained) << i;
-    clock_.Advance(milliseconds(999));
+  const BootTime until = clock_.Boot() + config_.Deadlines().round();
+  while (clock_.Boot() + milliseconds(500) < until) {
+    EXPECT_FALSE(Lock(epoch).drained);
+    clock_.Advance(milliseconds(499));
     ownership_->Poll();
   }
   EXPECT_FALSE(Lock(epoch).drained);
-  clock_.Advance(milliseconds(10));
+  clock_.Advance(milliseconds(500));
   ownership_->Poll();
   EXPECT_TRUE(Lock(epoch).drained);
 }
@@ -159,7 +160,7 @@ TEST_F(OwnershipTest, AWatchLoadedAgainDrainsWhenTheVerifliersOfTheOneBeforeHave
   EXPECT_TRUE(Until([&] { return ownership_->watch()->drained(); }, /*poll=*/false));
   ownership_->Poll();
   EXPECT_FALSE(Lock(epoch).drained);
-  clock_.Advance(seconds(10));
+  clock_.Advance(config_.Deadlines().round());
   ownership_->Poll();
   EXPECT_TRUE(Lock(epoch).drained);
 }
@@ -177,7 +178,8 @@ TEST_F(OwnershipTest, TakesOverOnlyFromTheDead) {
   Write([&](sql::Transaction& tx) {
     return store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5).status();
   });
-  for (int i = 0; i < 14; ++i) {  // 28 s: not yet
+  ASSERT_EQ(config_.budget.grace(), seconds(32));
+  for (int i = 0; i < 16; ++i) {  // seen last after 30 s: not yet
     ownership_->Poll();
     clock_.Advance(seconds(2));
   }
@@ -187,7 +189,7 @@ TEST_F(OwnershipTest, TakesOverOnlyFromTheDead) {
   Write([&](sql::Transaction& tx) {
     return store::RenewLease(tx, epoch, "ins_old", revision).status();
   });
-  for (int i = 0; i < 15; ++i) {
+  for (int i = 0; i < 16; ++i) {
     ownership_->Poll();
     clock_.Advance(seconds(2));
   }
@@ -197,6 +199,36 @@ TEST_F(OwnershipTest, TakesOverOnlyFromTheDead) {
   ownership_->Poll();
   ASSERT_NE(ownership_->watch(), nullptr);
   EXPECT_TRUE(ownership_->watch()->started());
+}
+
+// The one before was started with longer checks: what it had asked for may still be sent.
+TEST_F(OwnershipTest, WaitsForTheLongerChecksOfTheOneBefore) {
+  const uint64_t epoch = Give("ins_old");
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch, "ins_old", 2, 5));
+    store::ProcessHealth old;
+    old.instance = "ins_old";
+    old.kind = "monitor";
+    old.host = "monitor-a";
+    old.longest_check_ms = 20'000;
+    return store::ReportHealth(tx, old);
+  });
+  for (int i = 0; i < 21; ++i) {  // seen last after 40 s, of 42
+    ownership_->Poll();
+    clock_.Advance(seconds(2));
+  }
+  EXPECT_EQ(Lock(epoch).owner_instance, "ins_old");
+  ownership_->Poll();
+  EXPECT_EQ(Lock(epoch).owner_instance, "ins_1");
+}
+
+TEST_F(OwnershipTest, SaysHowLongItsChecksMayTake) {
+  config_.budget = *DeadlineBudget::Of(seconds(15));
+  ownership_->Poll();
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ(store::LastWordsOf(tx, "ins_1")->longest_check_ms, 15'000);
+    return absl::OkStatus();
+  });
 }
 
 TEST_F(OwnershipTest, TakesOverAtOnceFromWhoSaidGoodbye) {

@@ -219,6 +219,24 @@ TEST_F(PolicyOfSitesTest, ChangedRulesAreUsedHereAndByVerifliers) {
   EXPECT_EQ(asked.rules->headers[0], std::make_pair(std::string("X-Key"), std::string("three")));
 }
 
+// A Veriflier needs all of the check's time to see that a site is silent, and then has to say so.
+TEST_F(PolicyOfSitesTest, ARoundOutlastsTheChecksThatItAsksFor) {
+  down_ = true;
+  Begin();
+  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > 0; }));
+  EXPECT_EQ(confirmer_.last().timeout, milliseconds(10'000));
+  EXPECT_EQ(confirmer_.last_deadline(), milliseconds(12'000));
+}
+
+TEST_F(PolicyOfSitesTest, SoItDoesWithTheLongestChecks) {
+  config_.budget = *DeadlineBudget::Of(milliseconds(20'000));
+  down_ = true;
+  Begin();
+  EXPECT_TRUE(Until([&] { return confirmer_.rounds_ > 0; }));
+  EXPECT_EQ(confirmer_.last().timeout, milliseconds(20'000));
+  EXPECT_EQ(confirmer_.last_deadline(), milliseconds(22'000));
+}
+
 TEST_F(PolicyOfSitesTest, AFaultyRowIsCheckedByDefaultsAndSaid) {
   Rules wrong;
   wrong.headers = "X-Key: one";

@@ -137,7 +137,8 @@ void SiteTable::Finished(size_t index, Next next, BootTime now) {
 milliseconds SiteTable::Timeout(size_t index) const {
   const CheckPolicy* policy = sites_[index].policy.get();
   const bool own = policy != nullptr && policy->timeout.count() > 0;
-  return own ? std::min(policy->timeout, config_.CheckTimeout()) : config_.CheckTimeout();
+  const milliseconds longest = config_.Deadlines().check();
+  return own ? std::min(policy->timeout, longest) : longest;
 }
 
 std::optional<size_t> SiteTable::Find(uint64_t site_id) const {

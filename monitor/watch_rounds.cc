@@ -1,5 +1,4 @@
 // How a watch asks Verifliers about sites that failed here, and what it makes of their votes.
-#include <algorithm>
 #include <unordered_map>
 
 #include "absl/strings/str_cat.h"
@@ -101,10 +100,7 @@ void Watch::AskVantages() {
     if (questions.empty()) return;
     ++rounds_under_way_;
   }
-  // Half a second more than the checks themselves, for the way there and back; 10 s in all.
-  const milliseconds deadline =
-      std::min(parts_.config->CheckTimeout() + milliseconds(500), milliseconds(10'000));
-  parts_.confirmer->Ask(std::move(questions), deadline,
+  parts_.confirmer->Ask(std::move(questions), parts_.config->Deadlines().round(),
                         [this, asked](std::vector<RoundResult> results) {
                           std::lock_guard lock(mutex_);
                           for (RoundResult& r : results) {

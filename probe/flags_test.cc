@@ -74,6 +74,25 @@ TEST_F(FlagsTest, SayWhatTheEngineGets) {
   EXPECT_TRUE(off->safety.JudgeAddress(*ParseIpAddress("10.0.0.1")).ok());
 }
 
+TEST(BudgetFlag, IsTheLongestCheckOrTheDaemonsOwn) {
+  const auto with = [](const char* value) {
+    gflags::FlagSaver saver;
+    gflags::SetCommandLineOption("longest_check", value);
+    return BudgetFromFlags(DeadlineBudget::kLongestCheck);
+  };
+  EXPECT_EQ(with("")->check(), std::chrono::seconds(20));
+  EXPECT_EQ(with("1s")->check(), std::chrono::seconds(1));
+  EXPECT_EQ(with("2500ms")->check(), std::chrono::milliseconds(2500));
+  EXPECT_EQ(with("20s")->check(), std::chrono::seconds(20));
+  for (const char* wrong : {"0", "999ms", "20001ms", "21s", "10", "ten", "-5s", "inf", "1h"}) {
+    const auto refused = with(wrong);
+    ASSERT_FALSE(refused.ok()) << wrong;
+    EXPECT_EQ(refused.status().message(),
+              std::string("--longest_check takes a duration of 1s to 20s, such as 10s, not ") +
+                  wrong);
+  }
+}
+
 TEST_F(FlagsTest, AWrongOneIsNamedInOneLine) {
   const std::string key =
       File("key.pem", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n");

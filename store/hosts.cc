@@ -14,7 +14,7 @@ constexpr size_t kMaxWarning = 200;
 constexpr char kColumns[] =
     "instance, kind, host, version, protocol, mode, state, seq, goodbye, pid, bucket_min, "
     "bucket_max, epoch, targets, due_backlog, oldest_due_ms, checks_per_s, in_flight, rss_bytes, "
-    "notify_configured, warnings, started_at_ms, updated_at_ms";
+    "notify_configured, warnings, started_at_ms, updated_at_ms, longest_check_ms";
 
 ProcessHealth HealthOf(const sql::Row& row) {
   ProcessHealth h;
@@ -42,6 +42,7 @@ ProcessHealth HealthOf(const sql::Row& row) {
   h.warnings = absl::StrSplit(row.Text(20), '\n', absl::SkipEmpty());
   h.started_at_ms = row.Int(21);
   h.updated_at_ms = row.Int(22);
+  h.longest_check_ms = row.Int(23);
   return h;
 }
 
@@ -71,10 +72,11 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
       "UPDATE jetmon_process_health SET seq = seq + 1, version = ?, protocol = ?, mode = ?, state "
       "= ?, goodbye = ?, pid = ?, bucket_min = ?, bucket_max = ?, epoch = ?, targets = ?, "
       "due_backlog = ?, oldest_due_ms = ?, checks_per_s = ?, in_flight = ?, rss_bytes = ?, "
-      "notify_configured = ?, warnings = ?, updated_at_ms = ? WHERE instance = ?",
+      "notify_configured = ?, warnings = ?, updated_at_ms = ?, longest_check_ms = ? WHERE instance "
+      "= ?",
       {h.version, h.protocol, h.mode, h.state, h.goodbye, h.pid, min, max, h.epoch, h.targets,
        h.due_backlog, h.oldest_due_ms, h.checks_per_s, h.in_flight, h.rss_bytes,
-       h.notify_configured, warnings, h.updated_at_ms, h.instance});
+       h.notify_configured, warnings, h.updated_at_ms, h.longest_check_ms, h.instance});
   if (!updated.ok()) return updated.status();
   if (*updated) return absl::OkStatus();
   auto host =
@@ -84,7 +86,7 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
   return tx
       .Execute(absl::StrCat("INSERT INTO jetmon_process_health (", kColumns,
                             ") VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                            "?, ?, ?)"),
+                            "?, ?, ?, ?)"),
                {h.instance,
                 h.kind,
                 h.host,
@@ -106,7 +108,8 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
                 h.notify_configured,
                 warnings,
                 h.started_at_ms,
-                h.updated_at_ms})
+                h.updated_at_ms,
+                h.longest_check_ms})
       .status();
 }
 
@@ -119,15 +122,17 @@ absl::Status SayGoodbye(sql::Transaction& tx, std::string_view instance, int64_t
       .status();
 }
 
-absl::StatusOr<bool> SaidGoodbye(sql::Transaction& tx, std::string_view instance) {
-  bool goodbye = false;
-  auto found = tx.QueryOne("SELECT goodbye FROM jetmon_process_health WHERE instance = ?",
-                           {instance}, [&](const sql::Row& row) {
-                             goodbye = row.Bool(0);
-                             return absl::OkStatus();
-                           });
+absl::StatusOr<LastWords> LastWordsOf(sql::Transaction& tx, std::string_view instance) {
+  LastWords words;
+  auto found = tx.QueryOne(
+      "SELECT goodbye, longest_check_ms FROM jetmon_process_health WHERE instance = ?", {instance},
+      [&](const sql::Row& row) {
+        words.goodbye = row.Bool(0);
+        words.longest_check_ms = row.Int(1);
+        return absl::OkStatus();
+      });
   if (!found.ok()) return found.status();
-  return goodbye;
+  return words;
 }
 
 absl::StatusOr<std::vector<ProcessHealth>> ListProcesses(sql::Transaction& tx,

@@ -35,6 +35,8 @@ struct ProcessHealth {
   int64_t oldest_due_ms = 0;  // age of the oldest due check
   double checks_per_s = 0;
   bool notify_configured = false;
+  // Its --longest_check. 0: it is too old to say, see DeadlineBudget::Announced.
+  int64_t longest_check_ms = 0;
   std::vector<std::string> warnings;  // bounded: 20 of 200 characters are kept
   int64_t started_at_ms = 0, updated_at_ms = 0;
 };
@@ -43,8 +45,13 @@ struct ProcessHealth {
 absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h);
 // Marks the process as gone by its own word: state stopped, goodbye = 1.
 absl::Status SayGoodbye(sql::Transaction& tx, std::string_view instance, int64_t now_ms);
-// Did that instance say goodbye? False also when it is unknown.
-absl::StatusOr<bool> SaidGoodbye(sql::Transaction& tx, std::string_view instance);
+// What whoever waits for the end of a process has to know of it.
+struct LastWords {
+  bool goodbye = false;          // it said so
+  int64_t longest_check_ms = 0;  // as in ProcessHealth
+};
+// Of an unknown instance: that it said nothing.
+absl::StatusOr<LastWords> LastWordsOf(sql::Transaction& tx, std::string_view instance);
 // All processes of a kind that have not said goodbye; with
 // `with_gone` also the others. By host, then started_at_ms descending; at most 10,000.
 absl::StatusOr<std::vector<ProcessHealth>> ListProcesses(sql::Transaction& tx,

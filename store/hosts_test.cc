@@ -65,6 +65,7 @@ TEST(Hosts, KeepsEveryField) {
                   h.oldest_due_ms = 5;
                   h.checks_per_s = 6.5;
                   h.notify_configured = true;
+                  h.longest_check_ms = 20'000;
                   h.started_at_ms = 50;
                   EXPECT_TRUE(ReportHealth(tx, h).ok());
                   for (int pass = 0; pass < 2; ++pass) {  // as inserted, then as updated
@@ -83,6 +84,8 @@ TEST(Hosts, KeepsEveryField) {
                     EXPECT_EQ(r.oldest_due_ms, 5);
                     EXPECT_EQ(r.checks_per_s, 6.5);
                     EXPECT_TRUE(r.notify_configured);
+                    EXPECT_EQ(r.longest_check_ms, 20'000);
+                    EXPECT_EQ(LastWordsOf(tx, "ins_1")->longest_check_ms, 20'000);
                     EXPECT_EQ(r.started_at_ms, 50);
                     EXPECT_FALSE(r.range.has_value());
                     EXPECT_TRUE(ReportHealth(tx, h).ok());
@@ -96,10 +99,11 @@ TEST(Hosts, GoodbyeHidesAndPruneRemoves) {
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
                   EXPECT_TRUE(ReportHealth(tx, Health("ins_1")).ok());
                   EXPECT_TRUE(ReportHealth(tx, Health("ins_2")).ok());
-                  EXPECT_FALSE(*SaidGoodbye(tx, "ins_1"));
-                  EXPECT_FALSE(*SaidGoodbye(tx, "unknown"));
+                  EXPECT_FALSE(LastWordsOf(tx, "ins_1")->goodbye);
+                  EXPECT_FALSE(LastWordsOf(tx, "unknown")->goodbye);
+                  EXPECT_EQ(LastWordsOf(tx, "unknown")->longest_check_ms, 0);
                   EXPECT_TRUE(SayGoodbye(tx, "ins_1", 200).ok());
-                  EXPECT_TRUE(*SaidGoodbye(tx, "ins_1"));
+                  EXPECT_TRUE(LastWordsOf(tx, "ins_1")->goodbye);
                   EXPECT_EQ(ListProcesses(tx, "monitor", false)->size(), 1u);
                   EXPECT_EQ(ListProcesses(tx, "monitor", true)->size(), 2u);
                   EXPECT_EQ(*PruneProcesses(tx, 200), 1);

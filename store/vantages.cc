@@ -1,6 +1,9 @@
 #include "store/vantages.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "clock/deadline_budget.h"
 #include "store/ids.h"
 #include "store/rows.h"
 
@@ -15,7 +18,7 @@ constexpr char kAgentColumns[] =
     "agent_id, agent_name, vantage_id, endpoint, state, lease_id, seq, server_instance, "
     "protocol_min, "
     "protocol_max, build, region, provider, max_concurrency, queue_capacity, in_flight, "
-    "queue_depth, completed, failed, connected_at_ms, updated_at_ms";
+    "queue_depth, completed, failed, connected_at_ms, updated_at_ms, longest_check_ms";
 
 Vantage VantageOf(const sql::Row& row) {
   Vantage v;
@@ -73,6 +76,7 @@ Agent AgentOf(const sql::Row& row) {
   a.failed = row.Uint(18);
   a.connected_at_ms = row.Int(19);
   a.updated_at_ms = row.Int(20);
+  a.longest_check_ms = row.Int(21);
   return a;
 }
 
@@ -140,6 +144,20 @@ absl::StatusOr<int64_t> CountPendingVantages(sql::Transaction& tx) {
   return count;
 }
 
+namespace {
+
+int64_t ShortestOfLive(const std::vector<Agent>& agents) {
+  int64_t shortest = 0;  // none lives
+  for (const Agent& a : agents) {
+    if (a.state != "live") continue;
+    const int64_t ms = DeadlineBudget::Announced(a.longest_check_ms).check().count();
+    shortest = shortest == 0 ? ms : std::min(shortest, ms);
+  }
+  return shortest;
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx) {
   auto vantages = TrustedVantages(tx);
   if (!vantages.ok()) return vantages.status();
@@ -147,12 +165,14 @@ absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx
   for (Vantage& v : *vantages) {
     AskableVantage a;
     a.vantage = std::move(v);
+    auto agents = AgentsOfVantage(tx, a.vantage.vantage_id);
+    if (!agents.ok()) return agents.status();
     if (!a.vantage.endpoint.empty()) {
-      a.endpoints.push_back(a.vantage.endpoint);
+      a.endpoints.push_back({a.vantage.endpoint, ShortestOfLive(*agents)});
     } else {
-      auto agents = AgentsOfVantage(tx, a.vantage.vantage_id);
-      if (!agents.ok()) return agents.status();
-      for (const Agent& agent : *agents) a.endpoints.push_back(agent.endpoint);
+      for (const Agent& agent : *agents) {
+        a.endpoints.push_back({agent.endpoint, agent.longest_check_ms});
+      }
     }
     askable.push_back(std::move(a));
   }
@@ -194,7 +214,7 @@ absl::Status SaveAgent(sql::Transaction& tx, const Agent& a) {
   }
   return tx
       .Execute(std::string("INSERT INTO jetmon_veriflier_agents (") + kAgentColumns +
-                   ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" +
+                   ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" +
                    tx.dialect().OnDuplicateUpdate(
                        {"agent_id"}, {"agent_name",      "vantage_id",     "endpoint",
                                       "state",           "lease_id",       "seq",
@@ -202,7 +222,7 @@ absl::Status SaveAgent(sql::Transaction& tx, const Agent& a) {
                                       "build",           "region",         "provider",
                                       "max_concurrency", "queue_capacity", "in_flight",
                                       "queue_depth",     "completed",      "failed",
-                                      "connected_at_ms", "updated_at_ms"}),
+                                      "connected_at_ms", "updated_at_ms",  "longest_check_ms"}),
                {key,
                 a.agent_id,
                 a.vantage_id,
@@ -223,7 +243,8 @@ absl::Status SaveAgent(sql::Transaction& tx, const Agent& a) {
                 a.completed,
                 a.failed,
                 a.connected_at_ms,
-                a.updated_at_ms})
+                a.updated_at_ms,
+                a.longest_check_ms})
       .status();
 }
 

@@ -34,9 +34,17 @@ absl::StatusOr<std::vector<Vantage>> TrustedVantages(sql::Transaction& tx);
 absl::StatusOr<int64_t> CountPendingVantages(sql::Transaction& tx);
 // A trusted vantage and where it can be asked, the best endpoint first: its own, or those of its
 // agents. A vantage without any still counts among the enabled; it abstains.
+struct AskableEndpoint {
+  std::string address;  // host:port
+  // Of its agent, as it announced it; 0: it did not, see DeadlineBudget::Announced. An endpoint of
+  // the vantage's own may lead to any of its agents: the shortest of those that live; 0 if none
+  // does.
+  int64_t longest_check_ms = 0;
+  friend bool operator==(const AskableEndpoint&, const AskableEndpoint&) = default;
+};
 struct AskableVantage {
   Vantage vantage;
-  std::vector<std::string> endpoints;
+  std::vector<AskableEndpoint> endpoints;
 };
 absl::StatusOr<std::vector<AskableVantage>> AskableVantages(sql::Transaction& tx);
 // False: it exists.
@@ -58,6 +66,7 @@ struct Agent {
   std::string build, region, provider;
   int max_concurrency = 0, queue_capacity = 0, in_flight = 0, queue_depth = 0;
   uint64_t completed = 0, failed = 0;
+  int64_t longest_check_ms = 0;  // 0: it did not say
   int64_t connected_at_ms = 0, updated_at_ms = 0;
 };
 

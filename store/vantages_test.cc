@@ -60,14 +60,61 @@ TEST(Vantages, AreAskedAtTheirOwnEndpointElseAtTheirAgents) {
                   busy.in_flight = 5;
                   busy.endpoint = "busy:1";
                   idle.endpoint = "idle:1";
+                  idle.longest_check_ms = 5'000;
                   for (const Agent& a : {lost, busy, idle}) EXPECT_TRUE(SaveAgent(tx, a).ok());
                   const auto askable = AskableVantages(tx);
                   EXPECT_EQ(askable->size(), 3u);
                   EXPECT_EQ((*askable)[0].endpoints,
-                            (std::vector<std::string>{"idle:1", "busy:1", "lost:1"}));
-                  EXPECT_EQ((*askable)[1].endpoints, std::vector<std::string>{"own:1"});
+                            (std::vector<AskableEndpoint>{
+                                {"idle:1", 5'000}, {"busy:1", 0}, {"lost:1", 0}}));
+                  EXPECT_EQ((*askable)[1].endpoints, (std::vector<AskableEndpoint>{{"own:1", 0}}));
                   EXPECT_EQ((*askable)[2].vantage.vantage_id, "v-3");
                   EXPECT_TRUE((*askable)[2].endpoints.empty());  // abstains
+                  return absl::OkStatus();
+                }).ok());
+}
+
+// Behind a vantage's own endpoint any of its agents may answer.
+TEST(Vantages, OfItsOwnEndpointTheShortestOfTheLivingAgentsCounts) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  Vantage v;
+                  v.vantage_id = "v-1";
+                  v.trust = "trusted";
+                  v.endpoint = "own:1";
+                  EXPECT_TRUE(*InsertVantage(tx, v));
+                  const auto longest = [&] {
+                    return AskableVantages(tx)->at(0).endpoints.at(0).longest_check_ms;
+                  };
+                  EXPECT_EQ(longest(), 0);
+                  Agent lost = MakeAgent("a-1", "x"), one = MakeAgent("a-2", "x"),
+                        other = MakeAgent("a-3", "x"), old = MakeAgent("a-4", "x");
+                  lost.state = "lost";
+                  lost.longest_check_ms = 1'000;
+                  one.longest_check_ms = 20'000;
+                  other.longest_check_ms = 15'000;
+                  EXPECT_TRUE(SaveAgent(tx, lost).ok());
+                  EXPECT_EQ(longest(), 0);
+                  EXPECT_TRUE(SaveAgent(tx, one).ok());
+                  EXPECT_EQ(longest(), 20'000);
+                  EXPECT_TRUE(SaveAgent(tx, other).ok());
+                  EXPECT_EQ(longest(), 15'000);
+                  EXPECT_TRUE(SaveAgent(tx, old).ok());
+                  EXPECT_EQ(longest(), 10'000);
+                  return absl::OkStatus();
+                }).ok());
+}
+
+TEST(Agents, WhatItMakesIsReplacedWithItsRow) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  Agent a = MakeAgent("a-1", "x");
+                  a.longest_check_ms = 20'000;
+                  EXPECT_TRUE(SaveAgent(tx, a).ok());
+                  EXPECT_EQ(AgentsOfVantage(tx, a.vantage_id)->at(0).longest_check_ms, 20'000);
+                  a.longest_check_ms = 0;  // replaced by an older build
+                  EXPECT_TRUE(SaveAgent(tx, a).ok());
+                  EXPECT_EQ(AgentsOfVantage(tx, a.vantage_id)->at(0).longest_check_ms, 0);
                   return absl::OkStatus();
                 }).ok());
 }

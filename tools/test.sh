@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds and runs the tests, and closes with `N passed, N failed, N skipped` (test cases).
 #
-#   tools/test.sh                      every test, but those tagged `galera`
+#   tools/test.sh                      every test, but those tagged `galera` or `nightly`
 #   tools/test.sh --galera             those: the lab's other tests on a cluster of three
+#   tools/test.sh --nightly            those that take minutes by the clock; also with --asan
 #   tools/test.sh --asan               the same under AddressSanitizer and UBSan
 #   tools/test.sh --tsan               the concurrent parts under ThreadSanitizer
 #   tools/test.sh //store/...          only what matches a Bazel pattern
@@ -11,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 
-configuration=() patterns=() filters=(--test_tag_filters=-galera)
+configuration=() patterns=() filters=(--test_tag_filters=-galera,-nightly)
 for argument in "$@"; do
   case $argument in
     --asan) configuration=(--config=asan) ;;
@@ -20,7 +21,8 @@ for argument in "$@"; do
         --test_env=TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1:suppressions="$PWD"/tools/bazel/sanitizers/tsan.supp)
       filters=(--test_tag_filters=tsan)
       ;;
-    --galera) filters=(--test_tag_filters=galera) ;;
+    --galera) filters=(--test_tag_filters=galera,-nightly) ;;
+    --nightly) filters=(--test_tag_filters=nightly) ;;
     -h | --help) usage; exit 0 ;;
     -*) echo "tools/test.sh: unknown option $argument; see --help" >&2; exit 2 ;;
     *) patterns+=("$argument") ;;

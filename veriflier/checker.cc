@@ -1,11 +1,10 @@
 #include "veriflier/checker.h"
 
-#include <algorithm>
+#include "absl/strings/str_cat.h"
 
 namespace jetmon::veriflier {
 namespace {
 
-constexpr uint32_t kLongestCheckMs = 10'000;
 constexpr size_t kMaxError = 200;
 
 // Null where there are none. The engine looks at their bounds.
@@ -25,8 +24,9 @@ absl::StatusOr<std::shared_ptr<const probe::FullRules>> RulesOf(const v1::SiteCh
   return rules;
 }
 
-// What of a site's check the agent has to understand.
-absl::StatusOr<probe::CheckRequest> RequestFor(const v1::SiteCheck& site) {
+// What of a site's check the agent has to understand. `longest`: where the site names no timeout.
+absl::StatusOr<probe::CheckRequest> RequestFor(const v1::SiteCheck& site,
+                                               std::chrono::milliseconds longest) {
   auto mode = probe::ParseMode(site.method().empty() ? "HEAD" : site.method(),
                                site.profile().empty() ? "legacy" : site.profile());
   if (!mode.ok()) return mode.status();
@@ -37,15 +37,15 @@ absl::StatusOr<probe::CheckRequest> RequestFor(const v1::SiteCheck& site) {
   request.url = site.url();
   request.mode = *mode;
   request.full = *std::move(rules);
-  const uint32_t ms = site.timeout_ms() == 0 ? kLongestCheckMs : site.timeout_ms();
-  request.timeout = std::chrono::milliseconds(std::min(ms, kLongestCheckMs));
+  request.timeout =
+      site.timeout_ms() == 0 ? longest : std::chrono::milliseconds(site.timeout_ms());
   return request;
 }
 
 }  // namespace
 
-Checker::Checker(Identity identity, probe::Engine::Options options)
-    : identity_(std::move(identity)), options_(std::move(options)) {}
+Checker::Checker(Identity identity, probe::Engine::Options options, DeadlineBudget budget)
+    : identity_(std::move(identity)), options_(std::move(options)), budget_(budget) {}
 
 absl::Status Checker::Start() {
   auto engine = probe::Engine::Create(options_);
@@ -101,7 +101,15 @@ void Checker::Check(const v1::SiteCheck& site, BootTime give_up_at,
                     std::shared_ptr<const std::atomic<bool>> cancelled,
                     std::function<void(v1::SiteCheckResult)> done) {
   v1::SiteCheckResult blank = Blank(site);
-  auto request = RequestFor(site);
+  if (std::chrono::milliseconds(site.timeout_ms()) > budget_.check()) {
+    blank.set_outcome("unknown");
+    blank.set_error(absl::StrCat("this agent makes checks of ", budget_.check().count(),
+                                 " ms at most, not of ", site.timeout_ms(),
+                                 ": see its --longest_check"));
+    ++failed_;
+    return done(std::move(blank));
+  }
+  auto request = RequestFor(site, budget_.check());
   absl::Status submitted = request.status();
   if (submitted.ok()) {
     request->give_up_at = give_up_at;

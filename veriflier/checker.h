@@ -6,20 +6,22 @@
 #include <memory>
 #include <string>
 
+#include "clock/deadline_budget.h"
 #include "jetmon/v1/veriflier.pb.h"
 #include "probe/engine.h"
 
 namespace jetmon::veriflier {
 
 // Runs confirmation checks for callers on one probe engine, bounded by it: what it can't take at
-// once is answered agent_overloaded. Counts what it did. Thread-safe; must outlive its checks (the
-// engine is destroyed first).
+// once is answered agent_overloaded. A check longer than the budget's is answered unknown at once:
+// cut shorter, a slow site would look silent, and the caller would count that as a vote. Counts
+// what it did. Thread-safe; must outlive its checks (the engine is destroyed first).
 class Checker {
  public:
   struct Identity {
     std::string vantage_id, agent_id;
   };
-  Checker(Identity identity, probe::Engine::Options options);
+  Checker(Identity identity, probe::Engine::Options options, DeadlineBudget budget);
   // Starts the engine.
   absl::Status Start();
   // Cancels what runs; their callbacks have been called when it returns.
@@ -31,6 +33,7 @@ class Checker {
              std::shared_ptr<const std::atomic<bool>> cancelled,
              std::function<void(v1::SiteCheckResult)> done);
 
+  const DeadlineBudget& budget() const { return budget_; }
   uint64_t completed() const { return completed_; }
   uint64_t failed() const { return failed_; }
   probe::Engine::Stats stats() const;
@@ -41,6 +44,7 @@ class Checker {
 
   const Identity identity_;
   const probe::Engine::Options options_;
+  const DeadlineBudget budget_;
   std::unique_ptr<probe::Engine> engine_;
   std::atomic<uint64_t> completed_{0}, failed_{0};
 };

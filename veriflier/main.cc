@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "clock/deadline_budget.h"
 #include "confirm/client.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
@@ -39,6 +40,7 @@ struct Config {
   Server::Options server;
   v1::Hello hello;
   probe::Engine::Options engine;
+  DeadlineBudget budget;
 };
 
 bool IsLoopback(const std::string& address) {
@@ -92,6 +94,10 @@ absl::StatusOr<Config> ConfigFromFlags() {
   if (!token.ok()) return token.status();
   auto engine = probe::EngineOptionsFromFlags();
   if (!engine.ok()) return engine.status();
+  // As long as anybody's: so it serves every Monitor.
+  auto budget = probe::BudgetFromFlags(DeadlineBudget::kLongestCheck);
+  if (!budget.ok()) return budget.status();
+  c.budget = *budget;
   c.token = *token;
   c.engine = *std::move(engine);
   c.engine.max_concurrent = FLAGS_max_concurrency;
@@ -115,6 +121,7 @@ absl::StatusOr<Config> ConfigFromFlags() {
   c.hello.set_provider(FLAGS_provider);
   c.hello.set_max_concurrency(FLAGS_max_concurrency);
   c.hello.set_queue_capacity(FLAGS_queue_capacity);
+  c.hello.set_longest_check_ms(static_cast<uint32_t>(c.budget.check().count()));
   return c;
 }
 
@@ -132,7 +139,8 @@ class VeriflierDaemon final : public daemon::Daemon {
     if (!config.ok()) return config.status();
     auto d = std::unique_ptr<VeriflierDaemon>(new VeriflierDaemon);
     d->checker_ = std::make_unique<Checker>(
-        Checker::Identity{config->server.vantage_id, config->server.agent_id}, config->engine);
+        Checker::Identity{config->server.vantage_id, config->server.agent_id}, config->engine,
+        config->budget);
     if (auto s = d->checker_->Start(); !s.ok()) return s;
     Registration::Options registration;
     registration.control_planes = config->control_planes;

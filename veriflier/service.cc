@@ -17,7 +17,6 @@ namespace jetmon::veriflier {
 namespace {
 
 constexpr int kMaxSites = 500;
-constexpr uint32_t kLongestMs = 10'000;
 constexpr std::chrono::seconds kShutdownGrace{2};
 
 bool Authorised(const grpc::CallbackServerContext* context, const std::string& credential) {
@@ -48,8 +47,8 @@ class CheckStream final : public grpc::ServerWriteReactor<v1::SiteCheckResult>,
     auto stream = std::make_shared<CheckStream>();
     stream->self_ = stream;
     stream->left_ = request.sites_size();
-    const uint32_t ms = request.deadline_ms() == 0 ? kLongestMs : request.deadline_ms();
-    const BootTime limit = clock.Boot() + std::chrono::milliseconds(std::min(ms, kLongestMs));
+    const std::chrono::milliseconds asked(request.deadline_ms()), most = checker->budget().round();
+    const BootTime limit = clock.Boot() + (asked.count() == 0 ? most : std::min(asked, most));
     for (const v1::SiteCheck& site : request.sites()) {
       checker->Check(site, limit, stream->cancelled_,
                      [stream](v1::SiteCheckResult result) { stream->Add(std::move(result)); });
@@ -151,6 +150,7 @@ class Service final : public v1::VeriflierService::CallbackService {
     status->set_completed(checker_->completed());
     status->set_failed(checker_->failed());
     status->set_trust(options_.trust());
+    status->set_longest_check_ms(static_cast<uint32_t>(checker_->budget().check().count()));
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }

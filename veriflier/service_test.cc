@@ -34,12 +34,13 @@ class ServiceTest : public testing::Test {
           }
         }) {}
   // Starts a Veriflier of vantage v-1 on a free port; its endpoint.
-  std::string Start(int max_concurrent = 10, int max_queued = 10) {
+  std::string Start(int max_concurrent = 10, int max_queued = 10,
+                    DeadlineBudget budget = *DeadlineBudget::Of(DeadlineBudget::kLongestCheck)) {
     probe::Engine::Options engine;
     engine.max_concurrent = max_concurrent;
     engine.max_queued = max_queued;
     engine.safety = *probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8");
-    checker_ = std::make_unique<Checker>(Checker::Identity{"v-1", "agent-1"}, engine);
+    checker_ = std::make_unique<Checker>(Checker::Identity{"v-1", "agent-1"}, engine, budget);
     EXPECT_TRUE(checker_->Start().ok());
     Server::Options options;
     options.vantage_id = "v-1";
@@ -61,7 +62,7 @@ class ServiceTest : public testing::Test {
     server_.reset();
     if (checker_ != nullptr) checker_->Stop();
   }
-  static confirm::Vantage Vantage(std::vector<std::string> endpoints,
+  static confirm::Vantage Vantage(std::vector<confirm::Endpoint> endpoints,
                                   const std::string& token = "jv_secret") {
     return {"v-1", confirm::TokenHash(token), std::move(endpoints)};
   }
@@ -75,19 +76,25 @@ class ServiceTest : public testing::Test {
   }
   Outcomes Check(const confirm::Vantage& vantage, std::vector<confirm::Question> questions,
                  milliseconds deadline = milliseconds(3000)) {
+    return CheckBy(client_, vantage, std::move(questions), deadline);
+  }
+  Outcomes CheckBy(confirm::Client& client, const confirm::Vantage& vantage,
+                   std::vector<confirm::Question> questions, milliseconds deadline) {
     std::promise<std::vector<confirm::Answer>> promise;
-    client_.CheckSites(vantage, std::move(questions), deadline,
-                       [&](std::vector<confirm::Answer> a) { promise.set_value(std::move(a)); });
+    client.CheckSites(vantage, std::move(questions), deadline,
+                      [&](std::vector<confirm::Answer> a) { promise.set_value(std::move(a)); });
     Outcomes outcomes;
     const auto answers = promise.get_future().get();
     for (const confirm::Answer& a : answers) {
       outcomes[a.site_id] = a.outcome;
+      errors_[a.site_id] = a.error;
       EXPECT_EQ(a.vantage_id, "v-1");
       EXPECT_EQ(a.request_id, "r-" + std::to_string(a.site_id));
     }
     return outcomes;
   }
 
+  std::map<uint64_t, std::string> errors_;  // of the last answers
   probe::TestServer site_;
   std::unique_ptr<Checker> checker_;
   std::unique_ptr<Server> server_;
@@ -192,18 +199,20 @@ TEST_F(ServiceTest, RefusesAnotherVantagesCredential) {
 TEST_F(ServiceTest, SaysWhoItIs) {
   const std::string endpoint = Start();
   std::promise<absl::StatusOr<confirm::Facts>> facts;
-  client_.GetStatus(Vantage({"127.0.0.1:1", endpoint}), milliseconds(3000),
+  client_.GetStatus(Vantage({confirm::Endpoint("127.0.0.1:1"), endpoint}), milliseconds(3000),
                     [&](absl::StatusOr<confirm::Facts> f) { facts.set_value(std::move(f)); });
   const auto got = facts.get_future().get();
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->vantage_id, "v-1");
   EXPECT_EQ(got->agent_id, "agent-1");
   EXPECT_EQ(got->trust, "trusted");
+  EXPECT_EQ(got->budget.check(), milliseconds(20'000));
 }
 
 TEST_F(ServiceTest, ADeadEndpointLeavesTheNextOne) {
   const std::string endpoint = Start();
-  EXPECT_EQ(Check(Vantage({"127.0.0.1:1", endpoint}), {Ask(1, "/")}), (Outcomes{{1, "up"}}));
+  EXPECT_EQ(Check(Vantage({confirm::Endpoint("127.0.0.1:1"), endpoint}), {Ask(1, "/")}),
+            (Outcomes{{1, "up"}}));
   EXPECT_EQ(Check(Vantage({}), {Ask(1, "/")}), (Outcomes{{1, "unknown"}}));
 }
 
@@ -358,6 +367,89 @@ TEST_F(ServiceTest, ACallWithoutSitesOrCredentialIsAnsweredAtOnce) {
         std::pair{Kind::kStatus, grpc::StatusCode::OK}}) {
     EXPECT_EQ(caller.Ask(kind), wanted) << static_cast<int>(kind);
   }
+}
+
+// Production's check and its round: what is asked for takes all of its time, and there is time left
+// to say so.
+TEST_F(ServiceTest, ASiteThatNeverAnswersIsATimeoutAtProductionsTimes) {
+  const std::string endpoint = Start();
+  confirm::Question slow = Ask(1, "/slow");
+  slow.timeout = milliseconds(10'000);
+  EXPECT_EQ(Check(Vantage({endpoint}), {slow}, milliseconds(12'000)), (Outcomes{{1, "timeout"}}));
+}
+
+// The same by the budget's own numbers: the client's, the deadline's and the agent's bound.
+TEST_F(ServiceTest, ASiteThatNeverAnswersIsATimeoutWithinItsRound) {
+  const DeadlineBudget budget = *DeadlineBudget::Of(milliseconds(1'000));
+  const std::string endpoint = Start(10, 10, budget);
+  confirm::Client client(budget);
+  confirm::Question slow = Ask(1, "/slow"), refused = Ask(2, "/");
+  slow.timeout = refused.timeout = budget.check();
+  refused.url = "http://127.0.0.1:1/";
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(CheckBy(client, Vantage({{endpoint, budget}}), {slow, refused}, budget.round()),
+            (Outcomes{{1, "timeout"}, {2, "down"}}));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, budget.check());
+}
+
+// Cut to what the agent makes, a slow site would look silent.
+TEST_F(ServiceTest, ALongerCheckThanItMakesIsNotCutButLeftAlone) {
+  const std::string endpoint = Start(10, 10, *DeadlineBudget::Of(milliseconds(1'000)));
+  // One that does not know of it: it is told by the agent.
+  const confirm::Endpoint unaware(endpoint, *DeadlineBudget::Of(milliseconds(20'000)));
+  confirm::Question too_long = Ask(1, "/slow"), fits = Ask(2, "/");
+  too_long.timeout = milliseconds(1'001);
+  fits.timeout = milliseconds(1'000);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(Check(Vantage({unaware}), {too_long, fits}), (Outcomes{{1, "unknown"}, {2, "up"}}));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(1'000));
+  EXPECT_EQ(errors_[1],
+            "this agent makes checks of 1000 ms at most, not of 1001: see its --longest_check");
+  EXPECT_EQ(site_.requests().size(), 1u);
+}
+
+TEST_F(ServiceTest, NoDeadlineIsLongerThanTheAgentsRound) {
+  const std::string endpoint = Start(1, 10, *DeadlineBudget::Of(milliseconds(1'000)));
+  std::vector<confirm::Question> queued;  // one after the other, a second each
+  for (uint64_t id = 1; id <= 6; ++id) {
+    queued.push_back(Ask(id, "/slow"));
+    queued.back().timeout = milliseconds(1'000);
+  }
+  const auto began = std::chrono::steady_clock::now();
+  const Outcomes outcomes = Check(Vantage({endpoint}), queued, milliseconds(12'000));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(5'000));
+  int timeouts = 0;
+  for (const auto& [id, outcome] : outcomes) timeouts += outcome == "timeout" ? 1 : 0;
+  EXPECT_GE(timeouts, 1);
+  EXPECT_LE(timeouts, 3);
+  EXPECT_EQ(outcomes.at(6), "unknown");
+}
+
+// A build from before agents announced it cuts a longer check to 10 s without a word.
+TEST_F(ServiceTest, AnEndpointWhoseChecksAreTooShortIsNotAsked) {
+  const std::string endpoint = Start();
+  confirm::Question longest = Ask(1, "/");
+  longest.timeout = milliseconds(10'001);
+  EXPECT_EQ(Check(Vantage({endpoint}), {longest, Ask(2, "/")}),
+            (Outcomes{{1, "unknown"}, {2, "up"}}));
+  EXPECT_EQ(site_.requests().size(), 1u);
+  // Another agent of the vantage makes them.
+  const confirm::Endpoint able(endpoint, DeadlineBudget::Announced(20'000));
+  EXPECT_EQ(Check(Vantage({confirm::Endpoint("127.0.0.1:1"), able}), {longest, Ask(2, "/")}),
+            (Outcomes{{1, "up"}, {2, "up"}}));
+  // Nobody is asked a question that is for none of them.
+  EXPECT_EQ(Check(Vantage({endpoint, endpoint}), {longest}), (Outcomes{{1, "unknown"}}));
+}
+
+TEST_F(ServiceTest, ACallLastsNoLongerThanTheAskersRound) {
+  const std::string endpoint = Start();
+  confirm::Client client(*DeadlineBudget::Of(milliseconds(1'000)));
+  confirm::Question slow = Ask(1, "/slow");
+  slow.timeout = milliseconds(10'000);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(CheckBy(client, Vantage({endpoint}), {slow}, milliseconds(10'000)),
+            (Outcomes{{1, "unknown"}}));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(6'000));
 }
 
 TEST_F(ServiceTest, APortInUseIsOneLine) {

@@ -37,6 +37,7 @@ store::Agent AgentOf(const v1::Hello& hello) {
   a.provider = hello.provider().substr(0, kMaxName);
   a.max_concurrency = static_cast<int>(std::min(hello.max_concurrency(), 1'000'000u));
   a.queue_capacity = static_cast<int>(std::min(hello.queue_capacity(), 1'000'000u));
+  a.longest_check_ms = std::min(hello.longest_check_ms(), 1'000'000u);
   return a;
 }
 

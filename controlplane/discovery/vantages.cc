@@ -45,6 +45,7 @@ v1::Agent AgentMessage(const store::Agent& a) {
   m.set_provider(a.provider);
   m.set_max_concurrency(a.max_concurrency);
   m.set_queue_capacity(a.queue_capacity);
+  m.set_longest_check_ms(static_cast<uint32_t>(a.longest_check_ms));
   m.set_in_flight(a.in_flight);
   m.set_queue_depth(a.queue_depth);
   m.set_completed(a.completed);

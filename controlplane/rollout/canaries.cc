@@ -166,13 +166,13 @@ v1::CanaryResult JudgeCanary(const CheckedCanary& checked, const probe::CheckRes
 absl::StatusOr<std::unique_ptr<CanaryRun>> CanaryRun::Begin(probe::Engine::Options engine,
                                                             std::vector<CheckedCanary> canaries,
                                                             const probe::LeaseGate* lease,
-                                                            std::chrono::milliseconds within) {
+                                                            const DeadlineBudget& budget) {
   engine.max_concurrent = engine.max_queued = static_cast<int>(kMostCanaries);
   auto made = probe::Engine::Create(engine);
   if (!made.ok()) return made.status();
   const Clock& clock = engine.clock != nullptr ? *engine.clock : SystemClock();
   std::unique_ptr<CanaryRun> run(
-      new CanaryRun(std::move(canaries), lease, clock.Boot() + within, within * 9 / 10));
+      new CanaryRun(std::move(canaries), lease, clock.Boot() + budget.round(), budget.check()));
   run->engine_ = std::move(*made);
   for (size_t i = 0; i < run->canaries_.size(); ++i) run->Send(i, 1);
   return run;

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "clock/deadline_budget.h"
 #include "jetmon/v1/rollout.pb.h"
 #include "probe/check.h"
 #include "probe/engine.h"
@@ -19,9 +20,6 @@
 namespace jetmon::rollout {
 
 inline constexpr size_t kMostCanaries = 50;
-// All canaries of one preflight or smoke end within; each has nine tenths of it, so that silence is
-// seen as such.
-inline constexpr std::chrono::milliseconds kCanariesWithin{10'000};
 
 // A canary whose form was looked at.
 struct CheckedCanary {
@@ -38,14 +36,15 @@ absl::StatusOr<std::vector<CheckedCanary>> CheckCanaries(
 v1::CanaryResult JudgeCanary(const CheckedCanary& canary, const probe::CheckResult& seen);
 
 // Checks canaries side by side on an engine of its own, from the moment it is made: each once, a
-// lost one again, twice at most.
+// lost one again, twice at most. Each has the budget's check, so that it is judged as a Monitor
+// judges it, and all of them end within its round.
 class CanaryRun {
  public:
   // `lease` as in CheckRequest; what it points to outlives this.
   static absl::StatusOr<std::unique_ptr<CanaryRun>> Begin(probe::Engine::Options engine,
                                                           std::vector<CheckedCanary> canaries,
                                                           const probe::LeaseGate* lease,
-                                                          std::chrono::milliseconds within);
+                                                          const DeadlineBudget& budget);
   // Waits until all have ended; calls `turn` (may be empty) meanwhile, whose error ends it.
   // Unavailable: the lease lapsed.
   absl::StatusOr<std::vector<v1::CanaryResult>> Results(

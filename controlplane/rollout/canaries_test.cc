@@ -341,14 +341,18 @@ TEST_F(CanariesTest, ThatNobodyAnswersEndInTime) {
         {Good("silent " + std::to_string(i), silent.Url("/")), *probe::ParseMode("get-simple")});
   }
   const BootTime began = SystemClock().Boot();
-  auto run = CanaryRun::Begin(rollout_.options().engine, canaries, nullptr,
-                              std::chrono::milliseconds(200));
+  const DeadlineBudget budget = *DeadlineBudget::Of(std::chrono::seconds(1));
+  auto run = CanaryRun::Begin(rollout_.options().engine, canaries, nullptr, budget);
   ASSERT_TRUE(run.ok()) << run.status();
   auto results = (*run)->Results();
   ASSERT_TRUE(results.ok()) << results.status();
-  EXPECT_GE(SystemClock().Boot() - began, std::chrono::milliseconds(180));
+  EXPECT_GE(SystemClock().Boot() - began, budget.check());
   ASSERT_EQ(results->size(), 3u);
-  for (const auto& r : *results) EXPECT_EQ(r.status(), "mismatch") << r.ShortDebugString();
+  for (const auto& r : *results) {
+    EXPECT_EQ(r.status(), "mismatch") << r.ShortDebugString();
+    EXPECT_EQ(r.outcome(), "down");
+    EXPECT_EQ(r.error_code(), static_cast<int>(probe::ErrorCode::kTimeout));
+  }
 }
 
 }  // namespace

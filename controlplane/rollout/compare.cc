@@ -127,7 +127,7 @@ class Comparing {
       r.site_id = p.site.site_id;
       r.url = p.site.url;
       r.mode = to ? to_ : from_;
-      r.timeout = kProbeTimeout;
+      r.timeout = run_.options.times.budget.check();
     }
     return p;
   }

@@ -80,6 +80,10 @@ v1::Finding MakeFinding(std::string code, std::string text, std::string action) 
   return f;
 }
 
+std::string SecondsText(std::chrono::milliseconds d) {
+  return absl::StrCat(static_cast<double>(d.count()) / 1000, " s");
+}
+
 v1::OperationResponse Head(std::string_view operation, std::string_view run_id, store::Range range,
                            std::string_view owner_host) {
   v1::OperationResponse r;

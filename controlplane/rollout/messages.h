@@ -1,6 +1,7 @@
 #ifndef JETMON_CONTROLPLANE_ROLLOUT_MESSAGES_H_
 #define JETMON_CONTROLPLANE_ROLLOUT_MESSAGES_H_
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ v1::Session SessionMessage(const store::Session& s);
 v1::Checkpoint CheckpointMessage(const store::Checkpoint& c);
 v1::Job JobMessage(const store::Job& j);
 v1::Finding MakeFinding(std::string code, std::string text, std::string action);
+
+// For people: "32 s", "1.5 s".
+std::string SecondsText(std::chrono::milliseconds d);
 
 // The answer of an operation by its job: the stored answer once it ended, else running; always with
 // the job itself.

@@ -37,6 +37,9 @@ class Observer {
   std::optional<Sight> Lease(uint64_t epoch) const;
   std::optional<Sight> Process(const std::string& instance) const;
   std::optional<Sight> JobWorker(const std::string& job_id) const;
+  // After so long without a change.
+  std::chrono::milliseconds grace() const { return times_.grace; }
+  const DeadlineBudget& budget() const { return times_.budget; }
   bool Dead(const std::optional<Sight>& sight) const {
     return sight.has_value() && sight->unchanged >= times_.grace;
   }

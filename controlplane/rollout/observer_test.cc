@@ -40,7 +40,7 @@ TEST_F(ObserverTest, KnowsNothingBeforeItsFirstRead) {
 
 TEST_F(ObserverTest, ALeaseIsDeadWhenSeenUnchangedForTheWholeGrace) {
   ReadAfter(seconds(0));
-  for (int i = 0; i < 29; ++i) ReadAfter(seconds(1));
+  for (int i = 0; i < 31; ++i) ReadAfter(seconds(1));
   EXPECT_FALSE(observer_.Dead(observer_.Lease(lock_.epoch)));
   ReadAfter(seconds(1));
   EXPECT_TRUE(observer_.Dead(observer_.Lease(lock_.epoch)));
@@ -49,9 +49,9 @@ TEST_F(ObserverTest, ALeaseIsDeadWhenSeenUnchangedForTheWholeGrace) {
 
 TEST_F(ObserverTest, ARenewalBeginsTheCountAgain) {
   ReadAfter(seconds(0));
-  for (int i = 0; i < 29; ++i) ReadAfter(seconds(1));
+  for (int i = 0; i < 31; ++i) ReadAfter(seconds(1));
   monitor_.Poll();
-  for (int i = 0; i < 29; ++i) ReadAfter(seconds(1));
+  for (int i = 0; i < 31; ++i) ReadAfter(seconds(1));
   const auto sight = observer_.Lease(lock_.epoch);
   EXPECT_FALSE(observer_.Dead(sight));
   EXPECT_TRUE(sight->seen_to_change);

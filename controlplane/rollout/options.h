@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clock/clock.h"
+#include "clock/deadline_budget.h"
 #include "confirm/client.h"
 #include "probe/engine.h"
 #include "store/sql/database.h"
@@ -17,11 +18,14 @@ namespace jetmon::rollout {
 
 // Times of the protocol; tests make them shorter.
 struct Times {
+  // Of the longest check of any Monitor that is given a range, and of what is probed from here.
+  DeadlineBudget budget;
   // A lease or a worker that was seen unchanged for so long is dead.
-  std::chrono::milliseconds grace{30'000};
+  std::chrono::milliseconds grace = budget.grace();
   // An activation that is not acknowledged by then is given up.
   std::chrono::milliseconds acknowledge_within{60'000};
-  // A drain that is not over by then is revoked.
+  // A drain that is not over by then is revoked: later than a dead owner is known to be dead, and
+  // than a Monitor's drain lasts.
   std::chrono::milliseconds drain_within{60'000};
   // How often a job looks at what it waits for.
   std::chrono::milliseconds look{200};

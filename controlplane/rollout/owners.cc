@@ -17,7 +17,7 @@ absl::StatusOr<OwnerFacts> LookAtOwner(sql::Transaction& tx, const Observer& obs
   for (const store::ProcessHealth& p : *processes) {
     if (p.host == host && !observer.Dead(observer.Process(p.instance))) candidates.push_back(p);
   }
-  const auto block = [&facts](const char* code, std::string text, const char* action) {
+  const auto block = [&facts](const char* code, std::string text, const std::string& action) {
     facts.blockers.push_back(MakeFinding(code, std::move(text), action));
   };
   if (candidates.empty()) {
@@ -29,7 +29,8 @@ absl::StatusOr<OwnerFacts> LookAtOwner(sql::Transaction& tx, const Observer& obs
     block("owner_ambiguous",
           absl::StrCat(candidates.size(), " processes report as host ", host,
                        " and none of them is known to be dead"),
-          "stop all but one; one that was killed is known to be dead after 30 s");
+          absl::StrCat("stop all but one; one that was killed is known to be dead after ",
+                       SecondsText(observer.grace())));
     return facts;
   }
   const store::ProcessHealth& p = candidates[0];
@@ -50,6 +51,15 @@ absl::StatusOr<OwnerFacts> LookAtOwner(sql::Transaction& tx, const Observer& obs
     block("rollout_mode_blocked",
           absl::StrCat("host ", host, " runs in mode ", p.mode, ", not api-controlled"),
           "restart it with --rollout_mode=api-controlled");
+  }
+  const auto longest = DeadlineBudget::Announced(p.longest_check_ms).check();
+  const auto known = observer.budget().check();
+  if (longest > known) {
+    block("longest_check_exceeded",
+          absl::StrCat("checks of host ", host, " may take ", SecondsText(longest),
+                       ", and this control plane frees a range as if they took ",
+                       SecondsText(known), " at most"),
+          "start control plane and Monitor with the same --longest_check");
   }
   facts.instance = p;
   return facts;

@@ -245,6 +245,41 @@ TEST_F(PartsTest, ADeadOwnersPartIsFreedAfterAGrace) {
   EXPECT_EQ(Held().front().range, kRest);
 }
 
+// Restarted with longer checks after it was activated: these are waited for, dead or revoked.
+class LongerChecksTest : public PartsTest {
+ protected:
+  static constexpr std::chrono::milliseconds kBeyond{1'000};
+  void SetUp() override {
+    PartsTest::SetUp();
+    monitor_.longest_check_ms = (DeadlineBudget::kDefaultCheck + kBeyond).count();
+    const auto told = [&] {
+      return rollout_
+          .Get([&](sql::Transaction& tx) { return store::LastWordsOf(tx, monitor_.instance()); })
+          .longest_check_ms;
+    };
+    for (int i = 0; i < 1000 && told() != monitor_.longest_check_ms; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ASSERT_EQ(told(), monitor_.longest_check_ms);
+  }
+  const Times& times() { return rollout_.options().times; }
+};
+
+TEST_F(LongerChecksTest, OfADeadOwnerAreWaitedFor) {
+  monitor_.Kill();
+  const BootTime killed = rollout_.clock().Boot();
+  EXPECT_EQ(Do(Operation::kRelease, Of(kPrefix)).release().how(), "owner_dead");
+  EXPECT_GE(rollout_.clock().Boot() - killed, times().grace + kBeyond);
+  EXPECT_EQ(Do(Operation::kRelease, Of(kRest)).release().how(), "owner_dead");
+}
+
+TEST_F(LongerChecksTest, OfARevokedPartAreWaitedFor) {
+  monitor_.drains = false;
+  const BootTime began = rollout_.clock().Boot();
+  EXPECT_EQ(Do(Operation::kRelease, Of(kPrefix)).release().how(), "revoked");
+  EXPECT_GE(rollout_.clock().Boot() - began, times().drain_within + times().grace + kBeyond);
+}
+
 TEST_F(PartsTest, WhoSaidGoodbyeIsNotWaitedFor) {
   monitor_.Goodbye();
   EXPECT_EQ(Do(Operation::kRelease, Of(kSuffix)).release().kept_bucket_max(), 4u);

@@ -50,7 +50,7 @@ TEST_F(PlannedTest, Form) {
   EXPECT_EQ(Refused(Operation::kActivate, wrong), v1::INVALID_FIELD);
   wrong.mutable_override(0)->set_reason("because");
   for (const char* code : {"bucket_range_conflict", "owner_range_conflict", "owner_unavailable",
-                           "owner_ambiguous", "rollout_mode_blocked", ""}) {
+                           "owner_ambiguous", "rollout_mode_blocked", "longest_check_exceeded", ""}) {
     wrong.mutable_override(0)->set_code(code);
     EXPECT_EQ(Refused(Operation::kActivate, wrong), v1::INVALID_FIELD) << code;
   }
@@ -227,6 +227,52 @@ TEST_F(PlannedTest, TheMonitorMustListenToTheApiAndSpeakOurProtocol) {
   monitor_.Run();
   EXPECT_EQ(Codes(Plan(Operation::kActivate, Overridden(Mine()))),
             (CodeSet{"rollout_mode_blocked", "protocol_mismatch"}));
+}
+
+// The control plane would free its range while its checks may still be under way.
+TEST_F(PlannedTest, AMonitorWithLongerChecksIsNotActivated) {
+  monitor_.longest_check_ms = 10'001;
+  monitor_.Run();
+  EXPECT_EQ(Codes(Plan(Operation::kActivate, Overridden(Mine()))),
+            CodeSet{"longest_check_exceeded"});
+  rollout_.options().times.budget = *DeadlineBudget::Of(std::chrono::milliseconds(10'001));
+  service_->Stop();
+  service_ = MakeService();
+  EXPECT_EQ(Plan(Operation::kActivate, Overridden(Mine())).status(), "ok");
+}
+
+// Not even where the evidence is overridden: the other one shows in an execution, too.
+TEST_F(PlannedTest, AMonitorWithLongerChecksSinceThePlanIsNotActivatedEither) {
+  monitor_.Run();
+  const auto request = Overridden(Mine());
+  const std::string token = Token(Operation::kActivate, request);
+  monitor_.longest_check_ms = 20'000;
+  const auto reported = [&] {
+    return rollout_.Get([&](sql::Transaction& tx) {
+      return store::LastWordsOf(tx, monitor_.instance());
+    });
+  };
+  for (int i = 0; i < 500 && reported().longest_check_ms != 20'000; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  v1::OperationResponse answer;
+  const absl::Status s =
+      Planned(Operation::kActivate, Executing(request, token), &answer);
+  EXPECT_TRUE(s.ok()) << s;
+  EXPECT_EQ(answer.status(), "blocked");
+  EXPECT_EQ(Codes(answer), CodeSet{"longest_check_exceeded"});
+}
+
+// One that is too old to say so makes the default.
+TEST_F(PlannedTest, AMonitorThatDoesNotSayMakesTheDefault) {
+  monitor_.longest_check_ms = 0;
+  monitor_.Run();
+  EXPECT_EQ(Plan(Operation::kActivate, Overridden(Mine())).status(), "ok");
+  rollout_.options().times.budget = *DeadlineBudget::Of(std::chrono::milliseconds(9'999));
+  service_->Stop();
+  service_ = MakeService();
+  EXPECT_EQ(Codes(Plan(Operation::kActivate, Overridden(Mine()))),
+            CodeSet{"longest_check_exceeded"});
 }
 
 TEST_F(PlannedTest, WhatIsHeldIsNotGivenAgain) {

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "controlplane/error/error.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/owners.h"
@@ -24,7 +25,7 @@
 namespace jetmon::rollout {
 namespace {
 
-// All of it ends within 10 s, whatever does not answer: so long from the beginning vantages may
+// All of it but canaries ends within 10 s, whatever does not answer: so long from the beginning vantages may
 // take, ...
 constexpr std::chrono::milliseconds kAskWithin{3'000};
 // ... the Monitor may take to be heard of, sites are looked at, ...
@@ -106,8 +107,10 @@ struct VantageFacts {
   std::vector<std::string> healthy, troubles, duplicates;
 };
 
+// `longest`: the check that each is asked for.
 VantageFacts Judge(const std::vector<confirm::Vantage>& vantages,
-                   const std::vector<absl::StatusOr<confirm::Facts>>& answers) {
+                   const std::vector<absl::StatusOr<confirm::Facts>>& answers,
+                   std::chrono::milliseconds longest) {
   VantageFacts facts;
   std::map<std::string, std::string> by_endpoint, by_reported_id;
   const auto only_one = [&facts](std::map<std::string, std::string>* seen, const std::string& key,
@@ -118,7 +121,9 @@ VantageFacts Judge(const std::vector<confirm::Vantage>& vantages,
   };
   for (size_t i = 0; i < vantages.size(); ++i) {
     const confirm::Vantage& v = vantages[i];
-    for (const std::string& e : v.endpoints) only_one(&by_endpoint, e, v.vantage_id);
+    for (const confirm::Endpoint& e : v.endpoints) {
+      only_one(&by_endpoint, e.address, v.vantage_id);
+    }
     if (!answers[i].ok()) {
       facts.troubles.push_back(absl::StrCat(v.vantage_id, ": ", answers[i].status().message()));
       continue;
@@ -130,6 +135,13 @@ VantageFacts Judge(const std::vector<confirm::Vantage>& vantages,
     } else if (answers[i]->protocol_min > confirm::kProtocol ||
                answers[i]->protocol_max < confirm::kProtocol) {
       facts.troubles.push_back(absl::StrCat(v.vantage_id, " speaks another protocol"));
+    } else if (const auto makes = answers[i]->budget.check(); makes < longest) {
+      facts.troubles.push_back(absl::StrCat(v.vantage_id, " makes checks of ", SecondsText(makes),
+                                            " at most and abstains from those of ",
+                                            SecondsText(longest),
+                                            ": start its Veriflier with --longest_check=",
+                                            absl::FormatDuration(absl::FromChrono(longest)),
+                                            " or more"));
     } else {
       facts.healthy.push_back(v.vantage_id);
     }
@@ -138,7 +150,8 @@ VantageFacts Judge(const std::vector<confirm::Vantage>& vantages,
 }
 
 void LookAtVantages(const Options& options, Asking* asking, Items* items) {
-  const VantageFacts facts = Judge(asking->vantages(), asking->Answers());
+  const VantageFacts facts =
+      Judge(asking->vantages(), asking->Answers(), options.times.budget.check());
   const auto wanted = static_cast<size_t>(options.peer_offline_limit);
   const size_t known = asking->vantages().size();
   const std::string trouble = absl::StrJoin(facts.troubles, "; ");
@@ -240,7 +253,10 @@ absl::Status ReadVantages(sql::Transaction& tx, std::vector<confirm::Vantage>* v
   auto rows = store::AskableVantages(tx);
   if (!rows.ok()) return rows.status();
   for (const auto& row : *rows) {
-    vantages->push_back({row.vantage.vantage_id, row.vantage.token_hash, row.endpoints});
+    confirm::Vantage& vantage = vantages->emplace_back();
+    vantage.vantage_id = row.vantage.vantage_id;
+    vantage.token_hash = row.vantage.token_hash;
+    for (const auto& e : row.endpoints) vantage.endpoints.emplace_back(e.address);
   }
   return absl::OkStatus();
 }

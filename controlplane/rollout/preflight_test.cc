@@ -105,6 +105,38 @@ TEST_F(PreflightTest, AVantageMustSpeakOurProtocolAndBeWhoItIs) {
   EXPECT_EQ(Codes(Look()), (CodeSet{"vantage_unreachable", "vantage_duplicate"}));
 }
 
+TEST_F(PreflightTest, AMonitorWithLongerChecksBlocks) {
+  monitor_.longest_check_ms = 20'000;
+  monitor_.Run();
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"longest_check_exceeded"});
+  EXPECT_EQ(Item(answer, "owner"), "blocker");
+  EXPECT_EQ(answer.blockers(0).text(),
+            "checks of host monitor-a may take 20 s, and this control plane frees a range as if "
+            "they took 10 s at most");
+  EXPECT_NE(answer.blockers(0).action().find("--longest_check"), std::string::npos);
+}
+
+// It abstains from every site that is slow, whatever it answers now.
+TEST_F(PreflightTest, AVantageWithShorterChecksDoesNotCount) {
+  monitor_.Run();
+  answers_["v-2"] = *Ask("v-2");
+  answers_["v-2"].budget = *DeadlineBudget::Of(std::chrono::milliseconds(5'500));
+  auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"vantage_unreachable"});
+  EXPECT_EQ(answer.blockers(0).text(),
+            "2 of the 3 wanted vantages are approved and answer: v-2 makes checks of 5.5 s at most "
+            "and abstains from those of 10 s: start its Veriflier with --longest_check=10s or more");
+  AddVantage("v-4");
+  answer = Look();
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  EXPECT_EQ(Warnings(answer), CodeSet{"vantage_unreachable"});
+  EXPECT_EQ(answer.warnings(0).text().find("v-2 makes checks of 5.5 s"), 0u);
+  // As much as is asked for is enough.
+  answers_["v-2"].budget = DeadlineBudget();
+  EXPECT_EQ(Warnings(Look()), CodeSet{});
+}
+
 TEST_F(PreflightTest, TwoVantagesMustNotShareAnEndpoint) {
   monitor_.Run();
   rollout_.Write([](sql::Transaction& tx) -> absl::Status {

@@ -1,4 +1,6 @@
 // What probes: preflight, smoke, comparison.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "controlplane/rollout/canaries.h"
 #include "controlplane/rollout/commits.h"
@@ -22,10 +24,14 @@ absl::Status CheckMode(const std::string& field, const std::string& mode) {
   return WithField(Error(v1::INVALID_MODE, absl::StrCat(field, " ", what)), field, what);
 }
 
-// Of 10 s in all: until when the run is read, and until when its preflight is recorded.
+// Of 10 s in all, or as much more as canaries take: until when the run is read, and until when its
+// preflight is recorded.
 constexpr std::chrono::seconds kReadWithin{2};
 constexpr std::chrono::milliseconds kRecordWithin{9'500};
-constexpr std::chrono::milliseconds kPreflightCanariesWithin{9'000};
+std::chrono::milliseconds RecordWithin(const Times& times, bool canaries) {
+  if (!canaries) return kRecordWithin;
+  return std::max(kRecordWithin, kReadWithin + times.budget.round() + times.budget.kMargin);
+}
 
 // Ends a preflight's job, which has a row already or gets it now.
 absl::Status EndJob(sql::Transaction& tx, const store::Job& job, bool has_row) {
@@ -122,7 +128,7 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
     if (IsDatabaseAway(s)) return away();
     if (!s.ok()) return s;
     auto begun =
-        CanaryRun::Begin(options_.engine, *std::move(canaries), nullptr, kPreflightCanariesWithin);
+        CanaryRun::Begin(options_.engine, *std::move(canaries), nullptr, options_.times.budget);
     if (!begun.ok()) return begun.status();
     checks = std::move(*begun);
   }
@@ -130,7 +136,8 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
                    &answer);
   if (!s.ok()) return s;
   job.done = job.total = answer.preflight().items_size();
-  s = parts_.Commit(commits::kRecordPreflight, **connection, began + kRecordWithin,
+  s = parts_.Commit(commits::kRecordPreflight, **connection,
+                    began + RecordWithin(options_.times, has_row),
                     [&](sql::Transaction& tx) -> absl::Status {
                       job.finished_at_ms = parts_.clock->WallMs();
                       return RecordPreflight(tx, caller, answer, changed, has_row, &job);

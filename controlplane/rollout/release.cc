@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
@@ -21,7 +23,7 @@ struct View {
   store::RangeLock lock;
   bool part = false;
   store::RangePart leaving;  // of a whole range: as its lock says
-  bool owner_said_goodbye = false;
+  store::LastWords owner;
 };
 
 store::RangePart WholeOf(const store::RangeLock& lock) {
@@ -56,9 +58,9 @@ absl::Status LookIn(sql::Transaction& tx, const store::Job& job, View* view) {
     }
     view->leaving = **part;
   }
-  auto said = store::SaidGoodbye(tx, view->lock.owner_instance);
-  if (said.ok()) view->owner_said_goodbye = *said;
-  return said.status();
+  auto owner = store::LastWordsOf(tx, view->lock.owner_instance);
+  if (owner.ok()) view->owner = *owner;
+  return owner.status();
 }
 
 absl::StatusOr<View> Look(JobRun& run) {
@@ -148,18 +150,30 @@ absl::Status Complete(JobRun& run, const View& view, uint64_t projected) {
                     });
 }
 
+// When an owner that renews no more has ended. One that was started with longer checks than this
+// control plane counts with is given the time that these take.
+std::chrono::milliseconds GraceOf(const JobRun& run, const View& view) {
+  const auto longest = DeadlineBudget::Announced(view.owner.longest_check_ms).check();
+  const auto beyond = longest - run.options.times.budget.check();
+  return run.options.times.grace + std::max(beyond, std::chrono::milliseconds(0));
+}
+
+// Its part was revoked so long ago that it has read of it, or has ended.
+bool PartIsOver(const JobRun& run, const View& view, const std::optional<BootTime>& revoked_since) {
+  return view.part && revoked_since.has_value() &&
+         run.parts.clock->Boot() - *revoked_since >= GraceOf(run, view);
+}
+
 // The Monitor said that it is done; or it is dead: its lease was seen unrenewed for a grace, or it
 // said goodbye, and who says that had stopped sending before. Of a revoked part, whose owner goes
 // on renewing for the rest: it did so only after it had read of it, and a grace is over for whoever
 // had not.
 bool MayFree(const JobRun& run, const View& view, const std::optional<BootTime>& revoked_since) {
-  if (view.leaving.drained || view.owner_said_goodbye) return true;
-  if (view.part && revoked_since.has_value() &&
-      run.parts.clock->Boot() - *revoked_since >= run.options.times.grace) {
-    return true;
-  }
+  if (view.leaving.drained || view.owner.goodbye) return true;
+  if (PartIsOver(run, view, revoked_since)) return true;
   const auto sight = run.observer.Lease(view.lock.epoch);
-  return run.observer.Dead(sight) && sight->seq == view.lock.lease_seq;
+  return sight.has_value() && sight->unchanged >= GraceOf(run, view) &&
+         sight->seq == view.lock.lease_seq;
 }
 
 absl::StatusOr<bool> FreePart(sql::Transaction& tx, const JobRun& run, const View& seen,
@@ -168,10 +182,7 @@ absl::StatusOr<bool> FreePart(sql::Transaction& tx, const JobRun& run, const Vie
   if (seen.leaving.drained && seen.leaving.state == rs::kDraining) {
     return store::FreePartDrained(tx, job_id, now_ms);
   }
-  if (revoked_since.has_value() &&
-      run.parts.clock->Boot() - *revoked_since >= run.options.times.grace) {
-    return store::FreePartRevoked(tx, job_id, now_ms);
-  }
+  if (PartIsOver(run, seen, revoked_since)) return store::FreePartRevoked(tx, job_id, now_ms);
   return store::FreePartDead(tx, job_id, seen.lock.lease_seq, now_ms);
 }
 

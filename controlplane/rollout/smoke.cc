@@ -98,7 +98,7 @@ absl::StatusOr<Asked> Read(const JobRun& run, v1::SmokeResult* result) {
 absl::Status ProbeCanaries(JobRun& run, JobLife& life, std::vector<CheckedCanary> canaries,
                            v1::OperationResponse* answer) {
   if (canaries.empty()) return absl::OkStatus();
-  auto checks = CanaryRun::Begin(run.options.engine, std::move(canaries), &life, kCanariesWithin);
+  auto checks = CanaryRun::Begin(run.options.engine, std::move(canaries), &life, run.options.times.budget);
   if (!checks.ok()) return checks.status();
   auto results = (*checks)->Results([&] { return life.Turn(0, 0); });
   if (!results.ok()) return results.status();
@@ -129,7 +129,7 @@ absl::Status ProbeSites(JobRun& run, JobLife& life, const Asked& asked, v1::Smok
       r.site_id = s.site.site_id;
       r.url = s.site.url;
       r.mode = asked.mode;
-      r.timeout = kProbeTimeout;
+      r.timeout = run.options.times.budget.check();
       p.site = std::move(s.site);
     }
     return probes;

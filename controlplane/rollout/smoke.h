@@ -6,9 +6,6 @@
 
 namespace jetmon::rollout {
 
-// Of each check of a smoke or comparison, redirects included.
-inline constexpr std::chrono::milliseconds kProbeTimeout{10'000};
-
 // Probes the sample, read-only, of any size: it holds what a Sampler and RunProbes hold, some 2,500
 // sites, and 32 bytes for each site taken of one bucket. Failures of sites that v1 has as up block;
 // passing is evidence. It writes nothing but its job, so a worker that takes it over starts again.

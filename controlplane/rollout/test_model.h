@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "clock/deadline_budget.h"
 #include "store/range.h"
 
 // The rollout's state machine as the design has it, in plain C++: who may do what to which range,
@@ -18,12 +19,12 @@ namespace jetmon::rollout::model {
 
 using store::Range;
 
-constexpr int64_t kGraceMs = 30'000;
+constexpr int64_t kGraceMs = DeadlineBudget().grace().count();
 constexpr int64_t kBlindMs = 5'000;
 constexpr int64_t kAcknowledgeMs = 60'000, kDrainMs = 60'000;
 constexpr int64_t kTokenMs = 15 * 60'000;
 constexpr int64_t kDayMs = 24 * 3'600'000;
-constexpr int64_t kLeaseMs = 15'000;
+constexpr int64_t kLeaseMs = DeadlineBudget::kLease.count();
 
 struct Session {
   Range range;

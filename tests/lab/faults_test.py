@@ -9,7 +9,7 @@ from lab import SOURCES, boot_ns
 from lab_case import LabCase
 from launcher.waiting import wait_until
 
-RELEASE_SECONDS = 45  # a grace of 30 s, polls, and the release itself
+RELEASE_SECONDS = 47  # a grace of 32 s, polls, and the release itself
 
 
 class FaultCase(LabCase):

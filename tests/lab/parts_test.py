@@ -8,7 +8,7 @@ from lab_case import LabCase
 from launcher.rest import Json
 from launcher.waiting import wait_until
 
-# A grace of 30 s, polls, and the release itself.
+# A grace of 32 s, polls, and the release itself.
 RELEASE_SECONDS = 50
 
 
