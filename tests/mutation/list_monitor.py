@@ -26,7 +26,7 @@ MUTATIONS = [
     Mutation("lease-outlives-its-bucket", "sites of a bucket that left are checked on",
              [swap(LEASE, "!closed_.load()", "true")], [*CONFIG_TESTS, *PART_TESTS]),
     Mutation("lease-counts-from-the-answer", "a lease lasts longer than others wait",
-             [swap(OWNERSHIP, "Renewed(read)", "Renewed(parts_.clock->Boot())",
+             [swap(OWNERSHIP, "read", "parts_.clock->Boot()",
                    within="watch_->epoch() == lock.epoch) watch_->lease().Renewed(read);")],
              OWNERSHIP_TESTS),
     Mutation("lease-without-a-renewal", "a renewal that matched nothing prolongs the lease",
@@ -47,7 +47,7 @@ MUTATIONS = [
                    within='if (watch_ != nullptr && watch_->epoch() == lock.epoch) {\n'
                           '    DropWatch(absl::StrCat("the range is "')], OWNERSHIP_TESTS),
     Mutation("take-over-after-a-lease", "a Monitor takes over while a slow check of its predecessor runs",
-             [swap(OWNERSHIP, ">= kGrace", ">= kLease")], OWNERSHIP_TESTS),
+             [swap(OWNERSHIP, "kGrace", "kLease", within="Boot()) >= kGrace")], OWNERSHIP_TESTS),
     Mutation("take-over-from-the-living", "a Monitor takes over from one that renews",
              [swap(OWNERSHIP, "!goodbye && !dead", "false")], OWNERSHIP_TESTS),
     Mutation("observer-is-never-blind", "time in which nothing was read makes an owner dead",

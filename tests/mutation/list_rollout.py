@@ -83,7 +83,7 @@ MUTATIONS = [
                    within="l.owner_host != plan->owner_host || l.range.Overlaps")],
              [T + "planned_test", T + "parts_test"]),
     Mutation("answer-before-the-record", "an execution is not kept with its idempotency key",
-             [swap(PLANNED, "caller.on_commit", "false", within="if (caller.on_commit) {")],
+             [swap(PLANNED, "caller.on_commit", "decltype(caller.on_commit)()", within="if (caller.on_commit) {")],
              [T + "service_test"]),
     # Runs.
     Mutation("run-closed-over-its-range", "a run is closed while its range is held",
