@@ -78,10 +78,12 @@ MUTATIONS = [
              [sql(KEYS, "DELETE FROM jetmon_idempotency " + SETTLED, " AND state = 'running'", "")],
              ["//store:keys_test", "//controlplane/access:idempotency_test"]),
     # Events.
-    Mutation("event-of-any-sequence", "an incident is changed that is not as it was seen",
-             [swap(EVENTS, "(*current)->last_seq != seen.last_seq", "false"),
+    Mutation("event-not-as-it-was-seen", "an incident is changed that is not as it was seen",
+             [swap(EVENTS, "(*current)->last_seq != seen.last_seq || (*current)->severity != "
+                           "seen.severity", "false"),
               sql("store/event_rows.cc", "WHERE event_id = ? AND last_seq = ? AND severity = ? AND "
-                  "ended_at_ms IS NULL", "last_seq = ?", ANY)], EVENT_TESTS),
+                  "ended_at_ms IS NULL", "last_seq = ? AND severity = ?",
+                  "? IS NOT NULL AND ? IS NOT NULL")], EVENT_TESTS),
     Mutation("event-opened-twice", "a site has two incidents",
              [swap(EVENTS, "open->has_value()", "false",
                    within="if (open->has_value()) return ChangeOutcome::kStale;"),
