@@ -12,7 +12,7 @@ SUSPICION = ROOM + "suspicion.h"
 TABLE = ROOM + "site_table.cc"
 NOTIFIER = ROOM + "notifier.cc"
 CONFIG_TESTS = ["//monitor:config_test"]
-OWNERSHIP_TESTS = ["//monitor:ownership_test"]
+OWNERSHIP_TESTS = ["//monitor:watch_test", "//monitor:ownership_test"]
 PART_TESTS = ["//monitor:parts_test"]
 NOTIFIER_TESTS = ["//monitor:notifier_test"]
 TABLE_TESTS = ["//monitor:site_table_test"]
@@ -126,9 +126,9 @@ MUTATIONS = [
              OWNERSHIP_TESTS),
     Mutation("confirmed-after-one-failure", "Verifliers are asked before the local retries",
              [swap(WATCH, "w.failures >= parts_.config->num_of_checks", "true")], OWNERSHIP_TESTS),
-    Mutation("round-of-what-is-up-again", "votes confirm an outage of a site that is up again",
-             [swap(ROUNDS, "w.failures == 0", "false",
-                   within="!still_open || w.deciding || w.failures == 0")], OWNERSHIP_TESTS),
+    Mutation("undecided-is-down", "an outage is confirmed that Verifliers do not agree on",
+             [swap(ROUNDS, "verdict == Verdict::kDown", "verdict != Verdict::kFalseAlarm")],
+             OWNERSHIP_TESTS),
     # Delivery.
     Mutation("left-behind-is-not-claimed", "two Monitors deliver what nobody holds",
              [swap(NOTIFIER, "claim && !Claim(&n)", "false")], NOTIFIER_TESTS),
