@@ -206,6 +206,23 @@ TEST_F(EventsTest, OnlyARecoveryIsTold) {
   }
 }
 
+TEST_F(EventsTest, TheEndOfWhatNobodyHeardOfIsNotTold) {
+  OpenIt();
+  EXPECT_EQ(CloseIt(*Open(), transition::kRecovered), ChangeOutcome::kChanged);
+  EXPECT_EQ(Told(), "");
+}
+
+// Without projection v1's column goes on saying what it said when we confirmed.
+TEST_F(EventsTest, WhatWeConfirmedUnprojectedIsNoNewIncident) {
+  SetSite(0, "2023-11-01 00:00:00");
+  EXPECT_EQ(Adopt(), Adoption::kOpened);
+  actor_.project = false;
+  EXPECT_EQ(ConfirmIt(*Open()), ChangeOutcome::kChanged);
+  EXPECT_EQ(Adopt(), Adoption::kNothing);
+  EXPECT_EQ(Open()->severity, Severity::kDown);
+  EXPECT_EQ(Told(), "down:recorded ");
+}
+
 TEST_F(EventsTest, AdoptsWhatV1HasOpenSilently) {
   SetSite(2, "2023-11-01 00:00:00");
   EXPECT_EQ(Adopt(), Adoption::kOpened);

@@ -52,6 +52,11 @@ TEST(Notifications, AreDueInOrderPerSite) {
                   };
                   EXPECT_EQ(ids(99), "");
                   EXPECT_EQ(ids(100), "ntf_1_down ntf_3_down ");
+                  // The end of an outage waits for its beginning, also while that is tried again.
+                  EXPECT_TRUE(*QueueNotification(tx, Make(8, "down", 18)));
+                  EXPECT_TRUE(*QueueNotification(tx, Make(8, "up", 18)));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_8_down", 0, 9000));
+                  EXPECT_EQ(ids(100), "ntf_1_down ntf_3_down ");
                   EXPECT_TRUE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
                   EXPECT_FALSE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
                   EXPECT_EQ(ids(100), "ntf_1_up ntf_3_down ");

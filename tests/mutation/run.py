@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).absolute().parent.parent.parent
 TREE = ROOT / ".mutate"
 # A run without an end is a fault, too; by then a test that is slow today has long ended.
 FEWEST_SECONDS, TIMES_AS_LONG = 60, 10
+WORKSPACE = "jetmon"  # as WORKSPACE says
 
 
 @dataclasses.dataclass
@@ -81,7 +82,7 @@ class Tree:
                 arguments.append("--gtest_filter=" + filter_)
             began = time.monotonic()
             with tempfile.TemporaryFile() as said:
-                process = subprocess.Popen(arguments, cwd=runfiles / "__main__", env=environment,
+                process = subprocess.Popen(arguments, cwd=runfiles / WORKSPACE, env=environment,
                                            stdin=subprocess.DEVNULL, stdout=said, stderr=said)
                 try:
                     process.wait(limit)
