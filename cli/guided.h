@@ -79,7 +79,6 @@ class Guided {
   // Shows text and writes it to the transcript.
   void Say(const std::string& text);
   void SayFindings(const Json& answer);
-  void SayResult(const Json& result);
   absl::Status Confirm(const std::string& phrase);
   // Sends; while the server can't be reached, tries again for a while. An error answer becomes a
   // status whose text is the error's.

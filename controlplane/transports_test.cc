@@ -17,6 +17,7 @@
 #include "controlplane/rpc/dispatcher.h"
 #include "controlplane/rpc/grpc_server.h"
 #include "controlplane/rpc/test_access.h"
+#include "controlplane/rpc/test_cancelled.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
@@ -120,7 +121,7 @@ class TransportsTest : public ::testing::Test {
           }
           if (request.job_id() != "wait") return Error(v1::JOB_NOT_FOUND, "no such job");
           sink.Write(response);
-          call.WaitCancelled(seconds(60));
+          EXPECT_TRUE(rpc::AwaitCancel(call));
           watch_ended_.count_down();
           return call.CheckActive();
         });

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <atomic>
-
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "daemon/flags.h"
@@ -19,8 +17,6 @@ namespace jetmon::daemon {
 namespace {
 
 constexpr int kExitUsage = 2;
-
-std::atomic<int> requested_exit{0};
 
 int Fail(const Program& program, const absl::Status& status) {
   std::string line(status.message());
@@ -119,13 +115,7 @@ int Main(int argc, char** argv, const Program& program) {
   (*daemon)->Shutdown();
   daemon->reset();
   LogInfo(absl::StrCat(program.name, " stopped"));
-  return requested_exit.load();
-}
-
-void RequestExit(int code, const std::string& why) {
-  LogError(absl::StrCat("exit ", code, ": ", why));
-  requested_exit = code;
-  kill(getpid(), SIGTERM);
+  return 0;
 }
 
 }  // namespace jetmon::daemon

@@ -38,12 +38,8 @@ std::string Version();
 // Runs the program: sets up Abseil, reads the environment (JETMON_DATABASE for --database,
 // ROLLOUT_MODE for --rollout_mode; flags win), --flagfile and flags; answers --help and --version
 // with 0; refuses unknown flags, bad values and leftovers with one line and 2; starts the daemon,
-// waits for signals, shuts it down. The exit code: 0 after a shutdown in good order, or what
-// RequestExit said.
+// waits for signals, shuts it down. The exit code is 0 after a shutdown in good order.
 int Main(int argc, char** argv, const Program& program);
-
-// Asks the running Main to shut down and exit with `code`, from any thread; `why` is logged.
-void RequestExit(int code, const std::string& why);
 
 }  // namespace jetmon::daemon
 

@@ -9,17 +9,6 @@ namespace {
 
 constexpr char kFencePayload[] = "jetmon/fence";
 
-store::Actor ActorOf(const Writer& writer, int64_t now_ms) {
-  store::Actor actor;
-  actor.source = "monitor";
-  actor.epoch = writer.epoch;
-  actor.instance = writer.instance;
-  actor.project = writer.project;
-  actor.notify_sends = writer.notify_sends;
-  actor.now_ms = now_ms;
-  return actor;
-}
-
 absl::StatusOr<store::ChangeOutcome> Change(sql::Transaction& tx, const IncidentOp& op,
                                             store::Actor actor) {
   switch (op.kind) {
@@ -54,6 +43,18 @@ absl::Status ApplyOne(sql::Transaction& tx, const store::Actor& actor, IncidentO
 }
 
 }  // namespace
+
+store::Actor ActorOf(const Writer& writer, int64_t now_ms) {
+  store::Actor actor;
+  actor.source = "monitor";
+  actor.epoch = writer.epoch;
+  actor.instance = writer.instance;
+  actor.host = writer.host;
+  actor.project = writer.project;
+  actor.notify_sends = writer.notify_sends;
+  actor.now_ms = now_ms;
+  return actor;
+}
 
 absl::Status FencedOut(uint32_t bucket) {
   absl::Status s =

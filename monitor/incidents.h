@@ -18,7 +18,7 @@ namespace jetmon::monitor {
 // Who writes: the range lock that every transaction is fenced by, and how changes are recorded.
 struct Writer {
   uint64_t epoch = 0;
-  std::string instance;
+  std::string instance, host;
   bool project = true;        // --legacy_projection
   bool notify_sends = false;  // --notify_url is set
 };
@@ -38,6 +38,9 @@ struct IncidentOp {
   store::ChangeOutcome outcome = store::ChangeOutcome::kStale;
   std::optional<store::Event> now;  // the open event after the change, whatever came of it
 };
+
+// The writer as the store's actor, its source "monitor".
+store::Actor ActorOf(const Writer& writer, int64_t now_ms);
 
 // The fence of a bucket did not match: this Monitor does not own it (any more).
 absl::Status FencedOut(uint32_t bucket);

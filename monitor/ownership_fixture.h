@@ -19,6 +19,7 @@
 #include "probe/test_server.h"
 #include "store/events.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::monitor {
 
@@ -194,10 +195,19 @@ class OwnershipTest : public testing::Test {
   std::vector<BootTime> RequestsFor(uint64_t site) {
     std::lock_guard lock(mutex_);
     std::vector<BootTime> times;
-    for (const auto& [id, at] : log_) {
-      if (id == site) times.push_back(at);
+    for (const Request& r : log_) {
+      if (r.site == site) times.push_back(r.at);
     }
     return times;
+  }
+  struct Request {
+    uint64_t site;
+    BootTime at;
+    std::string text;
+  };
+  std::vector<Request> Requests() {
+    std::lock_guard lock(mutex_);
+    return log_;
   }
   // From now on this site does not answer: its checks end by their timeout.
   void Hold(uint64_t site) {
@@ -212,7 +222,7 @@ class OwnershipTest : public testing::Test {
   static constexpr uint64_t kSites = 12;
   std::atomic<bool> down_{false};
   std::mutex mutex_;
-  std::vector<std::pair<uint64_t, BootTime>> log_;  // guarded by mutex_, as held_
+  std::vector<Request> log_;  // guarded by mutex_, as held_
   std::set<uint64_t> held_;
   ManualClock clock_;
   probe::TestServer server_;
@@ -233,7 +243,7 @@ class OwnershipTest : public testing::Test {
       return false;
     }
     std::lock_guard lock(mutex_);
-    log_.emplace_back(site, clock_.Boot());
+    log_.push_back({site, clock_.Boot(), request});
     return held_.contains(site);
   }
 };

@@ -373,13 +373,15 @@ TEST_F(PartsTest, ASuccessorLoadsTheRestAlone) {
 TEST_F(PartsTest, AGoodbyeWhileAPartDrainsLeavesItToOthers) {
   Begin();
   BeginPart();
-  std::thread time([this] {
-    for (int i = 0; i < 200; ++i) {
+  std::atomic<bool> stopped{false};
+  std::thread time([&] {
+    while (!stopped) {
       clock_.Advance(milliseconds(50));
       std::this_thread::sleep_for(milliseconds(2));
     }
   });
   ownership_->Stop(seconds(30));
+  stopped = true;
   time.join();
   EXPECT_TRUE(SaidGoodbye());
   Write([&](sql::Transaction& tx) -> absl::Status {

@@ -123,12 +123,6 @@ std::vector<size_t> SiteTable::TakeDue(BootTime now, size_t max) {
   return due;
 }
 
-std::optional<BootTime> SiteTable::NextDue() {
-  DropStale();
-  if (queue_.empty()) return std::nullopt;
-  return queue_.top().due;
-}
-
 void SiteTable::Finished(size_t index, Next next, BootTime now) {
   WatchedSite& w = sites_[index];
   w.running = false;

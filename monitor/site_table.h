@@ -67,8 +67,6 @@ class SiteTable {
 
   // Up to `max` sites that are due; marks them running.
   std::vector<size_t> TakeDue(BootTime now, size_t max);
-  // When the next site is due; nullopt if none is.
-  std::optional<BootTime> NextDue();
   // A check of the site has ended: schedules the next. `started` is when its request began.
   enum class Next { kRegular, kRetry, kSoon };
   void Finished(size_t index, Next next, BootTime now);

@@ -20,8 +20,8 @@ constexpr std::chrono::seconds kWriteLimit{5};
 
 Watch::Watch(const WatchParts& parts, const store::RangeLock& lock)
     : parts_(parts),
-      writer_{lock.epoch, parts.config->instance, parts.config->legacy_projection,
-              !parts.config->notify_url.empty()},
+      writer_{lock.epoch, parts.config->instance, parts.config->host,
+              parts.config->legacy_projection, !parts.config->notify_url.empty()},
       loaded_(lock.part.has_value() ? lock.range.Without(lock.part->range) : lock.range),
       table_(*parts.config),
       range_(loaded_) {

@@ -122,11 +122,8 @@ bool Watch::AdoptAll() {
 
 absl::Status Watch::AdoptBuckets(const std::vector<uint32_t>& buckets) {
   std::vector<store::Event> events;
-  store::Actor actor;
+  store::Actor actor = ActorOf(writer_, parts_.clock->WallMs());
   actor.source = "rollout:seed";
-  actor.epoch = writer_.epoch;
-  actor.instance = writer_.instance;
-  actor.now_ms = parts_.clock->WallMs();
   const std::set<uint32_t> set(buckets.begin(), buckets.end());
   const absl::Status s = Fenced(set, [&](sql::Transaction& tx) -> absl::Status {
     events.clear();
@@ -163,8 +160,9 @@ void Watch::WriteHistory(std::vector<store::CheckHistoryRow> rows) {
   std::set<uint32_t> buckets;
   for (const auto& row : rows) buckets.insert(row.bucket);
   // History is for people; what can't be written is logged by Fenced and left out.
+  const store::Actor actor = ActorOf(writer_, parts_.clock->WallMs());
   Fenced(buckets, [&](sql::Transaction& tx) {
-    return store::InsertHistory(tx, rows);
+    return store::InsertHistory(tx, rows, actor);
   }).IgnoreError();
 }
 

@@ -57,14 +57,17 @@ TEST_F(CaresResolverTest, NoNameIsSaidAndKept) {
   dns_->Set("nowhere.example", nowhere);
   dns_->Set("no-six.example", no_six);
   const std::string label(64, 'a');
-  for (const std::string& host :
-       {std::string("none.example"), std::string("empty.example"), std::string("loop.example"),
-        std::string("nowhere.example"), std::string("no-six.example"), std::string("a..example"),
-        label + ".example", std::string("hidden.onion")}) {
+  const std::string no_name = "no such name", no_address = "the name has no address";
+  const std::pair<std::string, std::string> cases[] = {
+      {"none.example", no_name},        {"empty.example", no_address}, {"loop.example", no_address},
+      {"nowhere.example", no_address},  {"no-six.example", no_name},   {"a..example", no_address},
+      {label + ".example", no_address}, {"hidden.onion", no_name},
+  };
+  for (const auto& [host, error] : cases) {
     const DnsAnswer answer = Ask(host);
     EXPECT_EQ(answer.status, Status::kNoName) << host;
     EXPECT_THAT(answer.addresses, SizeIs(0));
-    EXPECT_THAT(answer.error, testing::AnyOf("no such name", "the name has no address")) << host;
+    EXPECT_EQ(answer.error, error) << host;
     EXPECT_TRUE(Ask(host).cached) << host;
   }
   EXPECT_EQ(dns_->queries("none.example", false), 1);
@@ -218,10 +221,13 @@ TEST_F(CaresResolverTest, SoManyAtOnceAndTheOthersInTurn) {
     heard[i].then = [&order, i] { order.push_back(i / 2); };
     resolver_->Resolve(host, &heard[i]);
   }
-  RunUntil([&] { return dns_->queries() == 4; });
-  Turn();
-  EXPECT_EQ(dns_->queries(), 4);
-  RunUntil([&] { return order.size() == 7; });
+  // Of each name two questions are asked; those of two names are under way, and no more.
+  RunUntil([&] { return dns_->queries() >= 4; });
+  RunUntil([&] {
+    const size_t asked = dns_->queries();
+    EXPECT_LE(asked, 2 * (order.size() + 2));
+    return order.size() == 7;
+  });
   EXPECT_THAT(order, ElementsAre(0, 0, 1, 1, 2, 2, 3));
 }
 

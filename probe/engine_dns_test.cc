@@ -131,7 +131,7 @@ TEST_F(EngineDnsTest, TruncatedAnswersComeOverTcpAndAliasesAreFollowed) {
     const CheckResult r = RunCheck(*engine, MakeRequest(UrlOf(host, server_)));
     EXPECT_EQ(r.outcome, Outcome::kUp) << host << r.detail;
   }
-  EXPECT_GE(dns_.tcp_queries(), 1);
+  EXPECT_EQ(dns_.tcp_queries(), 2);  // one a family
 }
 
 TEST_F(EngineDnsTest, ANameOneOfWhoseAddressesIsRefusedIsRefused) {
@@ -158,12 +158,13 @@ TEST_F(EngineDnsTest, ANameThatChangesIsJudgedByWhereItLeadsNow) {
   const auto engine = Make("127.0.0.1");
   const CheckRequest request = MakeRequest(UrlOf("rebinding.example", server_));
   EXPECT_EQ(RunCheck(*engine, request).outcome, Outcome::kUp);
-  CheckResult r;
-  do {  // within its second the first answer holds, and leads to where it was judged
+  // Within its second the first answer holds, and leads to where it was judged.
+  CheckResult r = RunCheck(*engine, request);
+  for (int i = 0; i < 4 && r.outcome == Outcome::kUp; ++i) {
+    EXPECT_EQ(r.address, "127.0.0.1");
     clock_.Jump(milliseconds(300));
     r = RunCheck(*engine, request);
-    EXPECT_TRUE(r.outcome != Outcome::kUp || r.address == "127.0.0.1");
-  } while (r.outcome == Outcome::kUp);
+  }
   EXPECT_EQ(r.outcome, Outcome::kSafety) << r.detail;
   EXPECT_EQ(inside.connections(), 0);
 }

@@ -53,13 +53,15 @@ Event AdoptedEvent(const Site& site, const Actor& actor) {
 
 absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& actor) {
   Event e = AdoptedEvent(site, actor);
-  return InsertEvent(tx, &e, transition::kAdopted, WordOf(site), actor);
+  return InsertEvent(tx, &e, transition::kAdopted, WordOf(site), actor, AdopterOf(actor));
 }
 
-// Changes an open event silently: no notification, no projection.
+// Changes an open event silently: no notification, no projection. A projector: `after` counts what
+// the columns say as projected.
 absl::Status ChangeSilently(sql::Transaction& tx, const Event& seen, Event after,
-                            const char* reason, const Site& site, const Actor& actor) {
-  auto updated = UpdateEventRow(tx, seen, after);
+                            const std::optional<Projector>& projector, const char* reason,
+                            const Site& site, const Actor& actor) {
+  auto updated = UpdateEventRow(tx, seen, after, projector);
   if (!updated.ok()) return updated.status();
   if (!*updated) return absl::AbortedError("an event changed between two statements");
   return InsertTransition(tx, seen, after, reason, WordOf(site), actor);
@@ -71,7 +73,7 @@ absl::Status EndSilently(sql::Transaction& tx, const Event& seen, const char* re
   after.severity = Severity::kUp;
   after.ended_at_ms = actor.now_ms;
   after.end_reason = reason;
-  return ChangeSilently(tx, seen, after, reason, site, actor);
+  return ChangeSilently(tx, seen, after, std::nullopt, reason, site, actor);
 }
 
 // Have the site's columns changed since we wrote them, or took them over, for this event?
@@ -101,6 +103,9 @@ Event Promoted(const Event& seen, const Site& site, const Actor& actor) {
   return after;
 }
 
+// What became of the open event of a site.
+enum class Adoption { kNothing, kPromoted, kClosed, kReopened };
+
 // A site that has an open event.
 absl::StatusOr<Adoption> Adopt(sql::Transaction& tx, const Site& site, const Event& open,
                                const Actor& actor) {
@@ -111,14 +116,15 @@ absl::StatusOr<Adoption> Adopt(sql::Transaction& tx, const Site& site, const Eve
     s = EndSilently(tx, open, transition::kV1Recovered, site, actor);
     adoption = Adoption::kClosed;
   } else if (open.bucket == site.bucket && v1 > open.severity) {
-    s = ChangeSilently(tx, open, Promoted(open, site, actor), transition::kPromoted, site, actor);
+    s = ChangeSilently(tx, open, Promoted(open, site, actor), AdopterOf(actor),
+                       transition::kPromoted, site, actor);
     adoption = Adoption::kPromoted;
   } else if (open.bucket != site.bucket || V1BeganNewer(open, site)) {
     s = EndSilently(tx, open, transition::kSuperseded, site, actor);
     if (s.ok()) s = OpenAdopted(tx, site, actor);
     adoption = Adoption::kReopened;
   } else if (V1HasSpoken(open, site)) {
-    s = StoreProjected(tx, open, site.site_status, site.last_status_change);
+    s = StoreProjected(tx, open, site.site_status, site.last_status_change, AdopterOf(actor));
   }
   if (!s.ok()) return s;
   return adoption;
@@ -138,7 +144,6 @@ void Count(Adoption adoption, uint32_t bucket, const Slice& slice, AdoptionCount
       ++(here ? counts->reopened : counts->opened);
       if (!here) ++counts->left[bucket];
       break;
-    case Adoption::kOpened:
     case Adoption::kNothing:
       break;
   }
@@ -216,15 +221,6 @@ absl::Status OpenAll(sql::Transaction& tx, const std::vector<const Site*>& sites
 }
 
 }  // namespace
-
-absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor) {
-  auto open = OpenEventOfSite(tx, site.site_id);
-  if (!open.ok()) return open.status();
-  if (open->has_value()) return Adopt(tx, site, **open, actor);
-  if (SeverityOf(site.site_status) == Severity::kUp) return Adoption::kNothing;
-  if (auto s = OpenAdopted(tx, site, actor); !s.ok()) return s;
-  return Adoption::kOpened;
-}
 
 absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& slice,
                                           const Actor& actor) {

@@ -6,7 +6,9 @@
 #include "store/event_rows.h"
 #include "store/events.h"
 #include "store/notifications.h"
+#include "store/test_adoption.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {
@@ -27,7 +29,8 @@ constexpr char kAsItWas[] = "as it was", kNull[] = "", kZero[] = "0000-00-00 00:
 constexpr const char* kTimes[] = {kAsItWas, kNull, kZero, kOlder, kNewer, kToCome};
 constexpr int kStatuses[] = {0, 1, 2, 3, -1, 100};
 
-class AdoptionTest : public testing::Test {
+// Of sites that are found by their bucket, or by their id.
+class AdoptionTest : public testing::TestWithParam<bool> {
  protected:
   void Write(const sql::Body& body) {
     const absl::Status s = db_->Write(body);
@@ -95,7 +98,7 @@ class AdoptionTest : public testing::Test {
       actor.source = "rollout:seed";
       auto site = GetSite(tx, site_id);
       if (!site.ok()) return site.status();
-      auto adopted = AdoptSite(tx, **site, actor);
+      auto adopted = AdoptOne(tx, **site, actor, GetParam());
       if (adopted.ok()) adoption = *adopted;
       return adopted.status();
     });
@@ -131,8 +134,11 @@ std::string Words(Ours ours, int status, const std::string& time) {
   return absl::StrCat("ours ", static_cast<int>(ours), ", v1 says ", status, " at '", time, "'");
 }
 
+INSTANTIATE_TEST_SUITE_P(Ways, AdoptionTest, testing::Bool(),
+                         [](const auto& p) { return p.param ? "BySite" : "ByBucket"; });
+
 // What holds after every adoption.
-TEST_F(AdoptionTest, EveryWordForEveryStateEndsWellAndTellsNobody) {
+TEST_P(AdoptionTest, EveryWordForEveryStateEndsWellAndTellsNobody) {
   for (const Ours ours : kOurs) {
     for (const int status : kStatuses) {
       for (const char* time : kTimes) {
@@ -175,7 +181,7 @@ TEST_F(AdoptionTest, EveryWordForEveryStateEndsWellAndTellsNobody) {
   }
 }
 
-TEST_F(AdoptionTest, TellsTheSameIncidentFromANewerOne) {
+TEST_P(AdoptionTest, TellsTheSameIncidentFromANewerOne) {
   struct Case {
     Ours ours;
     int status;
@@ -239,7 +245,7 @@ TEST_F(AdoptionTest, TellsTheSameIncidentFromANewerOne) {
 }
 
 // v2 had it, v1 had it back, v2 takes it again: of each incident people hear a down once.
-TEST_F(AdoptionTest, NoIncidentIsToldTwiceOverTwoHandovers) {
+TEST_P(AdoptionTest, NoIncidentIsToldTwiceOverTwoHandovers) {
   const auto confirm = [&](uint64_t id) {
     Write([&](sql::Transaction& tx) {
       auto open = OpenEventOfSite(tx, id);
@@ -299,8 +305,8 @@ TEST_F(AdoptionTest, NoIncidentIsToldTwiceOverTwoHandovers) {
   EXPECT_EQ(told(ended), "down ");
 }
 
-// A slice does what one site after the other would.
-TEST_F(AdoptionTest, ASliceIsItsSites) {
+// A slice of many does what slices of one site after the other do.
+TEST_P(AdoptionTest, ASliceIsItsSites) {
   std::vector<uint64_t> alone, together;
   for (const Ours ours : kOurs) {
     for (const int status : kStatuses) {
@@ -328,7 +334,7 @@ TEST_F(AdoptionTest, ASliceIsItsSites) {
   Write([&](sql::Transaction& tx) -> absl::Status {
     Actor actor = At(kNowMs);
     actor.source = "rollout:seed";
-    auto adopted = AdoptSlice(tx, {.buckets = {4, 4}}, actor);
+    auto adopted = AdoptSlice(tx, {.buckets = {4, 4}, .by_site = GetParam()}, actor);
     if (adopted.ok()) counts = *adopted;
     return adopted.status();
   });

@@ -1,6 +1,7 @@
-"""aggregate(name, deps, srcs, hdrs): NAME.cc, NAME.h and NAME_test.cc of one aggregate of the store."""
+"""aggregate(name, deps, srcs, hdrs, test_deps, test_tags): NAME.cc, NAME.h and NAME_test.cc of one
+aggregate of the store."""
 
-def aggregate(name, deps = [], srcs = [], hdrs = [], test_deps = []):
+def aggregate(name, deps = [], srcs = [], hdrs = [], test_deps = [], test_tags = []):
     native.cc_library(
         name = name,
         srcs = [name + ".cc"] + srcs,
@@ -17,6 +18,7 @@ def aggregate(name, deps = [], srcs = [], hdrs = [], test_deps = []):
         name = name + "_test",
         size = "small",
         srcs = [name + "_test.cc"],
+        tags = test_tags,
         deps = test_deps + [
             ":" + name,
             ":test_database",

@@ -44,10 +44,13 @@ sql::Value OptionalText(const std::string& text) {
 constexpr char kInsertEvent[] =
     "INSERT INTO jetmon_events (blog_id, site_id, bucket_no, check_type, severity, source, "
     "notified, error_code, http_code, failure_class, started_at_ms, confirmed_at_ms, last_seq, "
-    "projected_status, projected_change) VALUES ";
-constexpr size_t kInserted = 15;
+    "projected_status, projected_change, projected_epoch, projected_instance, projected_host, "
+    "projected_at_ms) VALUES ";
+constexpr size_t kInserted = 19;
 
-std::vector<sql::Value> InsertedValues(const Event& e) {
+// `by` counts if something was projected.
+std::vector<sql::Value> InsertedValues(const Event& e, Projector by) {
+  if (!e.projected_status.has_value()) by = Projector();
   return {e.blog_id,
           e.site_id,
           e.bucket,
@@ -62,7 +65,20 @@ std::vector<sql::Value> InsertedValues(const Event& e) {
           e.confirmed_at_ms,
           1,
           e.projected_status,
-          OptionalText(e.projected_change)};
+          OptionalText(e.projected_change),
+          by.epoch,
+          by.instance,
+          by.host,
+          by.at_ms};
+}
+
+constexpr char kSetProjected[] =
+    "projected_status = ?, projected_change = ?, projected_epoch = ?, projected_instance = ?, "
+    "projected_host = ?, projected_at_ms = ?";
+
+std::vector<sql::Value> ProjectedValues(const std::optional<int>& status,
+                                        const std::string& changed, const Projector& by) {
+  return {status, OptionalText(changed), by.epoch, by.instance, by.host, by.at_ms};
 }
 
 // Another process opened an event since we looked, which the unique key of what is open tells on a
@@ -73,8 +89,8 @@ absl::Status OpenedMeanwhile() {
 
 constexpr char kInsertTransition[] =
     "INSERT INTO jetmon_event_transitions (event_id, seq, site_id, reason, from_severity, "
-    "to_severity, notified, ended, source, epoch, instance, detail, at_ms) ";
-constexpr size_t kTransitionColumns = 13;
+    "to_severity, notified, ended, source, epoch, instance, host, detail, at_ms) ";
+constexpr size_t kTransitionColumns = 14;
 
 std::vector<sql::Value> TransitionValues(const Event& seen, const Event& after, const char* reason,
                                          const std::string& detail, const Actor& actor) {
@@ -89,6 +105,7 @@ std::vector<sql::Value> TransitionValues(const Event& seen, const Event& after, 
           actor.source,
           actor.epoch,
           actor.instance,
+          actor.host,
           Bounded(detail, kMaxDetail),
           actor.now_ms};
 }
@@ -108,6 +125,14 @@ absl::Status InsertTransitions(sql::Transaction& tx,
 }
 
 }  // namespace
+
+Projector ProjectorOf(const Actor& actor) {
+  return {actor.epoch, actor.instance, actor.host, actor.now_ms};
+}
+
+Projector AdopterOf(const Actor& actor) {
+  return actor.host.empty() ? Projector() : ProjectorOf(actor);
+}
 
 int LegacyStatusOf(Severity severity) {
   switch (severity) {
@@ -148,8 +173,9 @@ absl::StatusOr<std::vector<Event>> OpenEventsOfSites(sql::Transaction& tx,
 }
 
 absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
-                         const std::string& detail, const Actor& actor) {
-  auto id = tx.Insert(absl::StrCat(kInsertEvent, Marks(kInserted)), InsertedValues(*e));
+                         const std::string& detail, const Actor& actor,
+                         const Projector& projector) {
+  auto id = tx.Insert(absl::StrCat(kInsertEvent, Marks(kInserted)), InsertedValues(*e, projector));
   if (absl::IsAlreadyExists(id.status())) return OpenedMeanwhile();
   if (!id.ok()) return id.status();
   e->event_id = static_cast<uint64_t>(*id);
@@ -160,17 +186,17 @@ absl::Status InsertEvent(sql::Transaction& tx, Event* e, const char* reason,
 absl::Status InsertAdopted(sql::Transaction& tx, const std::vector<Event>& events,
                            const Actor& actor) {
   std::vector<std::vector<sql::Value>> rows;
-  for (const Event& e : events) rows.push_back(InsertedValues(e));
+  for (const Event& e : events) rows.push_back(InsertedValues(e, AdopterOf(actor)));
   absl::Status s = InsertRows(tx, kInsertEvent, "", kInserted, rows);
   if (s.ok()) {
     s = InPieces(events.size(), [&](size_t at, size_t n) {
       std::vector<sql::Value> values = {transition::kAdopted, actor.epoch, actor.instance,
-                                        actor.now_ms};
+                                        actor.host, actor.now_ms};
       for (size_t i = at; i < at + n; ++i) values.emplace_back(events[i].site_id);
       return tx
           .Execute(absl::StrCat(
                        kInsertTransition,
-                       "SELECT event_id, 1, site_id, ?, 0, severity, notified, 0, source, ?, ?, "
+                       "SELECT event_id, 1, site_id, ?, 0, severity, notified, 0, source, ?, ?, ?, "
                        "'site_status ' || projected_status || ', last_status_change ' || "
                        "COALESCE(projected_change, 'NULL'), ? FROM jetmon_events WHERE "
                        "ended_at_ms IS NULL AND site_id IN ",
@@ -182,14 +208,22 @@ absl::Status InsertAdopted(sql::Transaction& tx, const std::vector<Event>& event
   return absl::IsAlreadyExists(s) ? OpenedMeanwhile() : s;
 }
 
-absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, const Event& after) {
+absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, const Event& after,
+                                    const std::optional<Projector>& projector) {
+  std::vector<sql::Value> values = {static_cast<int>(after.severity), after.notified,
+                                    after.confirmed_at_ms, after.ended_at_ms, after.end_reason};
+  if (projector.has_value()) {
+    const auto projected =
+        ProjectedValues(after.projected_status, after.projected_change, *projector);
+    values.insert(values.end(), projected.begin(), projected.end());
+  }
+  values.insert(values.end(), {seen.event_id, seen.last_seq, static_cast<int>(seen.severity)});
   return tx.ExecuteOne(
-      "UPDATE jetmon_events SET severity = ?, notified = ?, confirmed_at_ms = ?, ended_at_ms = ?, "
-      "end_reason = ?, last_seq = last_seq + 1, projected_status = ?, projected_change = ? WHERE "
-      "event_id = ? AND last_seq = ? AND severity = ? AND ended_at_ms IS NULL",
-      {static_cast<int>(after.severity), after.notified, after.confirmed_at_ms, after.ended_at_ms,
-       after.end_reason, after.projected_status, OptionalText(after.projected_change),
-       seen.event_id, seen.last_seq, static_cast<int>(seen.severity)});
+      absl::StrCat("UPDATE jetmon_events SET severity = ?, notified = ?, confirmed_at_ms = ?, "
+                   "ended_at_ms = ?, end_reason = ?, last_seq = last_seq + 1",
+                   projector.has_value() ? absl::StrCat(", ", kSetProjected) : "",
+                   " WHERE event_id = ? AND last_seq = ? AND severity = ? AND ended_at_ms IS NULL"),
+      values);
 }
 
 absl::Status InsertTransition(sql::Transaction& tx, const Event& seen, const Event& after,
@@ -198,11 +232,13 @@ absl::Status InsertTransition(sql::Transaction& tx, const Event& seen, const Eve
 }
 
 absl::Status StoreProjected(sql::Transaction& tx, const Event& e, int status,
-                            const std::string& changed) {
-  auto stored = tx.ExecuteOne(
-      "UPDATE jetmon_events SET projected_status = ?, projected_change = ? WHERE event_id = ? AND "
-      "last_seq = ?",
-      {status, OptionalText(changed), e.event_id, e.last_seq});
+                            const std::string& changed, const Projector& projector) {
+  std::vector<sql::Value> values = ProjectedValues(status, changed, projector);
+  values.emplace_back(e.event_id);
+  values.emplace_back(e.last_seq);
+  auto stored = tx.ExecuteOne(absl::StrCat("UPDATE jetmon_events SET ", kSetProjected,
+                                           " WHERE event_id = ? AND last_seq = ?"),
+                              values);
   if (!stored.ok()) return stored.status();
   return *stored ? absl::OkStatus() : absl::AbortedError("an event changed between two statements");
 }

@@ -44,6 +44,7 @@ absl::StatusOr<ChangeOutcome> Apply(sql::Transaction& tx, const Event& seen, Cha
       (*current)->last_seq != seen.last_seq || (*current)->severity != seen.severity) {
     return ChangeOutcome::kStale;
   }
+  std::optional<Projector> projector;
   if (actor.project && change.status.has_value()) {
     const std::string changed = LegacyTime(actor.now_ms);
     auto projected = Project(tx, seen.site_id, seen.bucket, *change.status, changed);
@@ -51,8 +52,9 @@ absl::StatusOr<ChangeOutcome> Apply(sql::Transaction& tx, const Event& seen, Cha
     if (*projected == Projected::kSiteGone) return ChangeOutcome::kSiteGone;
     change.after.projected_status = change.status;
     change.after.projected_change = changed;
+    projector = ProjectorOf(actor);
   }
-  auto updated = UpdateEventRow(tx, seen, change.after);
+  auto updated = UpdateEventRow(tx, seen, change.after, projector);
   if (!updated.ok()) return updated.status();
   if (!*updated) return absl::AbortedError("an event changed between two statements");
   if (auto s = InsertTransition(tx, seen, change.after, change.reason, change.detail, actor);
@@ -63,8 +65,8 @@ absl::StatusOr<ChangeOutcome> Apply(sql::Transaction& tx, const Event& seen, Cha
 }
 
 // Has the last incident of a site, which has none open, been ended by a check of ours since v1
-// wrote its columns? When it ended, then.
-absl::StatusOr<std::optional<int64_t>> EndedSinceV1Wrote(sql::Transaction& tx, const Site& site) {
+// wrote its columns? That incident, then.
+absl::StatusOr<std::optional<Event>> EndedSinceV1Wrote(sql::Transaction& tx, const Site& site) {
   auto events =
       SelectEvents(tx, "WHERE site_id = ? ORDER BY event_id DESC LIMIT 1", {site.site_id});
   if (!events.ok()) return events.status();
@@ -77,7 +79,7 @@ absl::StatusOr<std::optional<int64_t>> EndedSinceV1Wrote(sql::Transaction& tx, c
       ParseLegacyTime(site.last_status_change) > *e.ended_at_ms) {
     return std::nullopt;
   }
-  return *e.ended_at_ms;
+  return e;
 }
 
 absl::Status Notify(sql::Transaction& tx, const Event& e, const char* kind, int status_id,
@@ -141,7 +143,10 @@ absl::StatusOr<ChangeOutcome> OpenEvent(sql::Transaction& tx, const Site& site, 
     e.projected_status = static_cast<int>(SiteStatus::kSeemsDown);
     e.projected_change = changed;
   }
-  if (auto s = InsertEvent(tx, &e, transition::kOpened, why.detail, actor); !s.ok()) return s;
+  if (auto s = InsertEvent(tx, &e, transition::kOpened, why.detail, actor, ProjectorOf(actor));
+      !s.ok()) {
+    return s;
+  }
   if (opened != nullptr) *opened = e;
   return ChangeOutcome::kChanged;
 }
@@ -197,7 +202,7 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
       .status();
 }
 
-absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, int64_t now_ms) {
+absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, const Actor& actor) {
   auto events = OpenEventsOfBucket(tx, bucket);
   if (!events.ok()) return events.status();
   uint64_t written = 0;
@@ -212,11 +217,12 @@ absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, in
       continue;
     }
     const std::string changed = LegacyTime(
-        e.severity == Severity::kDown && e.confirmed_at_ms != 0 ? e.confirmed_at_ms : now_ms);
+        e.severity == Severity::kDown && e.confirmed_at_ms != 0 ? e.confirmed_at_ms : actor.now_ms);
     auto projected = Project(tx, e.site_id, bucket, expected, changed);
     if (!projected.ok()) return projected.status();
     if (*projected == Projected::kSiteGone) continue;
-    if (auto s = StoreProjected(tx, e, expected, changed); !s.ok()) return s;
+    auto s = StoreProjected(tx, e, expected, changed, ProjectorOf(actor));
+    if (!s.ok()) return s;
     ++written;
   }
   auto not_up = SitesNotUp(tx, {.buckets = {bucket, bucket}});
@@ -226,24 +232,30 @@ absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, in
     auto ended = EndedSinceV1Wrote(tx, site);
     if (!ended.ok()) return ended.status();
     if (!ended->has_value()) continue;
-    auto projected =
-        Project(tx, site.site_id, bucket, static_cast<int>(SiteStatus::kUp), LegacyTime(**ended));
+    constexpr int kUp = static_cast<int>(SiteStatus::kUp);
+    const std::string changed = LegacyTime(*(*ended)->ended_at_ms);
+    auto projected = Project(tx, site.site_id, bucket, kUp, changed);
     if (!projected.ok()) return projected.status();
-    if (*projected == Projected::kWritten) ++written;
+    if (*projected == Projected::kSiteGone) continue;
+    if (auto s = StoreProjected(tx, **ended, kUp, changed, ProjectorOf(actor)); !s.ok()) return s;
+    ++written;
   }
   return written;
 }
 
-absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryRow>& rows) {
+absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryRow>& rows,
+                           const Actor& actor) {
   std::vector<std::vector<sql::Value>> values;
   for (const CheckHistoryRow& r : rows) {
-    values.push_back({r.site_id, r.bucket, r.at_ms, r.source, r.outcome, r.http_code, r.error_code,
-                      r.failure_class, r.total_us, Bounded(r.detail, kMaxDetail)});
+    values.push_back({r.site_id, r.bucket, r.at_ms, r.source, actor.epoch, actor.instance,
+                      actor.host, r.outcome, r.http_code, r.error_code, r.failure_class, r.total_us,
+                      Bounded(r.detail, kMaxDetail)});
   }
   return InsertRows(tx,
-                    "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, outcome, "
-                    "http_code, error_code, failure_class, total_us, detail) VALUES ",
-                    "", 10, values);
+                    "INSERT INTO jetmon_check_history (site_id, bucket_no, at_ms, source, epoch, "
+                    "instance, host, outcome, http_code, error_code, failure_class, total_us, "
+                    "detail) VALUES ",
+                    "", 13, values);
 }
 
 }  // namespace jetmon::store

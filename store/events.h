@@ -60,6 +60,7 @@ struct Actor {
   std::string source;         // "monitor" or "rollout:seed"
   uint64_t epoch = 0;         // 0 when no range lock is involved
   std::string instance;       // Monitor or control-plane instance
+  std::string host;           // the Monitor's; "": the control plane writes
   bool project = true;        // write the legacy columns too
   bool notify_sends = false;  // a receiver is configured: notifications are queued, else recorded
   int64_t now_ms = 0;
@@ -96,14 +97,13 @@ absl::StatusOr<ChangeOutcome> CloseEvent(sql::Transaction& tx, const Event& seen
 absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_votes, int down_votes,
                                  int64_t now_ms);
 
-// Takes v1's view of a site over, silently (no notification in any case). What it did, for counts.
+// Takes v1's view of the sites of a slice over, silently (no notification in any case).
 // v1 has spoken since we did if the columns differ from what was projected last for the open event.
 // Rules, the first that fits:
 //  * site_status 1 with an open event: closed v1_recovered;
 //  * not 1 without an open event: opened (0 Seems Down, 2 Down; other values count as Seems Down:
-//  it
-//    will be checked), started at last_status_change (now if it gives no time, or a later one), an
-//    adopted Down has notified = 2;
+//    it will be checked), started at last_status_change (now if it gives no time, or a later one),
+//    an adopted Down has notified = 2;
 //  * worse than the open event: promoted, with notified = 2;
 //  * an incident that v1 began after ours: closed as superseded and opened anew. v1 did if it has
 //    spoken since, and gave another time (where we never projected, a later one than the event's
@@ -112,11 +112,10 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
 //  * an event of a bucket that the site has left (nobody who owns the old one will end it):
 //    superseded and opened anew;
 //  * else the event stays, and what the columns say counts as projected.
-// `actor.project` is ignored: adoption stores the site's columns as projected, and writes none.
-enum class Adoption { kNothing, kOpened, kPromoted, kClosed, kReopened };
-absl::StatusOr<Adoption> AdoptSite(sql::Transaction& tx, const Site& site, const Actor& actor);
-// The same for all sites of a slice; and ends, silently, its open events whose site is not active
-// in their bucket any more.
+// It also ends, silently, the slice's open events whose site is not active in their bucket any
+// more. `actor.project` is ignored: adoption stores the site's columns as projected, and writes
+// none. A Monitor that adopts on load stands as who projected them; after a seed (no host) nobody
+// does. Aborted if another transaction changes one of these events at the same moment.
 struct AdoptionCounts {
   // Events of the slice's buckets. One that is reopened was open there before.
   uint64_t opened = 0, promoted = 0, closed = 0, reopened = 0;
@@ -130,8 +129,8 @@ absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range);
 
 // Writes the legacy columns of every open event of a bucket that differ, and those that still tell
 // of an incident which a check of ours has ended (release does this also where the projection is
-// off: v1 would tell of it again). How many were written.
-absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, int64_t now_ms);
+// off: v1 would tell of it again). How many were written. Of `actor`, who it is and now_ms count.
+absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, const Actor& actor);
 
 struct Drift {
   uint64_t site_id = 0;
@@ -167,7 +166,9 @@ struct CheckHistoryRow {
   std::string failure_class, detail;
   int64_t total_us = 0;
 };
-absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryRow>& rows);
+// `actor` is who writes them, which each row says too: its epoch, instance and host.
+absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryRow>& rows,
+                           const Actor& actor);
 
 }  // namespace jetmon::store
 

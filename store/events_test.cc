@@ -3,7 +3,9 @@
 #include <map>
 
 #include "store/notifications.h"
+#include "store/test_adoption.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {
@@ -18,6 +20,7 @@ class EventsTest : public testing::Test {
     actor_.source = "monitor";
     actor_.epoch = 4;
     actor_.instance = "ins_1";
+    actor_.host = "monitor-a";
     actor_.now_ms = 1'700'000'000'000;
     Write([&](sql::Transaction& tx) { return InsertSites(tx, {site_}); });
   }
@@ -81,7 +84,7 @@ class EventsTest : public testing::Test {
       auto site = *GetSite(tx, 1);
       Actor actor = actor_;
       actor.source = "rollout:seed";
-      adoption = *AdoptSite(tx, *site, actor);
+      adoption = *AdoptOne(tx, *site, actor);
       return absl::OkStatus();
     });
     return adoption;
@@ -297,8 +300,8 @@ TEST_F(EventsTest, DriftHasACause) {
   SetSite(1, "2023-11-01 01:00:00");
   Write([&](sql::Transaction& tx) -> absl::Status {
     EXPECT_EQ(FindDrift(tx, {0, 9}, 10)->rows[0].cause, "stale_projection");
-    EXPECT_EQ(*ProjectBucket(tx, 3, actor_.now_ms), 1u);
-    EXPECT_EQ(*ProjectBucket(tx, 3, actor_.now_ms), 0u);
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_), 1u);
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_), 0u);
     return absl::OkStatus();
   });
   EXPECT_EQ(Drifting(), 0u);
@@ -384,7 +387,7 @@ TEST_F(EventsTest, WhatEndedUnseenByV1IsProjectedToo) {
   const auto project = [&] {
     uint64_t written = 0;
     Write([&](sql::Transaction& tx) -> absl::Status {
-      written = *ProjectBucket(tx, 3, actor_.now_ms);
+      written = *ProjectBucket(tx, 3, actor_);
       return absl::OkStatus();
     });
     return written;
@@ -479,12 +482,12 @@ TEST_F(EventsTest, HistoryKeepsWhatWasSeenBounded) {
   r.total_us = 1234;
   r.detail = std::string(254, 'x') + "\u00e9\u00e9";  // half a character does not fit
   Write([&](sql::Transaction& tx) -> absl::Status {
-    if (auto s = InsertHistory(tx, {r, r}); !s.ok()) return s;
-    if (auto s = InsertHistory(tx, {}); !s.ok()) return s;
+    if (auto s = InsertHistory(tx, {r, r}, actor_); !s.ok()) return s;
+    if (auto s = InsertHistory(tx, {}, actor_); !s.ok()) return s;
     int rows = 0;
     auto s = tx.Query(
         "SELECT bucket_no, at_ms, source, outcome, http_code, error_code, failure_class, total_us, "
-        "detail FROM jetmon_check_history WHERE site_id = 1",
+        "detail, epoch, instance, host FROM jetmon_check_history WHERE site_id = 1",
         {}, [&](const sql::Row& row) {
           ++rows;
           EXPECT_EQ(row.Int(0), 3);
@@ -496,6 +499,9 @@ TEST_F(EventsTest, HistoryKeepsWhatWasSeenBounded) {
           EXPECT_EQ(row.Text(6), "server_error");
           EXPECT_EQ(row.Int(7), 1234);
           EXPECT_EQ(row.Text(8), std::string(254, 'x'));
+          EXPECT_EQ(row.Uint(9), actor_.epoch);
+          EXPECT_EQ(row.Text(10), actor_.instance);
+          EXPECT_EQ(row.Text(11), actor_.host);
           return absl::OkStatus();
         });
     EXPECT_EQ(rows, 2);

@@ -4,6 +4,7 @@
 
 #include "store/sites.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {

@@ -128,6 +128,19 @@ absl::Status MarkChanged(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
       .status();
 }
 
+// Records that the lock's owner_instance holds the range from now on. The rows are never changed or
+// removed: they are as few as the range locks, which are kept too.
+absl::Status RecordTenure(sql::Transaction& tx, const RangeLock& lock, int64_t now_ms) {
+  auto inserted = tx.Execute(
+      "INSERT INTO jetmon_rollout_range_tenures (epoch, revision, owner_host, owner_instance, "
+      "from_ms) VALUES (?, ?, ?, ?, ?)",
+      {lock.epoch, lock.revision, lock.owner_host, lock.owner_instance, now_ms});
+  if (!inserted.ok()) return inserted.status();
+  if (*inserted == 1) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("epoch ", lock.epoch, " got ", *inserted, " tenure rows instead of one"));
+}
+
 absl::Status BumpCounter(sql::Transaction& tx, std::string_view name) {
   constexpr char kBump[] = "UPDATE jetmon_counters SET value = value + 1 WHERE name = ?";
   auto bumped = tx.ExecuteOne(kBump, {name});
@@ -308,6 +321,7 @@ absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& g) {
   auto lock = GetRangeLock(tx, *epoch);
   if (!lock.ok()) return lock.status();
   if (!lock->has_value()) return absl::InternalError("a range lock is gone");
+  if (auto s = RecordTenure(tx, **lock, g.now_ms); !s.ok()) return s;
   result.lock = **lock;
   return result;
 }
@@ -321,13 +335,15 @@ absl::StatusOr<bool> BeginActivating(sql::Transaction& tx, uint64_t epoch, int64
                     {now_ms, epoch}));
 }
 
-absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch, int64_t now_ms) {
+absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch,
+                                      std::string_view release_job_id, int64_t now_ms) {
   auto changed = Follow(
       tx, epoch,
       tx.ExecuteOne("UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
-                    "THEN 1 ELSE 0 END, state = 'draining', gave_up = 1, revision = revision + 1, "
-                    "draining_at_ms = ? WHERE epoch = ? AND state IN ('preparing', 'activating')",
-                    {now_ms, epoch}));
+                    "THEN 1 ELSE 0 END, state = 'draining', gave_up = 1, release_job_id = ?, "
+                    "revision = revision + 1, draining_at_ms = ? WHERE epoch = ? AND state IN "
+                    "('preparing', 'activating')",
+                    {release_job_id, now_ms, epoch}));
   if (!changed.ok() || !*changed) return changed;
   if (auto s = MarkChanged(tx, epoch, now_ms); !s.ok()) return s;
   return true;
@@ -428,6 +444,7 @@ absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
   if (!lock->has_value() || *rows != (*lock)->range.size()) {
     return absl::InternalError(absl::StrCat("epoch ", epoch, " holds ", *rows, " bucket rows"));
   }
+  if (auto s = RecordTenure(tx, **lock, now_ms); !s.ok()) return s;
   if (!(*lock)->part.has_value()) return true;
   // The successor never loads it. A part that is revoked, or drained already, is left alone.
   auto drained = tx.ExecuteOne(

@@ -136,12 +136,16 @@ struct GrantResult {
 };
 // Takes the buckets for the owner in state preparing: bucket rows (one conditional update whose
 // count must be the range's size), the host's generation, the owner's only range, the epoch.
+// Records the owner's instance as the first one that holds the range
+// (jetmon_rollout_range_tenures).
 absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& grant);
 
 // preparing -> activating: from now on the owner's Monitor sees it.
 absl::StatusOr<bool> BeginActivating(sql::Transaction& tx, uint64_t epoch, int64_t now_ms);
-// preparing|activating -> draining with gave_up = 1.
-absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch, int64_t now_ms);
+// preparing|activating -> draining with gave_up = 1. `release_job_id` is the job that carries the
+// range back to v1; the caller inserts it in the same transaction.
+absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch,
+                                      std::string_view release_job_id, int64_t now_ms);
 // preparing|activating|active -> draining, for `job_id`; not while a part of it is on its way. A
 // range that the Monitor never saw (preparing) is marked drained at once.
 absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::string_view job_id,
@@ -169,9 +173,10 @@ absl::StatusOr<bool> ReportDrained(sql::Transaction& tx, uint64_t epoch, std::st
                                    uint64_t notifications_left, int64_t now_ms);
 // Takes a range over from another instance of the same host, conditional on that instance and on
 // the lease_seq that was seen (unchanged for a grace, or its process said goodbye: the caller's
-// to know). Rewrites the instance on range and bucket rows, bumps revision and lease_seq. A range
-// that is draining is marked drained in the same transaction, as is a part that is. Not for revoked
-// ranges; a revoked part stays as it is.
+// to know). Rewrites the instance on range and bucket rows, bumps revision and lease_seq, and
+// records the new instance's time in jetmon_rollout_range_tenures. A range that is draining is
+// marked drained in the same transaction, as is a part that is. Not for revoked ranges; a revoked
+// part stays as it is.
 absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
                                    std::string_view old_instance, uint64_t lease_seq_seen,
                                    std::string_view new_instance, int64_t now_ms);

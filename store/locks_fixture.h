@@ -138,6 +138,22 @@ class LocksFixture : public testing::Test {
     EXPECT_TRUE(s.ok() || absl::IsNotFound(s)) << s;
     return s.ok();
   }
+  // Who has held a range, one after the other: "host/instance from revision at ms".
+  std::vector<std::string> Tenures(uint64_t epoch) {
+    std::vector<std::string> tenures;
+    Write([&](sql::Transaction& tx) {
+      tenures.clear();
+      return tx.Query(
+          "SELECT owner_host, owner_instance, revision, from_ms FROM jetmon_rollout_range_tenures "
+          "WHERE epoch = ? ORDER BY revision",
+          {epoch}, [&](const sql::Row& row) {
+            tenures.push_back(absl::StrCat(row.Text(0), "/", row.Text(1), " from revision ",
+                                           row.Uint(2), " at ", row.Int(3)));
+            return absl::OkStatus();
+          });
+    });
+    return tenures;
+  }
   // From whatever state back to v1's.
   void Release(uint64_t epoch) {
     Do([&](auto& tx) { return BeginRelease(tx, epoch, "rjob_2", 8); });
@@ -165,6 +181,9 @@ class LocksFixture : public testing::Test {
             "SELECT bucket_no || pool || COALESCE(owner_host, '-') || COALESCE(owner_instance, "
             "'-') || epoch || state || '/' || touched || '/' || changed_ordinal || '/' || "
             "changed_at_ms FROM jetmon_rollout_bucket_locks ORDER BY bucket_no",
+            "SELECT epoch || '/' || revision || owner_host || '/' || owner_instance || from_ms "
+            "FROM "
+            "jetmon_rollout_range_tenures ORDER BY epoch, revision",
             "SELECT name || value FROM jetmon_counters ORDER BY name",
             "SELECT host || generation FROM jetmon_hosts ORDER BY host"}) {
         auto s = tx.Query(sql, {}, [&](const sql::Row& row) {

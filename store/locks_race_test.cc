@@ -10,7 +10,21 @@ namespace {
 
 namespace rs = range_state;
 
-using LocksRaceTest = LocksFixture;
+class LocksRaceTest : public LocksFixture {
+ protected:
+  // Of all ranges.
+  int64_t TenureRows() {
+    int64_t rows = -1;
+    Write([&](sql::Transaction& tx) {
+      return tx.Query("SELECT COUNT(*) FROM jetmon_rollout_range_tenures", {},
+                      [&](const sql::Row& row) {
+                        rows = row.Int(0);
+                        return absl::OkStatus();
+                      });
+    });
+    return rows;
+  }
+};
 
 TEST_F(LocksRaceTest, OfOverlappingGrantsExactlyOneWins) {
   for (int round = 0; round < 50; ++round) {
@@ -34,6 +48,7 @@ TEST_F(LocksRaceTest, OfOverlappingGrantsExactlyOneWins) {
     const std::vector<RangeLock> held = Held();
     ASSERT_EQ(held.size(), 1u);
     ASSERT_EQ(held[0].epoch, epoch);
+    ASSERT_EQ(TenureRows(), round + 1) << "whoever lost left a tenure";
     // The winner has all of its buckets, and whoever lost left none behind.
     ASSERT_EQ(Buckets(epoch, rs::kPreparing), held[0].range.size());
     ASSERT_EQ(Buckets(0, kBucketFree), kBuckets - held[0].range.size());
@@ -127,6 +142,8 @@ TEST_F(LocksRaceTest, OfTakeOverAndRenewalExactlyOneMatches) {
       ASSERT_FALSE(Do([&](auto& tx) { return FenceBucket(tx, 3, epoch, seen.owner_instance); }));
       ++takeovers;
     }
+    // The grant's row, and one for each take-over that matched: a lost one leaves none.
+    ASSERT_EQ(Tenures(epoch).size(), 1u + takeovers) << "round " << round;
   }
   RecordProperty("takeovers", takeovers);
 }
@@ -143,6 +160,11 @@ TEST_F(LocksRaceTest, OfTwoSuccessorsExactlyOneTakesOver) {
       });
     });
     ASSERT_EQ(took, 1) << "round " << round;
+    const RangeLock now = Lock(epoch);
+    const std::vector<std::string> tenures = Tenures(epoch);
+    ASSERT_EQ(tenures.size(), 2u + round);
+    ASSERT_EQ(tenures.back(), absl::StrCat(Host(0), "/", now.owner_instance, " from revision ",
+                                           now.revision, " at 9"));
   }
 }
 
@@ -157,10 +179,11 @@ TEST_F(LocksRaceTest, OfAcknowledgementAndGivingUpExactlyOneMatches) {
         acknowledged = Do(
             Db(i), [&](auto& tx) { return AcknowledgeRange(tx, epoch, Instance(0), revision, 7); });
       } else {
-        gave_up = Do(Db(i), [&](auto& tx) { return GiveUpActivation(tx, epoch, 7); });
+        gave_up = Do(Db(i), [&](auto& tx) { return GiveUpActivation(tx, epoch, "rjob_back", 7); });
       }
     });
     ASSERT_NE(acknowledged, gave_up) << "round " << round;
+    ASSERT_EQ(Lock(epoch).release_job_id, gave_up ? "rjob_back" : "");
     ASSERT_EQ(Buckets(epoch, acknowledged ? rs::kActive : rs::kDraining), 4u);
     Release(epoch);
   }
@@ -270,7 +293,8 @@ TEST_F(LocksRaceTest, NothingThatHoldsBucketsCommitsAfterTheyAreGranted) {
     EXPECT_FALSE(Do([&](auto& tx) { return HoldBuckets(tx, {0, 4}, epoch); }));
     EXPECT_TRUE(Do([&](auto& tx) { return BeginActivating(tx, epoch, 6); }));
     EXPECT_FALSE(Do([&](auto& tx) { return HoldBuckets(tx, {0, 3}, epoch); }));
-    Write([&](sql::Transaction& tx) { return GiveUpActivation(tx, epoch, 7).status(); });
+    Write(
+        [&](sql::Transaction& tx) { return GiveUpActivation(tx, epoch, "rjob_back", 7).status(); });
     Release(epoch);
   }
 }

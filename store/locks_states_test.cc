@@ -54,7 +54,7 @@ std::vector<Operation> Operations() {
        {"preparing"},
        rs::kActivating},
       {"GiveUpActivation",
-       [](auto& tx, auto& l) { return GiveUpActivation(tx, l.epoch, 20); },
+       [](auto& tx, auto& l) { return GiveUpActivation(tx, l.epoch, "rjob_9", 20); },
        {"preparing", "activating"},
        rs::kDraining},
       {"BeginRelease",
@@ -187,6 +187,35 @@ TEST_F(LocksStatesTest, EveryChangeInEveryState) {
   }
 }
 
+TEST_F(LocksStatesTest, EachInstanceThatHoldsARangeLeavesItsTime) {
+  const uint64_t epoch = Give({2, 5}, 0);  // at 5
+  const std::string granted = "h0/ins_0 from revision 1 at 5";
+  EXPECT_EQ(Tenures(epoch), std::vector<std::string>{granted});
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginActivating(tx, epoch, 6); }));
+  const RangeLock activating = Lock(epoch);
+  EXPECT_TRUE(Do([&](auto& tx) {
+    return TakeOverRange(tx, epoch, Instance(0), activating.lease_seq, "ins_new", 20);
+  }));
+  const uint64_t revision = Lock(epoch).revision;
+  EXPECT_TRUE(Do([&](auto& tx) { return AcknowledgeRange(tx, epoch, "ins_new", revision, 21); }));
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginRelease(tx, epoch, "rjob_2", 22); }));
+  const RangeLock draining = Lock(epoch);
+  EXPECT_TRUE(Do([&](auto& tx) {
+    return TakeOverRange(tx, epoch, "ins_new", draining.lease_seq, "ins_newer", 30);
+  }));
+  EXPECT_TRUE(Do([&](auto& tx) { return FreeDrained(tx, epoch, 31); }));
+  // What changes the range but not its owner leaves none.
+  EXPECT_EQ(
+      Tenures(epoch),
+      (std::vector<std::string>{
+          granted, absl::StrCat("h0/ins_new from revision ", activating.revision + 1, " at 20"),
+          absl::StrCat("h0/ins_newer from revision ", draining.revision + 1, " at 30")}));
+  // Another grant begins anew, and leaves the others' rows.
+  const uint64_t next = Give({2, 5}, 0);
+  EXPECT_EQ(Tenures(next), std::vector<std::string>{granted});
+  EXPECT_EQ(Tenures(epoch).size(), 3u);
+}
+
 TEST_F(LocksStatesTest, EvidenceIsVoidedByGrantFreeAndGivingUpAlone) {
   const Range range{2, 5};
   const uint64_t start = Ordinal(range);
@@ -208,8 +237,12 @@ TEST_F(LocksStatesTest, EvidenceIsVoidedByGrantFreeAndGivingUpAlone) {
   });
   const uint64_t second = In("activating");
   const uint64_t regranted = Ordinal(range);
-  EXPECT_TRUE(Do([&](auto& tx) { return GiveUpActivation(tx, second, 7); }));
+  EXPECT_TRUE(Do([&](auto& tx) { return GiveUpActivation(tx, second, "rjob_back", 7); }));
   EXPECT_GT(Ordinal(range), regranted);
+  EXPECT_EQ(Lock(second).release_job_id, "rjob_back");
+  // Who gives up what drains already does not take it over.
+  EXPECT_FALSE(Do([&](auto& tx) { return GiveUpActivation(tx, second, "rjob_late", 8); }));
+  EXPECT_EQ(Lock(second).release_job_id, "rjob_back");
 }
 
 TEST_F(LocksStatesTest, ARangeThatLostABucketRowIsAnErrorThatRollsBack) {

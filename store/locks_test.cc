@@ -264,12 +264,13 @@ TEST_F(LocksTest, GivingUpDrainsAndVoidsEvidence) {
   Write([&](sql::Transaction& tx) -> absl::Status {
     before = *LastChangeOrdinal(tx, {0, 3});
     EXPECT_TRUE(*BeginActivating(tx, epoch, 6));
-    EXPECT_TRUE(*GiveUpActivation(tx, epoch, 7));
+    EXPECT_TRUE(*GiveUpActivation(tx, epoch, "rjob_2", 7));
     after = *LastChangeOrdinal(tx, {0, 3});
     return absl::OkStatus();
   });
   EXPECT_GT(after, before);
   EXPECT_TRUE(Lock(epoch).gave_up);
+  EXPECT_EQ(Lock(epoch).release_job_id, "rjob_2");
   EXPECT_FALSE(Lock(epoch).drained);  // the Monitor may have seen it
   EXPECT_EQ(Lock(epoch).state, rs::kDraining);
 }

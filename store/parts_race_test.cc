@@ -90,7 +90,8 @@ TEST_F(PartsRaceTest, OfAPartAndGivingUpOnlyWhatTheStateAllowsMatches) {
         acknowledged += Do(
             Db(0), [&](auto& tx) { return AcknowledgeRange(tx, epoch, Instance(0), revision, 7); });
       } else if (i == 1) {
-        gave_up += Do(Db(round), [&](auto& tx) { return GiveUpActivation(tx, epoch, 7); });
+        gave_up +=
+            Do(Db(round), [&](auto& tx) { return GiveUpActivation(tx, epoch, "rjob_back", 7); });
       } else {
         part +=
             Do(Db(1), [&](auto& tx) { return BeginPartRelease(tx, epoch, kPart, Job(round), 8); });

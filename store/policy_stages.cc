@@ -196,12 +196,6 @@ absl::StatusOr<std::vector<PolicyStage>> StagesToRollBack(sql::Transaction& tx,
                 {job_id, stage_state::kRollingBack});
 }
 
-absl::StatusOr<std::vector<PolicyStage>> StagesRolledBack(sql::Transaction& tx,
-                                                          std::string_view job_id) {
-  return Stages(tx, "WHERE rollback_job_id = ? AND state = ? ORDER BY number DESC",
-                {job_id, stage_state::kRolledBack});
-}
-
 absl::StatusOr<bool> EndRollback(sql::Transaction& tx, std::string_view stage_id, int64_t now_ms) {
   return tx.ExecuteOne(
       "UPDATE jetmon_rollout_policy_stages SET state = ?, rolled_back_at_ms = ? WHERE stage_id = ? "

@@ -62,9 +62,6 @@ absl::StatusOr<bool> BeginRollback(sql::Transaction& tx, std::string_view stage_
 // The stages that the job is to roll back and has not yet, newest first.
 absl::StatusOr<std::vector<PolicyStage>> StagesToRollBack(sql::Transaction& tx,
                                                           std::string_view job_id);
-// Those that it has rolled back, newest first.
-absl::StatusOr<std::vector<PolicyStage>> StagesRolledBack(sql::Transaction& tx,
-                                                          std::string_view job_id);
 // rolling_back -> rolled_back; false if it was not.
 absl::StatusOr<bool> EndRollback(sql::Transaction& tx, std::string_view stage_id, int64_t now_ms);
 // Marks the standing stages of a run as paused since `now_ms`; 0: as not.

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {
@@ -161,9 +162,9 @@ TEST_P(PolicyStagesTest, AStageGoesThroughItsStatesOnce) {
     EXPECT_FALSE(*EndRollback(tx, "s2", 100));
     EXPECT_FALSE(*BeginRollback(tx, "s2", "rjob_r3"));
     EXPECT_EQ(StagesToRollBack(tx, "rjob_r2")->size(), 1u);
-    auto done = StagesRolledBack(tx, "rjob_r2");
-    EXPECT_EQ(done->size(), 1u);
-    EXPECT_EQ((*done)[0].rolled_back_at_ms, 99);
+    const PolicyStage ended = **GetStageOfJob(tx, "rjob_s2");
+    EXPECT_EQ(ended.state, stage_state::kRolledBack);
+    EXPECT_EQ(ended.rolled_back_at_ms, 99);
     return absl::OkStatus();
   });
   EXPECT_EQ(Standing().size(), 1u);

@@ -133,21 +133,6 @@ absl::StatusOr<std::optional<Site>> GetSite(sql::Transaction& tx, uint64_t site_
   return site;
 }
 
-absl::Status InsertSites(sql::Transaction& tx, const std::vector<Site>& sites) {
-  std::vector<std::vector<sql::Value>> rows;
-  for (const Site& s : sites) {
-    rows.push_back({s.site_id == 0 ? sql::Value() : sql::Value(s.site_id), s.blog_id, s.bucket,
-                    s.url, s.active, s.site_status,
-                    s.last_status_change.empty() ? sql::Value() : sql::Value(s.last_status_change),
-                    s.check_interval});
-  }
-  return InsertRows(tx,
-                    "INSERT INTO jetpack_monitor_sites (jetpack_monitor_site_id, blog_id, "
-                    "bucket_no, monitor_url, monitor_active, site_status, last_status_change, "
-                    "check_interval) VALUES ",
-                    "", 8, rows);
-}
-
 absl::StatusOr<uint64_t> CountActiveSites(sql::Transaction& tx, Range range) {
   return CountOne(tx,
                   "SELECT COUNT(*) FROM jetpack_monitor_sites WHERE bucket_no BETWEEN ? AND ? AND "
@@ -211,28 +196,6 @@ Target TargetOf(const Site& site) {
   t.phase = PhaseOf(site.site_id);
   t.config_hash = ConfigHash(site);
   return t;
-}
-
-absl::StatusOr<std::vector<Target>> TargetsOfBucket(sql::Transaction& tx, uint32_t bucket,
-                                                    uint64_t after, int limit) {
-  std::vector<Target> targets;
-  auto s = tx.Query(
-      "SELECT site_id, blog_id, bucket_no, url, interval_minutes, phase, config_hash FROM "
-      "jetmon_check_targets WHERE bucket_no = ? AND site_id > ? ORDER BY site_id LIMIT ?",
-      {bucket, after, limit}, [&](const sql::Row& row) {
-        Target t;
-        t.site_id = row.Uint(0);
-        t.blog_id = row.Uint(1);
-        t.bucket = static_cast<uint32_t>(row.Int(2));
-        t.url = row.Text(3);
-        t.interval = static_cast<int>(row.Int(4));
-        t.phase = row.Uint(5);
-        t.config_hash = row.Text(6);
-        targets.push_back(std::move(t));
-        return absl::OkStatus();
-      });
-  if (!s.ok()) return s;
-  return targets;
 }
 
 absl::Status UpsertTargets(sql::Transaction& tx, const std::vector<Target>& targets,

@@ -53,8 +53,6 @@ absl::StatusOr<std::vector<SiteCursor>> ActivePlacesOfBucket(sql::Transaction& t
 absl::StatusOr<std::vector<Site>> ActiveSitesById(sql::Transaction& tx,
                                                   const std::vector<uint64_t>& site_ids);
 absl::StatusOr<std::optional<Site>> GetSite(sql::Transaction& tx, uint64_t site_id);
-// Inserts rows of an embedded database (site_id 0 = assigned).
-absl::Status InsertSites(sql::Transaction& tx, const std::vector<Site>& sites);
 struct SiteCounts {
   uint64_t active = 0, up = 0, seems_down = 0, down = 0, other = 0;  // of active sites
 };
@@ -74,8 +72,6 @@ struct Target {
 };
 uint64_t PhaseOf(uint64_t site_id);
 Target TargetOf(const Site& site);
-absl::StatusOr<std::vector<Target>> TargetsOfBucket(sql::Transaction& tx, uint32_t bucket,
-                                                    uint64_t after, int limit);
 // Inserts or updates, many rows a statement.
 absl::Status UpsertTargets(sql::Transaction& tx, const std::vector<Target>& targets,
                            int64_t now_ms);

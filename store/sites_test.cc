@@ -3,6 +3,7 @@
 #include <set>
 
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {
@@ -137,7 +138,7 @@ TEST(Targets, FollowTheirSites) {
           EXPECT_TRUE(UpsertTargets(tx, {TargetOf(site), TargetOf(MakeSite(2, 3))}, 5).ok());
           site.url += "?changed";
           EXPECT_TRUE(UpsertTargets(tx, {TargetOf(site)}, 6).ok());
-          auto targets = TargetsOfBucket(tx, 3, 0, 10);
+          auto targets = TargetsOfBucket(tx, 3);
           EXPECT_EQ(targets->size(), 2u);
           EXPECT_EQ((*targets)[0].url, site.url);
           EXPECT_EQ((*targets)[0].config_hash, ConfigHash(site));

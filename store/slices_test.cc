@@ -2,9 +2,12 @@
 
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "store/events.h"
 #include "store/rows.h"
+#include "store/test_adoption.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {
@@ -132,7 +135,7 @@ TEST_P(SlicesTest, TargetsAreWrittenAsWeWouldWriteThemAndOnlyWhereTheyDiffer) {
   Write([&](sql::Transaction& tx) -> absl::Status {
     uint64_t found = 0;
     for (const uint32_t bucket : {3, 4}) {
-      const auto targets = TargetsOfBucket(tx, bucket, 0, 100);
+      const auto targets = TargetsOfBucket(tx, bucket);
       for (const Target& t : *targets) {
         ++found;
         const Target ours = TargetOf(**GetSite(tx, t.site_id));
@@ -173,6 +176,9 @@ TEST_P(SlicesTest, TargetsWhoseSiteLeftGo) {
 TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   Actor actor;
   actor.source = "rollout:seed";
+  actor.epoch = 4;
+  actor.instance = "ins_1";
+  actor.host = "monitor-a";
   actor.now_ms = kNow;
   AdoptionCounts sum;
   const auto adopt = [&](sql::Transaction& tx, const Slice& slice) -> absl::Status {
@@ -195,28 +201,49 @@ TEST_P(SlicesTest, WhatV1SawIsAdoptedAndWhatIsGoneEnds) {
   };
   EachSlice(2, adopt);
   EXPECT_EQ(sum.opened, open());
-  // The words are those of a site that is adopted alone.
-  Write([&](sql::Transaction& tx) -> absl::Status {
-    if (auto s = InsertSites(tx, {MakeSite(20, 9)}); !s.ok()) return s;
-    Site alone = MakeSite(20, 9);
-    alone.site_status = 2;
-    if (auto s = AdoptSite(tx, alone, actor).status(); !s.ok()) return s;
-    std::map<uint64_t, std::string> said;
-    auto s = tx.Query(
-        "SELECT site_id, reason || ' ' || seq || ' ' || from_severity || ' ' || to_severity || ' ' "
-        "|| notified || ' ' || ended || ' ' || source || ' ' || detail FROM "
-        "jetmon_event_transitions WHERE site_id IN (3, 20)",
-        {}, [&](const sql::Row& row) {
-          said[row.Uint(0)] = row.Text(1);
-          return absl::OkStatus();
-        });
-    EXPECT_EQ(said[20], "adopted 1 0 4 2 0 rollout:seed site_status 2, last_status_change NULL");
-    EXPECT_EQ(said[3], said[20]);
-    return s;
-  });
-  EXPECT_GE(sum.opened, 2u);  // the sites 3 and 4, and 9 by what its status is taken for
+  const auto texts = [&](const std::string& query, uint64_t site_id) {
+    std::vector<std::string> found;
+    Write([&](sql::Transaction& tx) {
+      found.clear();
+      return tx.Query(query, {site_id}, [&](const sql::Row& row) {
+        found.push_back(row.Text(0));
+        return absl::OkStatus();
+      });
+    });
+    return found;
+  };
+  const auto said = [&](uint64_t site_id) {
+    return texts(
+        "SELECT reason || ' ' || seq || ' ' || from_severity || ' ' || to_severity || ' ' || "
+        "notified || ' ' || ended || ' ' || source || ' ' || epoch || '/' || instance || '/' || "
+        "host || ' ' || detail FROM jetmon_event_transitions WHERE site_id = ? ORDER BY event_id, "
+        "seq",
+        site_id);
+  };
+  const auto projected = [&](uint64_t site_id) {
+    return texts(
+        "SELECT projected_epoch || '/' || projected_instance || '/' || projected_host || ' at ' || "
+        "projected_at_ms FROM jetmon_events WHERE site_id = ? ORDER BY event_id",
+        site_id);
+  };
+  const std::string who = " rollout:seed 4/ins_1/monitor-a ";
+  std::vector<std::string> words = {
+      absl::StrCat("adopted 1 0 4 2 0", who, "site_status 2, last_status_change NULL")};
+  EXPECT_EQ(said(3), words);
+  const std::string projection = absl::StrCat("4/ins_1/monitor-a at ", kNow);
+  EXPECT_EQ(projected(3), std::vector<std::string>{projection});
+  EXPECT_EQ(sum.opened, 3u);  // 3, 4, and 9 by what its status is taken for
   EachSlice(2, adopt);
   EXPECT_EQ(sum.opened, open()) << "adopted twice";
+  // v1 found 3 up in between: the event that is opened anew has the words of any other.
+  Change("last_status_change = '2023-11-14 20:00:00'", 3);
+  EachSlice(2, adopt);
+  EXPECT_EQ(sum.reopened, 1u);
+  const std::string now = who + "site_status 2, last_status_change 2023-11-14 20:00:00";
+  words.push_back("superseded 2 4 0 2 1" + now);
+  words.push_back("adopted 1 0 4 2 0" + now);
+  EXPECT_EQ(said(3), words);
+  EXPECT_EQ(projected(3), (std::vector<std::string>{projection, projection}));
   // v1 finds 3 up and 4 down; 9 is not checked any more.
   Change("site_status = 1", 3);
   Change("site_status = 2", 4);
@@ -241,7 +268,7 @@ TEST_P(SlicesTest, WhatASiteHasInABucketThatItLeftIsInNobodysWay) {
   Write([&](sql::Transaction& tx) -> absl::Status {
     if (auto s = InsertSites(tx, {moved}); !s.ok()) return s;
     if (auto s = UpsertTargets(tx, {TargetOf(moved)}, kNow); !s.ok()) return s;
-    return AdoptSite(tx, moved, actor).status();
+    return AdoptOne(tx, moved, actor).status();
   });
   Change("bucket_no = 4", 11);
   AdoptionCounts sum;

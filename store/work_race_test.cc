@@ -1,11 +1,15 @@
 // Of several processes that do the same work at the same moment (a job, a notification, an incident
 // of a site) exactly one does it, the others are told, and the row is the winner's.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "store/events.h"
 #include "store/hosts.h"
 #include "store/jobs.h"
 #include "store/notifications.h"
 #include "store/race_fixture.h"
+#include "store/test_adoption.h"
+#include "store/test_sites.h"
 
 namespace jetmon::store {
 namespace {
@@ -180,6 +184,7 @@ class EventsRaceTest : public RaceFixture {
     a.source = "monitor";
     a.epoch = 4;
     a.instance = Name("ins_", i);
+    a.host = Name("monitor-", i);
     a.now_ms = kNow + i;
     a.project = true;
     a.notify_sends = true;
@@ -277,13 +282,15 @@ TEST_F(EventsRaceTest, AnEventIsConfirmedOrClosed) {
 TEST_F(EventsRaceTest, WhatV1SawIsAdoptedOnce) {
   for (int round = 0; round < kRounds; ++round) {
     const Site site = NewSite(round, 2);
+    std::vector<Adoption> did(kRacers, Adoption::kGone);
     const auto adopted = Winners([&](sql::Transaction& tx, int i) -> absl::StatusOr<bool> {
-      auto adoption = AdoptSite(tx, site, By(i));
+      auto adoption = AdoptOne(tx, site, By(i), /*by_site=*/round % 2 == 1);
       if (!adoption.ok()) return adoption.status();
-      EXPECT_TRUE(*adoption == Adoption::kOpened || *adoption == Adoption::kNothing);
+      did[i] = *adoption;
       return *adoption == Adoption::kOpened;
     });
     ASSERT_EQ(adopted.size(), 1u) << "round " << round;
+    EXPECT_EQ(std::count(did.begin(), did.end(), Adoption::kNothing), kRacers - 1) << round;
     ASSERT_EQ(Transitions(site.site_id), std::pair(1, Name("ins_", adopted[0])));
   }
 }

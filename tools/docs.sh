@@ -13,5 +13,5 @@ esac
 tools/setup.sh
 bazel build --disk_cache="${XDG_CACHE_HOME:-$HOME/.cache}/jetmon-bazel" --noshow_progress --color=no \
   //tests/lab:programs //proto:jetmon_protoset
-JETMON_UPDATE_DOCS=1 JETMON_BIN=bazel-bin exec /usr/bin/python3 tests/lab/unittest_xml.py \
+JETMON_UPDATE_DOCS=1 JETMON_BIN=bazel-bin exec /usr/bin/python3 tests/lab/unittest_main.py \
   tests/lab/api_docs_test.py

@@ -12,7 +12,7 @@ packages=(
   libcurl4-openssl-dev libboost-dev libcli11-dev libspdlog-dev prometheus-cpp-dev zlib1g-dev
   libgtest-dev libgmock-dev clang-format
   # tests, demo
-  python3 python3-grpcio python3-protobuf python3-pymysql curl sqlite3 procps git ca-certificates openssl
+  python3 python3-grpcio python3-protobuf python3-pymysql python3-xmlrunner curl sqlite3 procps git ca-certificates openssl
   spin gcc mariadb-server mariadb-client mariadb-backup galera-4
 )
 case ${1:-} in

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds and runs the tests, and closes with `N passed, N failed` (test cases).
+# Builds and runs the tests, and closes with `N passed, N failed, N skipped` (test cases).
 #
 #   tools/test.sh                      every test, but those tagged `galera`
 #   tools/test.sh --galera             those: the lab's other tests on a cluster of three

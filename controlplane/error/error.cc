@@ -108,13 +108,6 @@ void AddMetadata(absl::Status& status, std::string_view key, std::string_view va
   SetPayload(status, *info);
 }
 
-std::string MetadataOf(const absl::Status& status, std::string_view key) {
-  const auto info = Payload<google::rpc::ErrorInfo>(status);
-  if (!info.has_value()) return "";
-  const auto it = info->metadata().find(std::string(key));
-  return it == info->metadata().end() ? "" : it->second;
-}
-
 absl::Status WithField(absl::Status status, std::string_view field, std::string_view what) {
   if (status.ok()) return status;
   auto bad = Payload<google::rpc::BadRequest>(status).value_or(google::rpc::BadRequest());

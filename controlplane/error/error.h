@@ -31,8 +31,6 @@ int HttpStatusOf(v1::ErrorReason reason);
 
 // Adds to ErrorInfo.metadata (such as job_id). No effect on a status without a reason.
 void AddMetadata(absl::Status& status, std::string_view key, std::string_view value);
-// The value of ErrorInfo.metadata[key]; "" when absent.
-std::string MetadataOf(const absl::Status& status, std::string_view key);
 // Adds a BadRequest field violation.
 absl::Status WithField(absl::Status status, std::string_view field, std::string_view what);
 // Adds RetryInfo: when to ask again.

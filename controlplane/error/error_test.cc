@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "controlplane/error/test_metadata.h"
 #include "google/protobuf/descriptor.h"
 #include "google/rpc/error_details.pb.h"
 #include "gtest/gtest.h"

@@ -65,17 +65,19 @@ absl::Status Prepare(JobRun& run, const store::RangeLock& lock) {
   });
 }
 
-// The range drains like any other; its release job begins with it. If the condition does not hold
-// any more, the lock says why.
+// The range drains like any other; its release job begins with it, and the lock names that job. If
+// the condition does not hold any more, the lock says why.
 absl::Status GiveUp(JobRun& run, uint64_t epoch) {
   return run.Write(commits::kGiveUp, [&](sql::Transaction& tx) -> absl::Status {
     const int64_t now = run.parts.clock->WallMs();
-    auto given_up = store::GiveUpActivation(tx, epoch, now);
+    const std::string release_id = NewJobId(now);
+    auto given_up = store::GiveUpActivation(tx, epoch, release_id, now);
     if (!given_up.ok() || !*given_up) return given_up.status();
     auto lock = store::GetRangeLock(tx, epoch);
     if (!lock.ok()) return lock.status();
     if (!lock->has_value()) return absl::InternalError("the job's range lock is gone");
     store::Job release = JobForRange(**lock, run.job.consumer, now);
+    release.job_id = release_id;
     release.key_id = run.job.key_id;
     return store::InsertJob(tx, release);
   });

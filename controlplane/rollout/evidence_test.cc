@@ -126,7 +126,7 @@ class EvidenceOrderTest : public EvidenceTest {
   void GrantAndFree() {
     const auto lock = rollout_.AddGrant(kRange, "monitor-a", "a-1", "rol_1", "rjob_1");
     rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
-      auto begun = store::GiveUpActivation(tx, lock.epoch, kNow);
+      auto begun = store::GiveUpActivation(tx, lock.epoch, "rjob_back", kNow);
       if (!begun.ok()) return begun.status();
       return store::FreeDrained(tx, lock.epoch, kNow).status();
     });

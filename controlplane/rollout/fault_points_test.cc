@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -35,8 +36,10 @@ namespace fs = std::filesystem;
 
 constexpr char kChild[] = "--fault-child";
 constexpr int kAtOnce = 4;
-// A point that a run did not come to: by chance it went another way; tried again.
-constexpr int kTries = 3;
+// Commits that come as often as there is time for: a run may end before the n-th of them, n > 1.
+// Whoever is killed at every other point is so in the first run.
+constexpr std::string_view kAsOftenAsThereIsTime[] = {
+    commits::kSweep, commits::kShowLife, commits::kActivateLook, commits::kReleaseLook};
 
 const FaultScenario& ScenarioOf(const std::string& name) {
   for (const FaultScenario& s : FaultScenarios()) {
@@ -135,23 +138,20 @@ class FaultPointsTest : public ::testing::TestWithParam<std::string> {
     std::string wrong;  // "" if all went well
   };
   Outcome PlayPoint(const fs::path& before, const std::string& point, const std::string& calm) {
-    for (int i = 0; i < kTries; ++i) {
-      const fs::path folder = CopyOf(before, point);
-      const int ended = Child("kill", folder, point);
-      if (ended == 0) continue;  // it did not come there
-      if (ended != -SIGKILL) {
-        return {false, absl::StrCat("ended with ", ended, ":\n", ReadAll(folder / "log.kill"))};
-      }
-      if (const int again = Child("again", folder); again != 0) {
-        return {true, absl::StrCat("the next process ended with ", again, ":\n",
-                                   ReadAll(folder / "log.again"))};
-      }
-      const std::string state = WithoutLeftOvers(ReadAll(folder / "state"));
-      fs::remove_all(folder);
-      if (state == calm) return {true, ""};
-      return {true, absl::StrCat("left\n", state, "instead of\n", calm)};
+    const fs::path folder = CopyOf(before, point);
+    const int ended = Child("kill", folder, point);
+    if (ended == 0) return {};  // it did not come there
+    if (ended != -SIGKILL) {
+      return {false, absl::StrCat("ended with ", ended, ":\n", ReadAll(folder / "log.kill"))};
     }
-    return {};
+    if (const int again = Child("again", folder); again != 0) {
+      return {true, absl::StrCat("the next process ended with ", again, ":\n",
+                                 ReadAll(folder / "log.again"))};
+    }
+    const std::string state = WithoutLeftOvers(ReadAll(folder / "state"));
+    fs::remove_all(folder);
+    if (state == calm) return {true, ""};
+    return {true, absl::StrCat("left\n", state, "instead of\n", calm)};
   }
 
   std::string WithoutLeftOvers(const std::string& state) const {
@@ -199,6 +199,11 @@ TEST_P(FaultPointsTest, KilledAtEveryCommitItIsCompletedByTheSameRequest) {
         std::lock_guard lock(mutex);
         EXPECT_EQ(outcome.wrong, "") << GetParam() << " killed at " << points[n];
         if (outcome.killed) killed_at.insert(points[n]);
+        const FaultPoint point = FaultPoint::Of(points[n]);
+        const bool may_be_missed =
+            point.nth > 1 && std::count(std::begin(kAsOftenAsThereIsTime),
+                                        std::end(kAsOftenAsThereIsTime), point.commit) > 0;
+        EXPECT_TRUE(outcome.killed || may_be_missed) << GetParam() << " came not to " << points[n];
       }
     });
   }

@@ -49,9 +49,7 @@ class GatesTest : public ServiceTest {
   }
   void KillAndWaitUntilKnown() {
     monitor_.Kill();
-    for (int i = 0; i < 500 && !Gate(GateKind::kCoverage).coverage().owner_dead(); ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    ASSERT_TRUE(Comes([&] { return Gate(GateKind::kCoverage).coverage().owner_dead(); }));
   }
 };
 

@@ -93,11 +93,13 @@ bool JobRun::Pause(std::chrono::milliseconds d) {
   return !stopping();
 }
 
+std::string NewJobId(int64_t now_ms) { return "rjob_" + store::NewUlid(now_ms); }
+
 store::Job JobForRange(const store::RangeLock& lock, const std::string& consumer, int64_t now_ms) {
   const bool drains = lock.part.has_value() || lock.state == store::range_state::kDraining ||
                       lock.state == store::range_state::kRevoked;
   store::Job job;
-  job.job_id = "rjob_" + store::NewUlid(now_ms);
+  job.job_id = NewJobId(now_ms);
   job.operation = OperationName(drains ? Operation::kRelease : Operation::kActivate);
   job.run_id = lock.run_id;
   job.range = lock.part.has_value() ? lock.part->range : lock.range;

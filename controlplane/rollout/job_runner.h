@@ -68,6 +68,9 @@ class JobRun {
   int64_t finished_ms_ = 0;  // by Finish, for what is recorded with it
 };
 
+// "rjob_" + ULID: a name that no job had before.
+std::string NewJobId(int64_t now_ms);
+
 // A queued job that goes on with a held range: a release if it, or a part of it, drains, else an
 // activation.
 store::Job JobForRange(const store::RangeLock& lock, const std::string& consumer, int64_t now_ms);

@@ -111,7 +111,7 @@ TEST_F(JobRunnerTest, AJobUnderWayIsGivenBackWhenTheProcessStops) {
                                }
                                return absl::OkStatus();
                              }}});
-  while (!began) std::this_thread::sleep_for(milliseconds(1));
+  ASSERT_TRUE(Comes([&] { return began.load(); }));
   runner->Stop();
   EXPECT_EQ(rollout_.Job("rjob_1").state, "queued");
   auto successor = MakeRunner({{"seed", Complete}});
@@ -135,7 +135,7 @@ TEST_F(JobRunnerTest, WritesAreRefusedToAWorkerThatLostItsJob) {
           over = true;
           return finished;
         }}});
-  while (!over) std::this_thread::sleep_for(milliseconds(1));
+  ASSERT_TRUE(Comes([&] { return over.load(); }));
   runner->Stop();
   EXPECT_TRUE(absl::IsCancelled(wrote));
   EXPECT_TRUE(absl::IsCancelled(finished));
@@ -170,11 +170,7 @@ TEST_F(JobRunnerTest, TheSweepGoesOnWithARangeWhoseJobIsGone) {
   auto runner =
       MakeRunner({{"activate_buckets", ExecuteActivate}, {"release_buckets", ExecuteRelease}});
   const auto reaches = [&](const char* state) {
-    for (int i = 0; i < 3000; ++i) {
-      if (rollout_.Lock(lock.epoch).state == state) return true;
-      std::this_thread::sleep_for(milliseconds(10));
-    }
-    return false;
+    return Comes([&] { return rollout_.Lock(lock.epoch).state == state; });
   };
   EXPECT_TRUE(reaches(store::range_state::kActive));
   rollout_.Write([&](sql::Transaction& tx) {

@@ -298,11 +298,7 @@ TEST_F(PartsTest, TheSweepGoesOnWithAPartThatHasNoJob) {
     return absl::OkStatus();
   });
   service_ = MakeService();
-  const auto freed = [&] { return Held().front().range == kRest; };
-  for (int i = 0; i < 1000 && !freed(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  EXPECT_TRUE(freed());
+  EXPECT_TRUE(Comes([&] { return Held().front().range == kRest; }));
   // One job did it, of the part's buckets.
   const auto jobs = rollout_.Get([&](sql::Transaction& tx) {
     return store::ListJobs(tx, run_, "", {50, ""});
@@ -320,15 +316,11 @@ TEST_F(PartsTest, TheSweepGoesOnWithAPartThatHasNoJob) {
 TEST_F(PartsTest, AWorkerThatStoppedIsFollowedByOneThatCountsTheGraceAnew) {
   monitor_.drains = false;
   const std::string job = Begin(kPrefix);
-  const auto revoked = [&] {
+  ASSERT_TRUE(Comes([&] {
     const auto part =
         rollout_.Get([&](sql::Transaction& tx) { return store::GetRangePart(tx, job); });
     return part->state == rs::kRevoked;
-  };
-  for (int i = 0; i < 1000 && !revoked(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  ASSERT_TRUE(revoked());
+  }));
   service_->Stop();
   const BootTime again = rollout_.clock().Boot();
   service_ = MakeService();

@@ -152,7 +152,7 @@ store::Job Service::NewJob(const Caller& caller, const std::string& operation,
                            const std::string& owner_host) const {
   store::Job job;
   job.created_at_ms = parts_.clock->WallMs();
-  job.job_id = "rjob_" + store::NewUlid(job.created_at_ms);
+  job.job_id = NewJobId(job.created_at_ms);
   job.operation = operation;
   job.run_id = run_id;
   job.range = range;

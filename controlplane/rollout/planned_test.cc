@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "controlplane/error/test_metadata.h"
 #include "controlplane/rollout/test_service.h"
 
 namespace jetmon::rollout {
@@ -215,10 +216,8 @@ TEST_F(PlannedTest, OneLiveMonitorOfTheHostIsNeeded) {
   twin.Goodbye();
   EXPECT_EQ(Plan(Operation::kActivate, Overridden(Mine())).status(), "ok");
   monitor_.Kill();
-  for (int i = 0; i < 500; ++i) {
-    if (Plan(Operation::kActivate, Overridden(Mine())).status() == "blocked") break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  ASSERT_TRUE(
+      Comes([&] { return Plan(Operation::kActivate, Overridden(Mine())).status() == "blocked"; }));
   EXPECT_EQ(Codes(Plan(Operation::kActivate, Overridden(Mine()))), CodeSet{"owner_unavailable"});
 }
 

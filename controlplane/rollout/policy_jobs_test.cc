@@ -71,7 +71,7 @@ TEST_F(PolicyTest, APauseWaitsForTheStagesLastBatch) {
   const store::JobLease lease = rollout_.Claim(job_id);
   const std::string pause = Queue(Ask("pause")).job_id();
   std::thread waits([&] { EXPECT_EQ(Run(pause).state, kCompleted); });
-  while (rollout_.Job(pause).seq < 5) std::this_thread::yield();  // it looks, and waits
+  EXPECT_TRUE(Comes([&] { return rollout_.Job(pause).seq >= 5; }));  // it looks, and waits
   EXPECT_EQ(rollout_.Job(pause).state, store::job_state::kRunning);
   const std::function<bool()> goes_on = [] { return false; };
   JobRun run(rollout_.parts(), rollout_.options(), rollout_.observer(), rollout_.Job(job_id), lease,

@@ -265,7 +265,7 @@ TEST_F(PreflightTest, WhatChangedHandsMeanwhileHasNotPassed) {
         if (v.vantage_id == "v-1") {
           const auto lock = rollout_.AddGrant(kRange, "monitor-a", "a-1", run_id_, "rjob_other");
           rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
-            auto begun = store::GiveUpActivation(tx, lock.epoch, TestRollout::kNow);
+            auto begun = store::GiveUpActivation(tx, lock.epoch, "rjob_back", TestRollout::kNow);
             if (!begun.ok()) return begun.status();
             return store::FreeDrained(tx, lock.epoch, TestRollout::kNow).status();
           });

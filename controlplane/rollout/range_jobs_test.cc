@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "controlplane/rollout/test_rollout.h"
 #include "jetmon/v1/operation.pb.h"
 #include "store/events.h"
@@ -90,7 +91,9 @@ TEST_F(RangeJobsTest, AnActivationThatNobodyAcknowledgesIsGivenUpAndDrains) {
       rollout_.Get([](sql::Transaction& tx) { return store::ListUnfinishedJobs(tx); });
   ASSERT_EQ(jobs.size(), 1u);
   EXPECT_EQ(jobs[0].operation, "release_buckets");
+  EXPECT_EQ(lock.release_job_id, jobs[0].job_id);
   EXPECT_EQ(rollout_.RunJob(jobs[0].job_id, ExecuteRelease).state, "completed");
+  EXPECT_EQ(rollout_.Lock(lock_.epoch).release_job_id, jobs[0].job_id);
   ExpectV1s();
 }
 
@@ -131,6 +134,18 @@ TEST_F(RangeJobsTest, AReleaseBringsTheLegacyTableUpToDate) {
             0);
   EXPECT_EQ(
       rollout_.Get([](sql::Transaction& tx) { return store::FindDrift(tx, kRange, 10); }).count, 0);
+  // The control plane wrote that, under the grant that ends; no Monitor did.
+  std::string by;
+  rollout_.Write([&](sql::Transaction& tx) {
+    return tx.Query(
+        "SELECT projected_epoch || '/' || projected_instance || '/' || projected_host FROM "
+        "jetmon_events WHERE site_id = 7",
+        {}, [&](const sql::Row& row) {
+          by = row.Text(0);
+          return absl::OkStatus();
+        });
+  });
+  EXPECT_EQ(by, absl::StrCat(lock_.epoch, "/", rollout_.options().instance, "/"));
 }
 
 TEST_F(RangeJobsTest, ADeadOwnersRangeIsFreedAfterAGrace) {

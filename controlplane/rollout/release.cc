@@ -71,6 +71,16 @@ absl::StatusOr<View> Look(JobRun& run) {
   return view;
 }
 
+// Who projects at a release: this control plane, which is no Monitor, under the range's own epoch.
+store::Actor ProjectingActor(const JobRun& run) {
+  store::Actor actor;
+  actor.source = "rollout:release";
+  actor.epoch = run.job.epoch;
+  actor.instance = run.options.instance;
+  actor.now_ms = run.parts.clock->WallMs();
+  return actor;
+}
+
 // The legacy columns say what the open incidents say, whoever wrote them: v1 goes on from there.
 absl::Status ProjectAll(JobRun& run, uint64_t* written) {
   const store::Range range = run.job.range;
@@ -78,8 +88,9 @@ absl::Status ProjectAll(JobRun& run, uint64_t* written) {
     uint64_t n = 0;
     const absl::Status s = run.Write(commits::kProject, [&](sql::Transaction& tx) -> absl::Status {
       n = 0;
+      const store::Actor actor = ProjectingActor(run);
       for (uint32_t b = first; b <= range.max && b < first + kBucketsATransaction; ++b) {
-        auto projected = store::ProjectBucket(tx, b, run.parts.clock->WallMs());
+        auto projected = store::ProjectBucket(tx, b, actor);
         if (!projected.ok()) return projected.status();
         n += *projected;
       }
@@ -179,14 +190,14 @@ absl::Status Free(JobRun& run, const View& seen, const std::optional<BootTime>& 
   uint64_t last = 0;
   const auto body = [&](sql::Transaction& tx) -> absl::Status {
     last = 0;
-    const int64_t now = run.parts.clock->WallMs();
-    auto freed =
-        seen.part ? FreePart(tx, run, seen, revoked_since, now) : FreeWhole(tx, seen.lock, now);
+    const store::Actor actor = ProjectingActor(run);
+    auto freed = seen.part ? FreePart(tx, run, seen, revoked_since, actor.now_ms)
+                           : FreeWhole(tx, seen.lock, actor.now_ms);
     if (!freed.ok() || !*freed) return freed.status();
     if (seen.leaving.drained) return absl::OkStatus();
     const store::Range range = seen.leaving.range;
     for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
-      auto written = store::ProjectBucket(tx, bucket, now);
+      auto written = store::ProjectBucket(tx, bucket, actor);
       if (!written.ok()) return written.status();
       last += *written;
     }

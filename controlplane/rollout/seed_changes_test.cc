@@ -206,9 +206,8 @@ class SeedChangesTest : public ::testing::TestWithParam<Param> {
   void ExpectTargetsOf(const std::map<uint64_t, store::Site>& sites) {
     size_t found = 0;
     for (uint32_t bucket = kRange.min; bucket <= kRange.max; ++bucket) {
-      for (const store::Target& t : rollout_.Get([&](sql::Transaction& tx) {
-             return store::TargetsOfBucket(tx, bucket, 0, 10'000);
-           })) {
+      for (const store::Target& t :
+           rollout_.Get([&](sql::Transaction& tx) { return store::TargetsOfBucket(tx, bucket); })) {
         ++found;
         ASSERT_TRUE(sites.contains(t.site_id)) << t.site_id;
         const store::Target expected = store::TargetOf(sites.at(t.site_id));

@@ -49,8 +49,7 @@ class SeedTest : public ::testing::TestWithParam<Way> {
     return answer;
   }
   std::vector<store::Target> Targets(uint32_t bucket) {
-    return rollout_.Get(
-        [&](sql::Transaction& tx) { return store::TargetsOfBucket(tx, bucket, 0, 10'000); });
+    return rollout_.Get([&](sql::Transaction& tx) { return store::TargetsOfBucket(tx, bucket); });
   }
   std::optional<store::Event> OpenEvent(uint64_t site_id) {
     return rollout_.Get([&](sql::Transaction& tx) { return store::OpenEventOfSite(tx, site_id); });

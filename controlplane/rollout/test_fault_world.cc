@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "controlplane/error/error.h"
+#include "controlplane/error/test_metadata.h"
 #include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/test_invariants.h"
 #include "store/keys.h"

@@ -42,6 +42,7 @@ class Look {
 
   std::vector<std::string> Violations() {
     Ranges();
+    Tenures();
     Buckets();
     Jobs();
     Tokens();
@@ -172,6 +173,13 @@ class Look {
           l.state != rs::kReleased) {
         Say(name, ": given up");
       }
+      if (l.gave_up) {
+        const auto back = jobs_.find(l.release_job_id);
+        if (back == jobs_.end() || back->second.operation != "release_buckets" ||
+            back->second.epoch != l.epoch) {
+          Say(name, ": given up, and '", l.release_job_id, "' does not carry it back");
+        }
+      }
       if (l.drained && l.state != rs::kDraining && l.state != rs::kReleased) {
         Say(name, ": drained");
       }
@@ -182,6 +190,32 @@ class Look {
         Say(name, ": ", l.part->range.ToString(), " is no part of it");
       }
     }
+  }
+
+  // Who held each range, one after the other: from its grant on, and its owner last.
+  void Tenures() {
+    std::map<uint64_t, jetmon::rollout::Rows> tenures;
+    for (auto& row : Rows("SELECT epoch, revision, owner_host, owner_instance, from_ms FROM "
+                          "jetmon_rollout_range_tenures ORDER BY epoch, revision",
+                          5)) {
+      tenures[std::stoull(row[0])].push_back(std::move(row));
+    }
+    for (const store::RangeLock& l : ranges_) {
+      const std::string name = absl::StrCat("range ", l.epoch);
+      const auto& held = tenures[l.epoch];
+      if (held.empty()) {
+        Say(name, ": nobody has held it");
+        continue;
+      }
+      if (held.front()[1] != "1" || held.front()[4] != absl::StrCat(l.granted_at_ms)) {
+        Say(name, ": its first tenure is of revision ", held.front()[1], " at ", held.front()[4]);
+      }
+      if (held.back()[2] != l.owner_host || held.back()[3] != l.owner_instance ||
+          std::stoull(held.back()[1]) > l.revision) {
+        Say(name, ": held last by ", held.back()[2], "/", held.back()[3]);
+      }
+    }
+    if (tenures.size() > ranges_.size()) Say("a tenure of no range");
   }
 
   void Buckets() {

@@ -32,10 +32,19 @@ void ModelWorld::Compare(bool all) {
 }
 
 void ModelWorld::CompareRanges(sql::Transaction& tx) {
-  for (const auto& [epoch, m] : model_.locks) {
+  for (auto& [epoch, m] : model_.locks) {
     auto found = store::GetRangeLock(tx, epoch);
     if (!found.ok() || !found->has_value()) return Differ(absl::StrCat("no range ", epoch));
     const store::RangeLock& l = **found;
+    if (m.gave_up && m.release_job.empty()) {
+      // The job that giving up queued: only the lock knows its name yet.
+      auto job = store::GetJob(tx, l.release_job_id);
+      if (!job.ok() || !job->has_value()) {
+        return Differ(absl::StrCat("no job carries epoch ", epoch, " back"));
+      }
+      if (!IsKnown(**job)) return;
+      m.release_job = l.release_job_id;
+    }
     const auto text = [&](const auto& r, const std::string& host, const std::string& instance,
                           const std::string& run, const std::string& activate,
                           const std::string& release, const std::string& part) {
@@ -101,23 +110,30 @@ void ModelWorld::CompareSessions(sql::Transaction& tx) {
   }
 }
 
+// One that the domain queued by itself gets its name here. False, and they differ: nobody asked for
+// it.
+bool ModelWorld::IsKnown(const store::Job& j) {
+  if (model_.jobs.count(j.job_id) > 0) return true;
+  auto& unnamed = model_.unnamed;
+  auto match = std::find_if(unnamed.begin(), unnamed.end(), [&](const model::Job& m) {
+    return m.operation == j.operation && m.epoch == j.epoch && m.run == j.run_id &&
+           m.range == j.range;
+  });
+  if (match == unnamed.end()) {
+    Differ("a job that nobody asked for: " + j.operation);
+    return false;
+  }
+  model_.jobs.emplace(j.job_id, *match);
+  unnamed.erase(match);
+  return true;
+}
+
 void ModelWorld::CompareJobs(sql::Transaction& tx) {
   auto rows = store::ListJobs(tx, "", "", {1000, ""});
   if (!rows.ok()) return Differ("jobs can't be read");
   for (const store::Job& j : rows->rows) {
-    auto known = model_.jobs.find(j.job_id);
-    if (known == model_.jobs.end()) {
-      // One that the domain queued by itself gets its name here.
-      auto& unnamed = model_.unnamed;
-      auto match = std::find_if(unnamed.begin(), unnamed.end(), [&](const model::Job& m) {
-        return m.operation == j.operation && m.epoch == j.epoch && m.run == j.run_id &&
-               m.range == j.range;
-      });
-      if (match == unnamed.end()) return Differ("a job that nobody asked for: " + j.operation);
-      known = model_.jobs.emplace(j.job_id, *match).first;
-      unnamed.erase(match);
-    }
-    model::Job& m = known->second;
+    if (!IsKnown(j)) return;
+    model::Job& m = model_.jobs.at(j.job_id);
     if (j.seq < m.seq) Differ("a job's seq went back");
     m.seq = j.seq;
     Same(absl::StrCat("job ", j.operation, " ", j.job_id),

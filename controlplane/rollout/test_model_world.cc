@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "controlplane/error/error.h"
+#include "controlplane/error/test_metadata.h"
 #include "controlplane/rollout/commits.h"
 #include "store/hosts.h"
 #include "store/ids.h"

@@ -102,6 +102,7 @@ class ModelWorld {
   void CompareRanges(sql::Transaction& tx);
   void CompareSessions(sql::Transaction& tx);
   void CompareJobs(sql::Transaction& tx);
+  bool IsKnown(const store::Job& job);
   void CompareTokens(sql::Transaction& tx);
   void CompareProcesses(sql::Transaction& tx);
   void Same(const std::string& what, const std::string& database, const std::string& model);

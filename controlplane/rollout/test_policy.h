@@ -14,6 +14,7 @@
 #include "controlplane/rollout/policy.h"
 #include "controlplane/rollout/test_service.h"
 #include "store/policy_stages.h"
+#include "store/test_sites.h"
 
 // What the tests of the stages of a check policy share.
 namespace jetmon::rollout {

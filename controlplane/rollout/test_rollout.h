@@ -24,6 +24,7 @@
 #include "store/sessions.h"
 #include "store/sites.h"
 #include "store/test_database.h"
+#include "store/test_sites.h"
 
 // What the tests of the rollout share: a database with buckets and sites, and stand-ins.
 namespace jetmon::rollout {
@@ -40,6 +41,16 @@ class PushedClock final : public Clock {
  private:
   std::atomic<int64_t> ahead_{0};
 };
+
+// Waits until it is so; false if that takes more than half a minute.
+inline bool Comes(const std::function<bool()>& is_so) {
+  const BootTime until = SystemClock().Boot() + std::chrono::seconds(30);
+  while (!is_so()) {
+    if (SystemClock().Boot() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
 
 // Plays a Monitor by what it writes: health, acknowledgement, lease, drain. Poll by hand, or Run.
 class FakeMonitor {

@@ -1,7 +1,5 @@
 #include "controlplane/rpc/call_context.h"
 
-#include <algorithm>
-
 #include "controlplane/access/idempotency.h"
 #include "controlplane/error/error.h"
 
@@ -23,13 +21,6 @@ absl::Status CallContext::CheckActive() const {
   if (cancellation_->cancelled()) return ForCaller(absl::CancelledError(""));
   if (clock_.Boot() >= deadline_) return ForCaller(absl::DeadlineExceededError(""));
   return absl::OkStatus();
-}
-
-bool CallContext::WaitCancelled(std::chrono::nanoseconds d) const {
-  const std::chrono::nanoseconds left = deadline_ - clock_.Boot();
-  if (left <= std::chrono::nanoseconds(0)) return true;
-  if (cancellation_->WaitFor(std::min(d, left))) return true;
-  return d >= left;
 }
 
 Cancellation::Subscription CallContext::OnCancel(std::function<void()> f) const {

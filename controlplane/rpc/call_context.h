@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,7 +12,6 @@
 #include "clock/clock.h"
 #include "controlplane/access/caller.h"
 #include "controlplane/rpc/cancellation.h"
-#include "store/range.h"
 #include "store/sql/database.h"
 
 namespace jetmon::access {
@@ -45,21 +43,17 @@ class CallContext {
   bool Cancelled() const;
   // OK, or call_cancelled or deadline_exceeded: what a handler that gives up returns.
   absl::Status CheckActive() const;
-  // Blocks until cancelled (true), the deadline (true), or `d` has passed (false).
-  bool WaitCancelled(std::chrono::nanoseconds d) const;
   // See Cancellation::OnCancel. Not called for the deadline.
   [[nodiscard]] Cancellation::Subscription OnCancel(std::function<void()> f) const;
 
   // The audit row of a mutating call. The chain fills run, range and outcome in from the request's
-  // fields run_id, bucket_min, bucket_max and from the result; these say it better. The outcome is
-  // "ok" or the error's reason unless said, such as "blocked".
+  // fields run_id, bucket_min, bucket_max and from the result; these say it better, but for the
+  // range. The outcome is "ok" or the error's reason unless said, such as "blocked".
   void AuditRun(std::string run_id) { audit_run_ = std::move(run_id); }
-  void AuditRange(store::Range range) { audit_range_ = range; }
   void AuditOutcome(std::string outcome) { audit_outcome_ = std::move(outcome); }
   // Words for people, such as the override's reason; bounded to 1,000 characters; never a secret.
   void AuditDetail(std::string detail) { audit_detail_ = std::move(detail); }
   const std::string& audit_run() const { return audit_run_; }
-  const std::optional<store::Range>& audit_range() const { return audit_range_; }
   const std::string& audit_outcome() const { return audit_outcome_; }
   const std::string& audit_detail() const { return audit_detail_; }
 
@@ -85,7 +79,6 @@ class CallContext {
   const std::shared_ptr<Cancellation> cancellation_;
   access::IdempotencyClaim* claim_ = nullptr;
   std::string audit_run_, audit_outcome_, audit_detail_;
-  std::optional<store::Range> audit_range_;
   Metadata response_metadata_;
 };
 

@@ -42,7 +42,6 @@ void Cancellation::Cancel() {
   std::unique_lock lock(mu_);
   if (cancelled_) return;
   cancelled_ = true;
-  changed_.notify_all();
   while (!entries_.empty()) {
     const std::shared_ptr<Subscription::Entry> entry = entries_.front();
     entries_.pop_front();
@@ -58,11 +57,6 @@ void Cancellation::Cancel() {
 bool Cancellation::cancelled() const {
   std::lock_guard lock(mu_);
   return cancelled_;
-}
-
-bool Cancellation::WaitFor(std::chrono::nanoseconds d) const {
-  std::unique_lock lock(mu_);
-  return changed_.wait_for(lock, d, [&] { return cancelled_; });
 }
 
 Cancellation::Subscription Cancellation::OnCancel(std::function<void()> f) {

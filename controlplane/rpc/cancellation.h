@@ -1,7 +1,6 @@
 #ifndef JETMON_CONTROLPLANE_RPC_CANCELLATION_H_
 #define JETMON_CONTROLPLANE_RPC_CANCELLATION_H_
 
-#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <list>
@@ -33,15 +32,13 @@ class Cancellation {
 
   void Cancel();
   bool cancelled() const;
-  // Blocks until cancelled (true) or `d` has passed (false).
-  bool WaitFor(std::chrono::nanoseconds d) const;
   // `f` is called once, in the cancelling thread, or at once if that has happened. It must be quick
   // and must not end its own subscription. This object must outlive the subscription.
   [[nodiscard]] Subscription OnCancel(std::function<void()> f);
 
  private:
   mutable std::mutex mu_;
-  mutable std::condition_variable changed_;
+  std::condition_variable changed_;  // a callback has run
   bool cancelled_ = false;
   std::list<std::shared_ptr<Subscription::Entry>> entries_;
 };

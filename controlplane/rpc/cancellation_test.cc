@@ -8,9 +8,6 @@
 namespace jetmon::rpc {
 namespace {
 
-using std::chrono::hours;
-using std::chrono::nanoseconds;
-
 TEST(CancellationTest, CallsOnce) {
   Cancellation cancellation;
   int calls = 0;
@@ -40,14 +37,6 @@ TEST(CancellationTest, NotAfterTheSubscriptionEnded) {
   moved = Cancellation::Subscription();
   cancellation.Cancel();
   EXPECT_EQ(calls, 0);
-}
-
-TEST(CancellationTest, WaitEndsWithIt) {
-  Cancellation cancellation;
-  EXPECT_FALSE(cancellation.WaitFor(nanoseconds(1)));
-  std::thread canceller([&] { cancellation.Cancel(); });
-  EXPECT_TRUE(cancellation.WaitFor(hours(1)));
-  canceller.join();
 }
 
 TEST(CancellationTest, EndOfSubscriptionWaitsForTheCallback) {

@@ -175,10 +175,6 @@ void Chain::Running::WriteAudit(const absl::Status& status, std::chrono::nanosec
   if (!status.ok()) row.detail = std::string(status.message());
   if (context_.has_value()) {
     if (!context_->audit_run().empty()) row.run_id = context_->audit_run();
-    if (context_->audit_range().has_value()) {
-      row.bucket_min = context_->audit_range()->min;
-      row.bucket_max = context_->audit_range()->max;
-    }
     if (status.ok() && !context_->audit_outcome().empty()) row.outcome = context_->audit_outcome();
     if (!context_->audit_detail().empty()) row.detail = context_->audit_detail();
   }

@@ -101,11 +101,6 @@ const Method* Registry::Find(std::string_view name) const {
   return it == methods_.end() ? nullptr : &it->second;
 }
 
-bool Registry::Available(std::string_view name) const {
-  const Method* method = Find(name);
-  return method != nullptr && method->available();
-}
-
 std::vector<std::string> Registry::AvailableFeatures() const {
   std::vector<std::string> features;
   for (const auto& [name, method] : methods_) {

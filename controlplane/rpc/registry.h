@@ -115,7 +115,6 @@ class Registry {
 
   // nullptr: there is no such method.
   const Method* Find(std::string_view name) const;
-  bool Available(std::string_view name) const;
   // Features ("RolloutService/Seed") that are served, in order of their names.
   std::vector<std::string> AvailableFeatures() const;
   // All, by name; pointers live as long as the registry.

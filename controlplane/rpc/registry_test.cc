@@ -43,8 +43,8 @@ TEST(RegistryTest, FeaturesAreWhatIsServed) {
   Registry registry;
   EXPECT_TRUE(registry.AvailableFeatures().empty());
   registry.AddUnary<v1::GetMeRequest, v1::Me>(kGetMe, Me);
-  EXPECT_TRUE(registry.Available(kGetMe));
-  EXPECT_FALSE(registry.Available(kSeed));
+  EXPECT_TRUE(registry.Find(kGetMe)->available());
+  EXPECT_FALSE(registry.Find(kSeed)->available());
   EXPECT_EQ(registry.AvailableFeatures(), std::vector<std::string>{"IdentityService/GetMe"});
 }
 

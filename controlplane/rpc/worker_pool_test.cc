@@ -1,7 +1,10 @@
 #include "controlplane/rpc/worker_pool.h"
 
 #include <atomic>
+#include <chrono>
 #include <latch>
+#include <memory>
+#include <thread>
 
 #include "gtest/gtest.h"
 
@@ -37,13 +40,27 @@ TEST(WorkerPoolTest, RunsSideBySideAndBoundsTheQueue) {
   EXPECT_FALSE(pool.Submit([&] { ++ran; }));
 }
 
-TEST(WorkerPoolTest, AnIdleThreadServesWithoutAQueue) {
+TEST(WorkerPoolTest, WithoutAQueueOnlyAnIdleThreadServes) {
   WorkerPool pool({.threads = 1, .queue = 0});
   for (int i = 0; i < 100; ++i) {
-    std::latch done(1);
-    // The thread may be on its way back to the queue.
-    while (!pool.Submit([&] { done.count_down(); })) std::this_thread::yield();
-    done.wait();
+    struct Latches {
+      std::latch began{1}, go{1};
+    };
+    const auto latches = std::make_shared<Latches>();
+    const auto job = [latches] {
+      latches->began.count_down();
+      latches->go.wait();
+    };
+    // The thread may be on its way back from the one before.
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!pool.Submit(job)) {
+      ASSERT_LT(std::chrono::steady_clock::now(), until) << "an idle thread is not used";
+      std::this_thread::yield();
+    }
+    latches->began.wait();
+    const bool taken = pool.Submit([] {});
+    latches->go.count_down();
+    ASSERT_FALSE(taken) << "nobody was idle";
   }
 }
 

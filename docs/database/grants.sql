@@ -30,6 +30,7 @@ GRANT CREATE, ALTER, INDEX ON {database}.jetmon_counters TO '{migrate}'@'{host}'
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_hosts TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_process_health TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_range_locks TO '{migrate}'@'{host}';
+GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_range_tenures TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_bucket_locks TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_bucket_activity TO '{migrate}'@'{host}';
 GRANT CREATE, ALTER, INDEX ON {database}.jetmon_rollout_sessions TO '{migrate}'@'{host}';
@@ -70,6 +71,7 @@ GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_counters TO '{controlplane}'@'
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_hosts TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_process_health TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_range_locks TO '{controlplane}'@'{host}';
+GRANT INSERT ON {database}.jetmon_rollout_range_tenures TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_bucket_locks TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_rollout_sessions TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT ON {database}.jetmon_rollout_checkpoints TO '{controlplane}'@'{host}';
@@ -96,6 +98,7 @@ GRANT SELECT, UPDATE (site_status, last_status_change) ON {database}.jetpack_mon
 GRANT SELECT ON {database}.jetmon_schema_migrations TO '{monitor}'@'{host}';
 -- Its range: acknowledged, renewed, drained, taken over; never granted, revoked or freed.
 GRANT SELECT, UPDATE (state, owner_instance, revision, lease_seq, drained, notifications_left, acknowledged_at_ms, drained_at_ms) ON {database}.jetmon_rollout_range_locks TO '{monitor}'@'{host}';
+GRANT INSERT ON {database}.jetmon_rollout_range_tenures TO '{monitor}'@'{host}';
 GRANT SELECT, UPDATE (state, owner_instance, touched) ON {database}.jetmon_rollout_bucket_locks TO '{monitor}'@'{host}';
 GRANT SELECT, UPDATE (drained, notifications_left, drained_at_ms) ON {database}.jetmon_rollout_range_parts TO '{monitor}'@'{host}';
 GRANT SELECT, INSERT ON {database}.jetmon_hosts TO '{monitor}'@'{host}';

@@ -117,19 +117,25 @@ TEST_F(MysqlMigrationTest, WhoLivesIsWaitedForHoweverLong) {
 }
 
 TEST_F(MysqlMigrationTest, OfManyTheLockIsOnesAtATime) {
-  std::atomic<int> inside{0}, most{0};
+  constexpr int kMany = 6;
+  std::atomic<int> inside{0}, had{0};
+  std::latch start(kMany);
   std::vector<std::thread> threads;
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < kMany; ++i) {
     threads.emplace_back([&, i] {
-      auto lock = MigrationLock::Take(*db_[i % 3], seconds(40));
-      EXPECT_TRUE(lock.ok()) << lock.status();
-      most = std::max(most.load(), ++inside);
-      std::this_thread::sleep_for(milliseconds(50));  // so that two would meet
-      --inside;
+      start.arrive_and_wait();
+      auto lock = MigrationLock::Take(*db_[i % 3], seconds(60));
+      ASSERT_TRUE(lock.ok()) << lock.status();
+      EXPECT_EQ(++inside, 1);
+      // Held for so long, whoever else is let in is seen.
+      const auto other = MigrationLock::Take(*db_[(i + 1) % 3], milliseconds(300));
+      EXPECT_TRUE(absl::IsUnavailable(other.status())) << "held twice";
+      EXPECT_EQ(--inside, 0);
+      ++had;
     });
   }
   for (std::thread& t : threads) t.join();
-  EXPECT_EQ(most, 1);
+  EXPECT_EQ(had, kMany);
 }
 
 TEST_F(MysqlMigrationTest, AStepThatFailsSaysWhichAndIsTakenAgain) {

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace jetmon::sql {
@@ -92,6 +93,16 @@ void TestProxy::Open() {
   if (listener_ < 0) Listen();
 }
 
+bool TestProxy::holds() {
+  std::lock_guard lock(mutex_);
+  return std::any_of(links_.begin(), links_.end(), [this](const Link& l) { return IsHeld(l); });
+}
+
+bool TestProxy::IsHeld(const Link& link) const {
+  const int64_t limit = hold_after_;
+  return limit > 0 && link.answered > limit;
+}
+
 void TestProxy::Cut(Link& link) {
   if (link.dead) return;
   close(link.client);
@@ -108,7 +119,7 @@ void TestProxy::Run() {
       for (const Link& link : links_) {
         if (frozen_) break;
         fds.push_back({link.client, POLLIN, 0});
-        fds.push_back({link.server, POLLIN, 0});
+        if (!IsHeld(link)) fds.push_back({link.server, POLLIN, 0});
       }
     }
     if (poll(fds.data(), fds.size(), kPollMs) <= 0) continue;
@@ -178,7 +189,10 @@ void TestProxy::FromServer(Link& link) {
   if (got <= 0 || link.cut_answer) return Cut(link);
   link.answered += got;
   const int64_t limit = cut_after_;
-  if (limit > 0 && link.answered > limit) return Cut(link);
+  if (limit > 0 && link.answered > limit) {
+    ++cuts_;
+    return Cut(link);
+  }
   if (!SendAll(link.client, {buffer, static_cast<size_t>(got)})) Cut(link);
 }
 

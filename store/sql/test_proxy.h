@@ -33,6 +33,12 @@ class TestProxy {
   void OnCommand(std::function<Fate(std::string_view text)> fate);
   // Cuts each connection on which the server has sent that many bytes in one answer. 0: never.
   void CutAnswersAfter(int64_t bytes) { cut_after_ = bytes; }
+  // How often that was done.
+  int cuts() const { return cuts_; }
+  // Holds an answer back when the server has sent that many bytes of it, until this is 0 again.
+  void HoldAnswersAfter(int64_t bytes) { hold_after_ = bytes; }
+  // Whether one is held back now.
+  bool holds();
   // Cuts all connections and accepts no more: the server is gone. Open ends that.
   void Close();
   void Open();
@@ -58,6 +64,7 @@ class TestProxy {
   void FromClient(Link& link);
   void FromServer(Link& link);
   bool Forward(Link& link, std::string_view packet);
+  bool IsHeld(const Link& link) const;
   static void Cut(Link& link);
 
   const uint16_t server_;
@@ -66,7 +73,8 @@ class TestProxy {
   int listener_ = -1;                           // guarded by mutex_
   std::list<Link> links_;                       // guarded by mutex_
   std::function<Fate(std::string_view)> fate_;  // guarded by mutex_
-  std::atomic<int64_t> cut_after_{0};
+  std::atomic<int64_t> cut_after_{0}, hold_after_{0};
+  std::atomic<int> cuts_{0};
   std::atomic<bool> frozen_{false}, ending_{false};
   std::thread thread_;
 };

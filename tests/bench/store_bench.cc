@@ -17,6 +17,7 @@
 #include "store/locks.h"
 #include "store/schema.h"
 #include "store/sessions.h"
+#include "store/test_sites.h"
 #include "tests/bench/bench_io.h"
 #include "tests/bench/legacy_rows.h"
 

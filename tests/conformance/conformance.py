@@ -27,6 +27,7 @@ STORE_TESTS = [
     "adoption_test",
     "claims_race_test",
     "comparison_results_test",
+    "event_writers_test",
     "events_test",
     "hosts_test",
     "jobs_test",
@@ -158,7 +159,10 @@ def suites(module: str, engine: str, folder: str, names: list[str],
         program = ROOT / folder / name
         members = {"__module__": module, "engine": engine, "program_name": f"//{folder}:{name}", "program": program,
                    "environment": staticmethod(lambda _, name=name: environment(name))}
-        for case in cases_of(program):
+        cases = cases_of(program)
+        if not cases:
+            raise AssertionError(f"{program} has no test case")
+        for case in cases:
             members["test_" + case.replace("/", "_")] = (
                 lambda self, case=case: self.judge(case))
         # As sanitizers speak, when all is done.

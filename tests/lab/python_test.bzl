@@ -6,6 +6,6 @@ def python_test(name, src, deps = [], data = [], **kwargs):
         name = name,
         srcs = ["//tests/lab:run_python.sh"],
         args = ["$(location %s)" % src],
-        data = [src, "//tests/lab:unittest_xml.py"] + deps + data,
+        data = [src, "//tests/lab:unittest_main.py"] + deps + data,
         **kwargs
     )

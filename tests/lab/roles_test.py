@@ -52,7 +52,12 @@ SCHEMA = ["UPDATE jetmon_schema_migrations SET number = 9", "DELETE FROM jetmon_
           "UPDATE jetmon_schema_lock SET holder = ''"]
 HISTORY = ["DELETE FROM jetmon_events", "UPDATE jetmon_event_transitions SET at_ms = 0",
            "DELETE FROM jetmon_event_transitions", "DELETE FROM jetmon_notifications",
-           "UPDATE jetmon_audit_log SET outcome = 'ok'"]
+           "UPDATE jetmon_audit_log SET outcome = 'ok'",
+           "UPDATE jetmon_rollout_range_tenures SET owner_instance = 'x'",
+           "DELETE FROM jetmon_rollout_range_tenures"]
+# A take-over's, or a grant's.
+TENURE = ("INSERT INTO jetmon_rollout_range_tenures (epoch, revision, owner_host, owner_instance, "
+          "from_ms) VALUES (1, 1, 'monitor-a', 'ins_1', 1)")
 
 
 class RolesTest(LabCase):
@@ -112,7 +117,8 @@ class RolesTest(LabCase):
         self.allows("", [s for s in LEGACY[:4] + ROLLOUT + KEYS[1:2] + HISTORY
                          if s.startswith(("UPDATE", "SELECT"))])
         self.allows("monitor", ["UPDATE jetpack_monitor_sites SET site_status = 1, "
-                                "last_status_change = NULL WHERE bucket_no = 3"])
+                                "last_status_change = NULL WHERE bucket_no = 3", TENURE])
+        self.allows("controlplane", [TENURE])
 
     def test_commands_of_the_migrate_role(self) -> None:
         for words in (["migrate"], ["migrate", "status"], ["validate-config"], ["keys", "list"]):

@@ -1,10 +1,8 @@
 """The rooms of the house and who may include whom (docs/architecture.md), read from the sources."""
-import os
 import re
 import unittest
 
-# The real file: its tree is the checkout, also when Bazel runs this from a folder of links.
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+import sources
 
 # Each room, longest name first, and the rooms that it may include besides itself.
 MAY_INCLUDE = {
@@ -49,35 +47,31 @@ def room_of(path: str) -> str:
     return path.split("/")[0]
 
 
-def sources():
-    for room in sorted({r.split("/")[0] for r in MAY_INCLUDE}):
-        for folder, _, files in os.walk(os.path.join(ROOT, room)):
-            for name in files:
-                if name.endswith((".cc", ".h")):
-                    path = os.path.join(folder, name)
-                    with open(path, encoding="utf-8") as file:
-                        yield os.path.relpath(path, ROOT), file.read()
+def of_programs() -> list[tuple[str, str]]:
+    """Path and text of every source of the rooms, tests included."""
+    return [(path, text) for path, text in sources.all_files().items()
+            if not path.startswith("tests/")]
 
 
 def is_test(path: str) -> bool:
     """Tests, and what serves only them: they may reach further."""
-    return path.endswith("_test.cc") or "/test_" in path or "fixture" in path
+    return path in sources.test_files()
 
 
 class Layout(unittest.TestCase):
     def test_there_is_something_to_look_at(self):
-        self.assertGreater(sum(1 for _ in sources()), 100)
+        self.assertGreater(len(of_programs()), 100)
 
     def test_every_commit_of_the_rollout_has_a_name(self):
         """So that a test can kill the process at each: see controlplane/rollout/commits.h."""
-        wrong = [path for path, text in sources()
+        wrong = [path for path, text in of_programs()
                  if path.startswith("controlplane/rollout/") and not is_test(path)
                  and not path.endswith("/commits.cc") and re.search(r"db(_|\(\))?(->|\.)Write\(", text)]
         self.assertEqual([], wrong)
 
     def test_includes_follow_the_rule(self):
         wrong = []
-        for path, text in sources():
+        for path, text in of_programs():
             room = room_of(path)
             if is_test(path) or room == WIRING:
                 continue
@@ -89,19 +83,19 @@ class Layout(unittest.TestCase):
         self.assertEqual(wrong, [])
 
     def test_sql_stands_in_store_only(self):
-        wrong = [path for path, text in sources()
+        wrong = [path for path, text in of_programs()
                  if not path.startswith("store/") and not is_test(path) and SQL.search(text)]
         self.assertEqual(wrong, [])
 
     def test_grpc_and_beast_stay_out_of_headers(self):
         # gRPC's own adapters between their .cc files may share a header.
         allowed = ("controlplane/rpc/grpc_",)
-        wrong = [path for path, text in sources()
+        wrong = [path for path, text in of_programs()
                  if path.endswith(".h") and not path.startswith(allowed) and HEAVY.search(text)]
         self.assertEqual(wrong, [])
 
     def test_files_stay_under_500_lines(self):
-        wrong = [f"{path}: {text.count(chr(10))}" for path, text in sources()
+        wrong = [f"{path}: {text.count(chr(10))}" for path, text in of_programs()
                  if text.count("\n") > 500]
         self.assertEqual(wrong, [])
 

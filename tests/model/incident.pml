@@ -108,7 +108,7 @@ inline end_event() { event = NO_EVENT; down_id = 0; up_id = 0; adopted = 0; even
 inline begin_event(s) { event = s; down_id = 0; up_id = 0; adopted = 0 }
 inline project(s, c) { site_status = s; change = c; ended = 0 }
 
-/* AdoptSite: v1's word becomes ours, silently. What it ends or begins anew, v1 must have written. */
+/* AdoptSlice: v1's word becomes ours, silently. What it ends or begins anew, v1 must have written. */
 inline adopt() {
   if
   :: R_ADOPT_CLOSE && site_status == UP && event != NO_EVENT -> assert(change == V1_WROTE); end_event()

@@ -53,7 +53,8 @@ MAY_SCAN: dict[str, str] = {
     " FROM jetpack_monitor_sites LIMIT 1": "one row, whichever: is there such a column?",
 }
 # Nothing asks for a row of these yet.
-WRITTEN_ONLY = {"jetmon_event_transitions", "jetmon_check_history", "jetmon_false_positives"}
+WRITTEN_ONLY = {"jetmon_event_transitions", "jetmon_check_history", "jetmon_false_positives",
+                "jetmon_rollout_range_tenures"}
 
 TESTS = [f"store/{name}_test" for name in (
     "activity",
