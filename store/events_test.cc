@@ -186,46 +186,6 @@ TEST_F(EventsTest, AGoneSiteChangesNothing) {
   EXPECT_EQ(OpenIt(), ChangeOutcome::kChanged);  // without projection nobody looks
 }
 
-TEST_F(EventsTest, ASiteThatMovedGetsNoWordOfItsFormerOwner) {
-  OpenIt();
-  const Event seen = *Open();
-  Write([](sql::Transaction& tx) {
-    return tx.Execute("UPDATE jetpack_monitor_sites SET bucket_no = 4, site_status = 1").status();
-  });
-  EXPECT_EQ(ConfirmIt(seen), ChangeOutcome::kSiteGone);
-  EXPECT_EQ(CloseIt(seen, transition::kRecovered), ChangeOutcome::kSiteGone);
-  EXPECT_EQ(ReadSite().site_status, 1);
-  EXPECT_EQ(Told(), "");
-}
-
-TEST_F(EventsTest, OnlyARecoveryIsTold) {
-  for (const char* reason : {transition::kSiteRemoved, transition::kFalseAlarm}) {
-    SCOPED_TRACE(reason);
-    OpenIt();
-    ConfirmIt(*Open());
-    const std::string before = Told();
-    EXPECT_EQ(CloseIt(*Open(), reason), ChangeOutcome::kChanged);
-    EXPECT_EQ(Told(), before);
-  }
-}
-
-TEST_F(EventsTest, TheEndOfWhatNobodyHeardOfIsNotTold) {
-  OpenIt();
-  EXPECT_EQ(CloseIt(*Open(), transition::kRecovered), ChangeOutcome::kChanged);
-  EXPECT_EQ(Told(), "");
-}
-
-// Without projection v1's column goes on saying what it said when we confirmed.
-TEST_F(EventsTest, WhatWeConfirmedUnprojectedIsNoNewIncident) {
-  SetSite(0, "2023-11-01 00:00:00");
-  EXPECT_EQ(Adopt(), Adoption::kOpened);
-  actor_.project = false;
-  EXPECT_EQ(ConfirmIt(*Open()), ChangeOutcome::kChanged);
-  EXPECT_EQ(Adopt(), Adoption::kNothing);
-  EXPECT_EQ(Open()->severity, Severity::kDown);
-  EXPECT_EQ(Told(), "down:recorded ");
-}
-
 TEST_F(EventsTest, AdoptsWhatV1HasOpenSilently) {
   SetSite(2, "2023-11-01 00:00:00");
   EXPECT_EQ(Adopt(), Adoption::kOpened);

@@ -5,7 +5,8 @@ import sys
 import unittest
 
 HERE = pathlib.Path(__file__).absolute().parent
-ROOT = HERE.parent.parent
+# The real file: its tree is the checkout, also when Bazel runs this from a folder of links.
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(HERE))
 import mutations  # noqa: E402  (its folder is known only now)
 import weave  # noqa: E402
@@ -15,7 +16,10 @@ FEWEST = 60
 
 @functools.cache
 def sources() -> dict[str, str]:
-    return {file: (ROOT / file).read_text(encoding="utf-8") for file in weave.files_of(mutations.ALL)}
+    """What is mutated, and all of the store, for the statements."""
+    store = [path.relative_to(ROOT).as_posix() for path in (ROOT / "store").rglob("*.cc")]
+    return {file: (ROOT / file).read_text(encoding="utf-8")
+            for file in sorted({*store, *weave.files_of(mutations.ALL)})}
 
 
 class EachMutation(unittest.TestCase):

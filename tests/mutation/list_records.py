@@ -10,8 +10,9 @@ ADOPTION = "store/adoption.cc"
 EVENTS = "store/events.cc"
 OUTBOX = "store/notifications.cc"
 POLICY = "store/policy_stages.cc"
-ADOPTION_TESTS = ["//store:adoption_test", "//store:events_test", "//store:slices_test"]
-EVENT_TESTS = ["//store:events_test", "//store:adoption_test"]
+ADOPTION_TESTS = ["//store:adoption_test", "//store:events_test", "//store:telling_test",
+                  "//store:slices_test"]
+EVENT_TESTS = ["//store:events_test", "//store:telling_test", "//store:adoption_test"]
 POLICY_TESTS = ["//store:policy_stages_test"]
 
 OWNED = "WHERE job_id = ? AND lease_owner = ? AND attempt = ? AND state = 'running'"
