@@ -24,6 +24,7 @@ constexpr Ours kOurs[] = {Ours::kNothing, Ours::kSeemsDown, Ours::kDown,
 // Of last_status_change; kAsItWas: v1 has not touched it.
 constexpr char kAsItWas[] = "as it was", kNull[] = "", kZero[] = "0000-00-00 00:00:00",
                kOlder[] = "2023-11-14 20:00:00", kNewer[] = "2023-11-14 23:00:00",
+               kSameSecond[] = "2023-11-14 22:13:20", kNextSecond[] = "2023-11-14 22:13:21",
                kToCome[] = "2037-01-01 00:00:00";
 constexpr const char* kTimes[] = {kAsItWas, kNull, kZero, kOlder, kNewer, kToCome};
 constexpr int kStatuses[] = {0, 1, 2, 3, -1, 100};
@@ -215,6 +216,10 @@ TEST_P(AdoptionTest, TellsTheSameIncidentFromANewerOne) {
       {Ours::kSeemsDownUnprojected, 0, kOlder, kNothing},
       {Ours::kSeemsDownUnprojected, 0, kNewer, kReopened},
       {Ours::kDownUnprojected, 2, kOlder, kNothing},
+      // To the second, which is what v1 gives.
+      {Ours::kSeemsDownUnprojected, 0, kSameSecond, kNothing},
+      {Ours::kDownUnprojected, 2, kSameSecond, kNothing},
+      {Ours::kSeemsDownUnprojected, 0, kNextSecond, kReopened},
       {Ours::kDownUnprojected, 2, kNewer, kReopened},
   };
   for (const Case& c : cases) {

@@ -72,6 +72,42 @@ TEST(Jobs, OnlyTheHolderWrites) {
                 }).ok());
 }
 
+TEST(Jobs, AWorkerIsKnownByItsNameAndItsAttempt) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  EXPECT_TRUE(InsertJob(tx, MakeJob("rjob_1")).ok());
+                  const JobLease first = **ClaimQueuedJob(tx, "rjob_1", "cp-1", 5);
+                  EXPECT_FALSE(*BumpJob(tx, {"rjob_1", "cp-2", first.attempt}));
+                  // A worker that lost its job and got it back is another one.
+                  const JobLease second =
+                      **TakeOverJob(tx, "rjob_1", (*GetJob(tx, "rjob_1"))->seq, "cp-1");
+                  EXPECT_FALSE(*BumpJob(tx, first));
+                  EXPECT_FALSE(*FinishJob(tx, first, job_state::kCompleted, "", "", 9));
+                  EXPECT_TRUE(*BumpJob(tx, second));
+                  return absl::OkStatus();
+                }).ok());
+}
+
+// What a job saw is as old as its first attempt: a final reconcile that v1's stop fell into does
+// not begin after it because another worker goes on with it.
+TEST(Jobs, BeginsOnceHoweverOftenItIsGivenBack) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  EXPECT_TRUE(InsertJob(tx, MakeJob("rjob_1")).ok());
+                  const JobLease first = **ClaimQueuedJob(tx, "rjob_1", "cp-1", 5);
+                  const Job began = **GetJob(tx, "rjob_1");
+                  EXPECT_GT(began.started_ordinal, 0u);
+                  EXPECT_EQ(began.started_at_ms, 5);
+                  EXPECT_TRUE(*YieldJob(tx, first));
+                  EXPECT_FALSE(*BumpJob(tx, first));
+                  EXPECT_TRUE(ClaimQueuedJob(tx, "rjob_1", "cp-2", 6)->has_value());
+                  const Job goes_on = **GetJob(tx, "rjob_1");
+                  EXPECT_EQ(goes_on.started_ordinal, began.started_ordinal);
+                  EXPECT_EQ(goes_on.started_at_ms, 5);
+                  return absl::OkStatus();
+                }).ok());
+}
+
 TEST(Jobs, CancelEndsAQueuedOneAndAsksARunningOne) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {

@@ -25,6 +25,9 @@ TEST(Notifications, AreUniquePerEventAndKind) {
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
                   EXPECT_TRUE(*QueueNotification(tx, Make(1, "down", 10)));
                   EXPECT_FALSE(*QueueNotification(tx, Make(1, "down", 10)));
+                  Notification other = Make(1, "down", 10);
+                  other.notification_id = "ntf_other";
+                  EXPECT_FALSE(*QueueNotification(tx, other));
                   EXPECT_TRUE(*QueueNotification(tx, Make(1, "up", 10)));
                   EXPECT_EQ(*CountQueued(tx, {0, 9}), 2u);
                   EXPECT_EQ(*CountQueued(tx, {4, 9}), 0u);
@@ -49,6 +52,11 @@ TEST(Notifications, AreDueInOrderPerSite) {
                   };
                   EXPECT_EQ(ids(99), "");
                   EXPECT_EQ(ids(100), "ntf_1_down ntf_3_down ");
+                  // The end of an outage waits for its beginning, also while that is tried again.
+                  EXPECT_TRUE(*QueueNotification(tx, Make(8, "down", 18)));
+                  EXPECT_TRUE(*QueueNotification(tx, Make(8, "up", 18)));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_8_down", 0, 9000));
+                  EXPECT_EQ(ids(100), "ntf_1_down ntf_3_down ");
                   EXPECT_TRUE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
                   EXPECT_FALSE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
                   EXPECT_EQ(ids(100), "ntf_1_up ntf_3_down ");
@@ -56,6 +64,21 @@ TEST(Notifications, AreDueInOrderPerSite) {
                   EXPECT_FALSE(*MarkFailedAttempt(tx, "ntf_1_up", 0, 500));
                   EXPECT_EQ(ids(100), "ntf_3_down ");  // and event 2 of that site waits behind
                   EXPECT_EQ(ids(500), "ntf_1_up ntf_3_down ");
+                  return absl::OkStatus();
+                }).ok());
+}
+
+// A Monitor that claims one counts an attempt, and is the only one that may say what came of it.
+TEST(Notifications, WhoseAttemptIsOverMarksNothing) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  EXPECT_TRUE(*QueueNotification(tx, Make(1, "down", 10)));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_1_down", 0, 500));
+                  EXPECT_FALSE(*MarkFailedAttempt(tx, "ntf_1_down", 0, 900));
+                  EXPECT_FALSE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
+                  EXPECT_EQ(*CountQueued(tx, {0, 9}), 1u);
+                  EXPECT_TRUE(*MarkDelivered(tx, "ntf_1_down", 1, 102));
+                  EXPECT_EQ(*CountQueued(tx, {0, 9}), 0u);
                   return absl::OkStatus();
                 }).ok());
 }

@@ -152,6 +152,48 @@ TEST_F(PlannedTest, WhatHappenedInTheRunSincePlanningChangesThePlan) {
   EXPECT_FALSE(Consumed(token));
 }
 
+TEST_F(PlannedTest, OtherEvidenceThanWasShownChangesThePlan) {
+  monitor_.Run();
+  const int64_t now = rollout_.clock().WallMs();
+  rollout_.AddEvidence(run_id_, kRange, "monitor-a", now);
+  const std::string token = Token(Operation::kActivate, Mine());
+  // Of another run, whose doing leaves this one's sequence alone.
+  rollout_.AddCheckpoint(OpenSession(), store::checkpoint::kPreflight, kRange, "monitor-a", now);
+  EXPECT_EQ(Refused(Operation::kActivate, Executing(Mine(), token)), v1::PLAN_CHANGED);
+  EXPECT_FALSE(Consumed(token));
+}
+
+TEST_F(PlannedTest, AnotherProcessOfTheOwnerChangesThePlan) {
+  monitor_.Run();
+  const auto request = Overridden(Mine());
+  const std::string token = Token(Operation::kActivate, request);
+  monitor_.Goodbye();
+  FakeMonitor next(rollout_.db(), "monitor-a", "a-2");
+  next.Run();
+  service_->Stop();
+  service_ = MakeService();  // waits until it has heard of that one
+  ASSERT_EQ(Plan(Operation::kActivate, request).activate().owner_instance(), "a-2");
+  EXPECT_EQ(Refused(Operation::kActivate, Executing(request, token)), v1::PLAN_CHANGED);
+  EXPECT_FALSE(Consumed(token));
+}
+
+TEST_F(PlannedTest, ARangeThatIsInAnotherStateThanWasShownChangesThePlan) {
+  service_->Stop();
+  rollout_.options().times.sweep = std::chrono::hours(1);  // no job, which would change the run
+  service_ = MakeService();
+  monitor_.Poll();
+  const auto lock = rollout_.AddGrant(kRange, "monitor-a", "a-1", run_id_, "rjob_1");
+  rollout_.Write([&](sql::Transaction& tx) {
+    return store::BeginActivating(tx, lock.epoch, TestRollout::kNow).status();
+  });
+  const std::string token = Token(Operation::kRelease, Mine());
+  monitor_.Poll();  // acknowledges
+  ASSERT_EQ(rollout_.Lock(lock.epoch).state, store::range_state::kActive);
+  EXPECT_EQ(Refused(Operation::kRelease, Executing(Mine(), token)), v1::PLAN_CHANGED);
+  EXPECT_FALSE(Consumed(token));
+  EXPECT_EQ(rollout_.Lock(lock.epoch).state, store::range_state::kActive);
+}
+
 TEST_F(PlannedTest, AFigureThatGrewMuchChangesThePlan) {
   auto add = [this, next = uint64_t{1}](int n) mutable {
     for (; n > 0; --n) rollout_.AddSite(next++, 3);

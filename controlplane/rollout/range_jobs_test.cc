@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "controlplane/rollout/commits.h"
+#include "controlplane/rollout/observer.h"
 #include "controlplane/rollout/test_rollout.h"
 #include "jetmon/v1/operation.pb.h"
 #include "store/events.h"
@@ -97,6 +99,19 @@ TEST_F(RangeJobsTest, AnActivationThatNobodyAcknowledgesIsGivenUpAndDrains) {
   ExpectV1s();
 }
 
+TEST_F(RangeJobsTest, WhatIsAcknowledgedAtTheLastMomentIsNotGivenUp) {
+  rollout_.options().times.acknowledge_within = std::chrono::milliseconds(0);
+  // The acknowledgement comes between the look that gives it up and the giving up.
+  rollout_.parts().at_commit = [this](std::string_view name, bool committed) {
+    const bool looked = name == commits::kActivateLook && committed;
+    if (looked && rollout_.Lock(lock_.epoch).state == rs::kActivating) monitor_.Poll();
+  };
+  EXPECT_EQ(rollout_.RunJob("rjob_1", ExecuteActivate).state, "completed");
+  EXPECT_EQ(rollout_.Lock(lock_.epoch).state, rs::kActive);
+  EXPECT_TRUE(
+      rollout_.Get([](sql::Transaction& tx) { return store::ListUnfinishedJobs(tx); }).empty());
+}
+
 TEST_F(RangeJobsTest, AnActivationThatIsReleasedMeanwhileFails) {
   BeginRelease();
   const store::Job job = rollout_.RunJob("rjob_1", ExecuteActivate);
@@ -160,6 +175,61 @@ TEST_F(RangeJobsTest, ADeadOwnersRangeIsFreedAfterAGrace) {
   // The lease may have been seen unchanged for some of the grace before.
   EXPECT_GE(rollout_.clock().Boot() - began, std::chrono::milliseconds(100));
   ExpectV1s();
+}
+
+// The dead one may have written until it was shut out, which is after all was projected.
+TEST_F(RangeJobsTest, WhatADeadOwnerWroteLastIsProjectedToo) {
+  const store::Site site = rollout_.AddSite(7, 3);
+  Activate();
+  monitor_.Kill();
+  BeginRelease();
+  bool wrote = false;
+  rollout_.parts().at_commit = [&](std::string_view name, bool committed) {
+    if (name != commits::kProject || !committed || wrote) return;
+    wrote = true;
+    rollout_.Write([&](sql::Transaction& tx) {
+      store::Actor actor;
+      actor.source = "monitor";
+      actor.project = false;
+      actor.now_ms = TestRollout::kNow;
+      return store::OpenEvent(tx, site, {}, actor, nullptr).status();
+    });
+  };
+  EXPECT_EQ(Answer(rollout_.RunJob("rjob_2", ExecuteRelease)).release().how(), "owner_dead");
+  ASSERT_TRUE(wrote);
+  EXPECT_EQ(
+      rollout_.Get([](sql::Transaction& tx) { return store::FindDrift(tx, kRange, 10); }).count, 0);
+}
+
+// The observer saw it unchanged for a grace; it has renewed since, which was not observed yet.
+TEST_F(RangeJobsTest, WhoRenewedSinceItWasLookedAtIsNotDead) {
+  Activate();
+  monitor_.Kill();
+  BeginRelease();
+  Observer observer(rollout_.db(), rollout_.clock(), rollout_.options().times);
+  ASSERT_TRUE(observer.Read().ok());
+  rollout_.clock().Push(2 * rollout_.options().times.grace);
+  ASSERT_TRUE(observer.Read().ok());
+  ASSERT_TRUE(observer.Dead(observer.Lease(lock_.epoch)));
+  FakeMonitor same(rollout_.db(), "monitor-a", "a-1");
+  same.drains = false;
+  same.Poll();
+  int looks = 0;
+  rollout_.parts().at_commit = [&](std::string_view name, bool committed) {
+    looks += name == commits::kReleaseLook && committed ? 1 : 0;
+  };
+  const std::function<bool()> stopping = [&] { return looks >= 3; };
+  JobRun run(rollout_.parts(), rollout_.options(), observer, rollout_.Job("rjob_2"),
+             rollout_.Claim("rjob_2"), stopping);
+  EXPECT_TRUE(ExecuteRelease(run).ok());
+  EXPECT_EQ(rollout_.Lock(lock_.epoch).state, rs::kDraining);
+  // Unchanged for another grace it is.
+  ASSERT_TRUE(observer.Read().ok());
+  rollout_.clock().Push(2 * rollout_.options().times.grace);
+  ASSERT_TRUE(observer.Read().ok());
+  looks = -1000;
+  EXPECT_TRUE(ExecuteRelease(run).ok());
+  EXPECT_EQ(rollout_.Lock(lock_.epoch).state, rs::kReleased);
 }
 
 TEST_F(RangeJobsTest, WhoSaidGoodbyeIsNotWaitedFor) {

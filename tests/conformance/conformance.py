@@ -45,6 +45,7 @@ STORE_TESTS = [
     "sessions_test",
     "sites_test",
     "slices_test",
+    "telling_test",
     "tokens_test",
     "vantages_test",
     "work_race_test",

@@ -1,0 +1,327 @@
+// What a watch waits for before it is drained, whom it asks when, and what a lease counts from:
+// what shows only while something is held up.
+#include "monitor/watch.h"
+
+#include <map>
+
+#include "monitor/ownership_fixture.h"
+
+namespace jetmon::monitor {
+namespace {
+
+using std::chrono::seconds;
+
+// Vantages that answer when the test lets them.
+class HeldConfirmer final : public Confirmer {
+ public:
+  explicit HeldConfirmer(std::function<size_t(uint64_t)> requests)
+      : requests_(std::move(requests)) {}
+
+  void Ask(std::vector<confirm::Question> questions, milliseconds, Done done) override {
+    std::vector<RoundResult> results;
+    std::lock_guard lock(mutex_);
+    for (const auto& q : questions) {
+      first_asked_.emplace(q.site_id, requests_(q.site_id));
+      RoundResult r;
+      r.site_id = q.site_id;
+      r.votes = Votes{3, 2, 0};
+      results.push_back(std::move(r));
+    }
+    waiting_.emplace_back([done, results] { done(results); });
+  }
+  void SetVantages(std::vector<confirm::Vantage>) override {}
+  size_t enabled() const override { return 3; }
+  void CancelAll() override {}
+
+  size_t asked() const {
+    std::lock_guard lock(mutex_);
+    return first_asked_.size();
+  }
+  // By site: how often it had been checked when it was first asked about.
+  std::map<uint64_t, size_t> first_asked() const {
+    std::lock_guard lock(mutex_);
+    return first_asked_;
+  }
+  void AnswerAll() {
+    std::vector<std::function<void()>> waiting;
+    {
+      std::lock_guard lock(mutex_);
+      waiting.swap(waiting_);
+    }
+    for (const auto& answer : waiting) answer();
+  }
+
+ private:
+  const std::function<size_t(uint64_t)> requests_;
+  mutable std::mutex mutex_;
+  std::map<uint64_t, size_t> first_asked_;
+  std::vector<std::function<void()>> waiting_;
+};
+
+class WatchTest : public OwnershipTest {
+ protected:
+  ~WatchTest() override {
+    LetGo();
+    held_confirmer_.AnswerAll();
+    ownership_.reset();
+  }
+  // The range is this Monitor's, and every site was checked.
+  void Begin() {
+    epoch_ = Give();
+    ownership_->Poll();
+    ASSERT_TRUE(Until([&] { return server_.requests().size() >= kSites; }));
+  }
+  void UseHeldConfirmer() {
+    ownership_ = std::make_unique<Ownership>(
+        WatchParts{&config_, &clock_, &*db_, engine_.get(), &held_confirmer_});
+    ASSERT_TRUE(ownership_->Open().ok());
+  }
+  // The Monitor on a database whose statements the test sees before they are run.
+  void Observe(std::function<void(std::string_view)> observer) {
+    sql::Options options;
+    options.observer = [observer](std::string_view sql, sql::Params) { observer(sql); };
+    observed_ = db_.OpenAnother(std::move(options));
+    ownership_ = std::make_unique<Ownership>(
+        WatchParts{&config_, &clock_, observed_.get(), engine_.get(), &confirmer_});
+    ASSERT_TRUE(ownership_->Open().ok());
+  }
+  void BeginRelease() {
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      EXPECT_TRUE(*store::BeginRelease(tx, epoch_, "rjob_2", 9));
+      return absl::OkStatus();
+    });
+    ownership_->Poll();
+    ASSERT_EQ(ownership_->state(), "draining");
+  }
+  bool Drains() {
+    return Until([&] {
+      ownership_->Poll();
+      return Lock(epoch_).drained;
+    });
+  }
+  // While the clock stands still, what is held up stays so: the watch has many turns to get it
+  // wrong.
+  void ExpectItDoesNotDrain() {
+    for (int i = 0; i < 60; ++i) {
+      ownership_->Poll();
+      ASSERT_FALSE(Lock(epoch_).drained);
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+  }
+  // Another writer changes the range, in its revision alone.
+  void BumpRevision() {
+    Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute("UPDATE jetmon_rollout_range_locks SET revision = revision + 1 WHERE epoch = ?",
+                   {epoch_})
+          .status();
+    });
+  }
+
+  uint64_t epoch_ = 0;
+  HeldConfirmer held_confirmer_{[this](uint64_t site) { return RequestsFor(site).size(); }};
+  std::unique_ptr<sql::Database> observed_;
+};
+
+TEST_F(WatchTest, ACheckInFlightEndsBeforeTheDrainIsReported) {
+  Begin();
+  Hold(5);
+  const size_t before = RequestsFor(5).size();
+  ASSERT_TRUE(Until([&] { return RequestsFor(5).size() > before; }));
+  BeginRelease();
+  ExpectItDoesNotDrain();
+  EXPECT_TRUE(Drains());  // by its timeout
+}
+
+TEST_F(WatchTest, ARoundEndsBeforeTheDrainIsReportedAndNothingIsCheckedMeanwhile) {
+  UseHeldConfirmer();
+  Begin();
+  down_ = true;
+  ASSERT_TRUE(Until([&] { return held_confirmer_.asked() > 0; }));
+  BeginRelease();
+  ASSERT_TRUE(Until([&] { return ownership_->watch()->figures().running == 0; }, /*poll=*/false));
+  const size_t requests = server_.requests().size();
+  ExpectItDoesNotDrain();
+  for (int i = 0; i < 200; ++i) {  // 20 s: each site would be due several times
+    clock_.Advance(milliseconds(100));
+    if (i % 20 == 0) ownership_->Poll();
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  EXPECT_EQ(server_.requests().size(), requests);
+  ExpectItDoesNotDrain();
+  held_confirmer_.AnswerAll();
+  EXPECT_TRUE(Drains());
+}
+
+TEST_F(WatchTest, WhatWasSeenIsWrittenBeforeTheDrainIsReported) {
+  if (!db_.embedded()) GTEST_SKIP() << "makes a trigger in SQLite's words";
+  Begin();
+  Write([](sql::Transaction& tx) {
+    return tx
+        .Execute(
+            "CREATE TRIGGER no_event BEFORE INSERT ON jetmon_events BEGIN SELECT RAISE(ABORT, "
+            "'no'); END")
+        .status();
+  });
+  Hold(5);
+  const size_t before = RequestsFor(5).size();
+  ASSERT_TRUE(Until([&] { return RequestsFor(5).size() > before; }));
+  BeginRelease();
+  // It times out, and its incident can't be written.
+  ASSERT_TRUE(Until([&] { return ownership_->watch()->figures().running == 0; }, /*poll=*/false));
+  ExpectItDoesNotDrain();
+  Write([](sql::Transaction& tx) { return tx.Execute("DROP TRIGGER no_event").status(); });
+  EXPECT_TRUE(Drains());
+  EXPECT_TRUE(OpenEventOf(5).has_value());
+}
+
+TEST_F(WatchTest, NobodyIsAskedOnceItDrains) {
+  Begin();
+  const size_t before = RequestsFor(5).size();
+  Hold(5);
+  // Its third failure, after which Verifliers are asked, comes when the range drains.
+  ASSERT_TRUE(Until([&] { return RequestsFor(5).size() >= before + 3; }));
+  ASSERT_EQ(confirmer_.rounds_, 0);
+  BeginRelease();
+  EXPECT_TRUE(Drains());
+  EXPECT_TRUE(OpenEventOf(5).has_value());
+  EXPECT_EQ(confirmer_.rounds_, 0);
+}
+
+TEST_F(WatchTest, VerifliersAreAskedAfterTheLocalRetries) {
+  UseHeldConfirmer();
+  Begin();
+  std::map<uint64_t, size_t> before;
+  for (uint64_t site = 1; site <= kSites; ++site) before[site] = RequestsFor(site).size();
+  down_ = true;
+  ASSERT_TRUE(Until([&] { return held_confirmer_.asked() == kSites; }));
+  for (const auto& [site, requests] : held_confirmer_.first_asked()) {
+    EXPECT_GE(requests, before[site] + static_cast<size_t>(config_.num_of_checks)) << site;
+  }
+}
+
+TEST_F(WatchTest, WhatVerifliersDoNotAgreeOnStaysSeemsDown) {
+  confirmer_.votes_ = Votes{3, 1, 1};
+  Begin();
+  down_ = true;
+  ASSERT_TRUE(Until([&] { return confirmer_.rounds_ >= 5; }));
+  ASSERT_TRUE(OpenEventOf(5).has_value());
+  for (uint64_t site = 1; site <= kSites; ++site) {
+    const auto event = OpenEventOf(site);
+    EXPECT_TRUE(!event.has_value() || event->severity == store::Severity::kSeemsDown) << site;
+  }
+}
+
+// Each of many sites fails once: only those that fail before it suspects itself have an incident.
+TEST_F(WatchTest, ASuspectMonitorWantsASecondFailure) {
+  constexpr uint64_t kMany = 72;
+  Write([&](sql::Transaction& tx) {
+    std::vector<store::Site> sites;
+    for (uint64_t id = kSites + 1; id <= kMany; ++id) {
+      store::Site site;
+      site.site_id = id;
+      site.blog_id = id;
+      site.bucket = id % 4;
+      site.url = server_.Url("/s/" + std::to_string(id));
+      sites.push_back(site);
+    }
+    return store::InsertSites(tx, sites);
+  });
+  epoch_ = Give();
+  ownership_->Poll();
+  const auto checked_each = [&](size_t times) {
+    for (uint64_t site = 1; site <= kMany; ++site) {
+      if (RequestsFor(site).size() < times) return false;
+    }
+    return true;
+  };
+  ASSERT_TRUE(Until([&] { return checked_each(2); }));
+  std::map<uint64_t, size_t> before;
+  for (uint64_t site = 1; site <= kMany; ++site) {
+    before[site] = RequestsFor(site).size();
+    Hold(site);
+  }
+  ASSERT_TRUE(Until([&] {
+    for (auto at = before.begin(); at != before.end();) {
+      if (RequestsFor(at->first).size() == at->second) {
+        ++at;
+        continue;
+      }
+      std::lock_guard lock(mutex_);
+      held_.erase(at->first);  // its next check is answered
+      at = before.erase(at);
+    }
+    return before.empty();
+  }));
+  ASSERT_TRUE(Until([&] { return ownership_->watch()->figures().suspect; }));
+  for (int i = 0; i < 60; ++i) clock_.Advance(milliseconds(50));  // the last timeouts
+  ASSERT_TRUE(Until([&] { return ownership_->watch()->figures().running == 0; }));
+  uint64_t opened = 0;
+  Write([&](sql::Transaction& tx) {
+    return tx.Query("SELECT COUNT(*) FROM jetmon_events", {}, [&](const sql::Row& row) {
+      opened = row.Uint(0);
+      return absl::OkStatus();
+    });
+  });
+  EXPECT_GT(opened, 0u);
+  EXPECT_LT(opened, kMany * 2 / 3);
+}
+
+TEST_F(WatchTest, ALeaseCountsFromBeforeTheRenewalWasSent) {
+  Observe([this](std::string_view sql) {
+    // The database takes 3 s.
+    if (sql.find("lease_seq = lease_seq + 1") != sql.npos) clock_.Advance(seconds(3));
+  });
+  epoch_ = Give();
+  const BootTime asked = clock_.Boot();
+  ownership_->Poll();  // acknowledges
+  const Lease& lease = ownership_->watch()->lease();
+  EXPECT_TRUE(lease.MaySend(asked + seconds(15) - milliseconds(1)));
+  EXPECT_FALSE(lease.MaySend(asked + seconds(15)));
+  const BootTime renewed = clock_.Boot();
+  ownership_->Poll();
+  EXPECT_TRUE(lease.MaySend(renewed + seconds(15) - milliseconds(1)));
+  EXPECT_FALSE(lease.MaySend(renewed + seconds(15)));
+}
+
+TEST_F(WatchTest, ARenewalThatMatchesNothingIsNone) {
+  std::atomic<bool> bump{false};
+  Observe([&](std::string_view sql) {
+    // Between what a poll reads and what it writes.
+    if (sql.find(" jetmon_veriflier_vantages ") != sql.npos && bump.exchange(false)) {
+      BumpRevision();
+    }
+  });
+  epoch_ = Give();
+  ownership_->Poll();
+  const BootTime acknowledged = clock_.Boot();
+  clock_.Advance(seconds(10));
+  bump = true;
+  ownership_->Poll();
+  EXPECT_FALSE(bump);
+  EXPECT_FALSE(ownership_->watch()->lease().MaySend(acknowledged + seconds(15)));
+  ownership_->Poll();
+  EXPECT_TRUE(ownership_->watch()->lease().MaySend(acknowledged + seconds(15)));
+}
+
+TEST_F(WatchTest, AnAcknowledgementThatMatchesNothingIsNone) {
+  std::atomic<bool> bump{true};
+  Observe([&](std::string_view sql) {
+    // While it loads.
+    if (sql.find(" jetmon_endpoint_check_config ") != sql.npos && bump.exchange(false)) {
+      BumpRevision();
+    }
+  });
+  epoch_ = Give();
+  ownership_->Poll();
+  EXPECT_FALSE(bump);
+  ASSERT_NE(ownership_->watch(), nullptr);
+  EXPECT_FALSE(ownership_->watch()->started());
+  EXPECT_EQ(Lock(epoch_).state, store::range_state::kActivating);
+  ownership_->Poll();
+  EXPECT_TRUE(ownership_->watch()->started());
+  EXPECT_EQ(Lock(epoch_).state, store::range_state::kActive);
+}
+
+}  // namespace
+}  // namespace jetmon::monitor
