@@ -10,7 +10,6 @@
 namespace jetmon::discovery {
 namespace {
 
-constexpr std::chrono::milliseconds kLoopPeriod{500};
 constexpr std::chrono::seconds kJoinLimit{5};
 constexpr size_t kMaxName = 64;
 constexpr size_t kMaxEndpoint = 255;
@@ -265,7 +264,7 @@ void Registrar::DrainAll(uint32_t within_s) {
 void Registrar::Loop() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    wake_.wait_for(lock, kLoopPeriod, [this] { return stopping_; });
+    wake_.wait_for(lock, options_.turn, [this] { return stopping_; });
     if (stopping_) return;
     lock.unlock();
     ExpireLeases();

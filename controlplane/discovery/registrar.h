@@ -1,6 +1,7 @@
 #ifndef JETMON_CONTROLPLANE_DISCOVERY_REGISTRAR_H_
 #define JETMON_CONTROLPLANE_DISCOVERY_REGISTRAR_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -57,6 +58,8 @@ class Registrar {
     // Vantages that may be recorded as pending, and agents connected, at most.
     int max_pending = 1000;
     int max_agents = 20'000;
+    // How often rows are written and trust is read.
+    std::chrono::milliseconds turn{500};
   };
   Registrar(sql::Database& db, const Clock& clock, Options options);
   ~Registrar();

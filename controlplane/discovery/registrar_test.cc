@@ -8,6 +8,8 @@ namespace {
 
 using std::chrono::seconds;
 
+constexpr std::chrono::milliseconds kTurn{20};
+
 class Link final : public AgentLink {
  public:
   void Send(v1::ControlMessage message) override {
@@ -58,7 +60,7 @@ class RegistrarTest : public testing::Test {
                int max_pending = 1000) {
     registrar_.reset();
     registrar_ = std::make_unique<Registrar>(
-        db, clock_, Registrar::Options{"cp-1", instance, 30, 10, max_pending, max_agents});
+        db, clock_, Registrar::Options{"cp-1", instance, 30, 10, max_pending, max_agents, kTurn});
   }
   static v1::Hello Hello(const std::string& agent, const std::string& vantage) {
     v1::Hello hello;
@@ -311,34 +313,39 @@ TEST_F(RegistrarTest, AReplacedSessionEndsNothingOfItsSuccessor) {
 
 // --- replicas
 
-// Counts the looks that a registrar takes at the leases of others, so that a test can let its clock
-// go on by one look's time after each.
+// Counts the looks that a registrar has taken at the leases of others, so that a test lets its
+// clock go on between two of them only. One has ended when the next turn reads the vantages.
 class Looks {
  public:
   sql::Options Observing() {
     sql::Options options;
     options.observer = [this](std::string_view sql, sql::Params) {
-      if (sql.find("seq FROM jetmon_veriflier_agents WHERE state = 'live'") != sql.npos) ++count_;
+      if (sql.find("seq FROM jetmon_veriflier_agents WHERE state = 'live'") != sql.npos) {
+        looking_ = true;
+      } else if (sql.find("FROM jetmon_veriflier_vantages WHERE ? = ''") != sql.npos) {
+        if (looking_.exchange(false)) ++count_;
+      }
     };
     return options;
   }
   int count() const { return count_; }
 
  private:
+  std::atomic<bool> looking_{false};
   std::atomic<int> count_{0};
 };
 
 class ReplicasTest : public RegistrarTest {
  protected:
   void StartOther() {
-    other_ = std::make_unique<Registrar>(*other_db_, other_clock_,
-                                         Registrar::Options{"cp-2", "ins_b", 30, 10, 1000, 20'000});
+    other_ = std::make_unique<Registrar>(
+        *other_db_, other_clock_, Registrar::Options{"cp-2", "ins_b", 30, 10, 1000, 20'000, kTurn});
     ASSERT_TRUE(Until([&] { return looks_.count() == 1; }));
   }
-  // One heartbeat interval goes by on the other replica's clock, and it looks.
-  void OtherLooks() {
+  // A heartbeat's interval goes by on the other replica's clock, and it looks.
+  void OtherLooks(seconds later = seconds(10)) {
     const int before = looks_.count();
-    other_clock_.Advance(seconds(10));
+    other_clock_.Advance(later);
     ASSERT_TRUE(Until([&] { return looks_.count() > before; }));
   }
   Looks looks_;
@@ -385,8 +392,7 @@ TEST_F(ReplicasTest, WhatNobodyCouldLookAtIsNoEvidence) {
   StartOther();
   for (int i = 0; i < 3; ++i) OtherLooks();
   // As when the database was away, or the machine slept.
-  other_clock_.Advance(seconds(600));
-  OtherLooks();
+  OtherLooks(seconds(600));
   for (int i = 0; i < 4; ++i) OtherLooks();
   EXPECT_EQ(StateOf("a-1"), "live");
 }
