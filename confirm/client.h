@@ -21,7 +21,7 @@ inline constexpr uint32_t kProtocol = 1;
 
 // Where an agent can be asked, and for how long a check at most.
 struct Endpoint {
-  // NOLINTNEXTLINE: an address alone is an endpoint that does not say what it makes.
+  // Not explicit: an address alone is an endpoint whose agent does not say what it makes.
   Endpoint(std::string a, DeadlineBudget b = DeadlineBudget::Announced(0))
       : address(std::move(a)), budget(b) {}
   std::string address;  // host:port

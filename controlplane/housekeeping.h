@@ -25,7 +25,7 @@ class Housekeeping {
  public:
   struct Process {
     std::string instance, host, version;
-    DeadlineBudget budget;
+    DeadlineBudget budget{};
   };
   // `db` must outlive it.
   Housekeeping(sql::Database& db, Process process);

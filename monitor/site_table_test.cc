@@ -54,6 +54,30 @@ TEST_F(SiteTableTest, ChecksAllInTimeAndEvenly) {
   EXPECT_LT(most_a_second, 100u);  // 40 would be perfect
 }
 
+// The Monitor's longest check bounds a site's own, at production's unit and in a lab, for every
+// check that --longest_check takes.
+TEST_F(SiteTableTest, NoCheckIsLongerThanTheMonitorsLongest) {
+  auto own = std::make_shared<CheckPolicy>();
+  store::Site site = table_.at(0).site;
+  table_.Put(site, own);
+  for (const milliseconds unit : {milliseconds(60'000), milliseconds(1'000)}) {
+    config_.unit = unit;
+    for (int check = 1; check <= 20; ++check) {
+      config_.budget = *DeadlineBudget::Of(seconds(check));
+      const milliseconds longest = config_.Deadlines().check();
+      if (unit == seconds(60)) EXPECT_EQ(longest, seconds(check));
+      own->timeout = milliseconds(0);
+      EXPECT_EQ(table_.Timeout(0), longest);
+      EXPECT_EQ(table_.Timeout(1), longest);  // without a policy
+      own->timeout = milliseconds(20'000);
+      EXPECT_EQ(table_.Timeout(0), longest);
+      own->timeout = milliseconds(100);
+      EXPECT_EQ(table_.Timeout(0), milliseconds(100));
+      EXPECT_GE(config_.Deadlines().round(), longest + seconds(2));
+    }
+  }
+}
+
 TEST_F(SiteTableTest, ARunningCheckIsNotDueAgain) {
   table_.ScheduleFirst(0, clock_.Boot());
   clock_.Advance(seconds(6));

@@ -69,6 +69,7 @@ class RegistrarTest : public testing::Test {
     hello.set_endpoint("127.0.0.1:7804");
     hello.set_protocol_min(1);
     hello.set_protocol_max(1);
+    hello.set_longest_check_ms(15'000);
     return hello;
   }
   v1::Welcome Join(const std::string& agent, const std::string& vantage, const std::string& token,
@@ -114,6 +115,18 @@ TEST_F(RegistrarTest, WelcomesATrustedVantage) {
   EXPECT_EQ(welcome.lease_ttl_seconds(), 30u);
   EXPECT_EQ(welcome.heartbeat_interval_seconds(), 10u);
   EXPECT_EQ(StateOf("a-1"), "live");
+}
+
+TEST_F(RegistrarTest, KeepsTheLongestCheckThatAnAgentAnnounces) {
+  auto link = std::make_shared<Link>();
+  Join("a-1", "v-1", "jv_good", link);
+  EXPECT_TRUE(db_->Read([&](sql::Transaction& tx) -> absl::Status {
+                   const auto agents = store::AgentsOfVantage(tx, "v-1");
+                   EXPECT_EQ(agents->size(), 1u);
+                   EXPECT_EQ(agents->at(0).longest_check_ms, 15'000);
+                   return absl::OkStatus();
+                 })
+                  .ok());
 }
 
 TEST_F(RegistrarTest, RejectsAWrongTokenProtocolOrName) {

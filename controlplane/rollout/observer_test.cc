@@ -67,6 +67,8 @@ TEST_F(ObserverTest, TimeThatWasNotReadThroughDoesNotCount) {
   ReadAfter(seconds(0));
   EXPECT_EQ(observer_.Lease(lock_.epoch)->unchanged, seconds(0));
   for (int i = 0; i < 6; ++i) ReadAfter(seconds(5));
+  EXPECT_FALSE(observer_.Dead(observer_.Lease(lock_.epoch)));
+  ReadAfter(seconds(2));
   EXPECT_TRUE(observer_.Dead(observer_.Lease(lock_.epoch)));
 }
 
