@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/sql/sqlite_settings.h"
+
 namespace jetmon::bench {
 namespace {
 
@@ -21,7 +23,7 @@ class Sqlite final : public Raw {
     Check(sqlite3_open(path.c_str(), &db_) == SQLITE_OK, "can't open");
     sqlite3_busy_timeout(db_, 10'000);
     Simple("PRAGMA journal_mode = WAL");
-    Simple("PRAGMA synchronous = NORMAL");
+    Simple(sql::kSqliteSettings);
   }
   ~Sqlite() override {
     for (sqlite3_stmt* s : statements_) sqlite3_finalize(s);
