@@ -290,6 +290,54 @@ TEST_F(TransportsTest, BadRequests) {
   EXPECT_EQ(method.headers.at("allow"), "GET, POST");
 }
 
+TEST_F(TransportsTest, CompressedBodies) {
+  const auto post = [&](const std::string& encoding) {
+    return Http("POST", kSessions, admin_, "{}",
+                {"content-type: application/json", "content-encoding: " + encoding});
+  };
+  for (const char* encoding : {"gzip", "deflate", "br", "x", "identity, gzip", "gzip, identity"}) {
+    ExpectError(post(encoding), 415, "unsupported_media_type");
+  }
+  ExpectError(Http("POST", kSessions, admin_, "{}",
+                   {"content-type: application/json", "content-encoding: identity",
+                    "content-encoding: gzip"}),
+              415, "unsupported_media_type");
+  EXPECT_EQ(post("identity").status, 200);
+  EXPECT_EQ(post("Identity").status, 200);
+}
+
+// What can't be read as a request is refused in the same form as what can.
+TEST_F(TransportsTest, WhatIsNoRequest) {
+  const struct {
+    std::string bytes, status, code;
+  } kCases[] = {
+      {"GARBAGE\r\n\r\n", "400 Bad Request", "malformed_request"},
+      {"GET / HTTP/1.1\r\nHost: x\r\na: " + std::string(20'000, 'a') + "\r\n\r\n",
+       "431 Request Header Fields Too Large", "header_too_large"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented",
+       "unsupported_transfer_coding"},
+  };
+  for (const auto& c : kCases) {
+    gateway::TestSocket client(http_->port());
+    client.Send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
+    ASSERT_TRUE(client.ReadUntil("not_found"));
+    ASSERT_TRUE(client.ReadUntil("}\n"));
+    client.got().clear();
+    client.Send(c.bytes);
+    EXPECT_TRUE(client.ReadToEnd());
+    const std::string& got = client.got();
+    EXPECT_TRUE(got.starts_with("HTTP/1.1 " + c.status + "\r\n")) << got;
+    EXPECT_NE(got.find("{\"error\":{\"code\":\"" + c.code + "\""), std::string::npos) << got;
+    const size_t id = got.find("x-request-id: ");
+    ASSERT_NE(id, std::string::npos) << got;
+    const std::string request_id = got.substr(id + 14, got.find('\r', id) - id - 14);
+    EXPECT_NE(got.find("\"request_id\":\"" + request_id + "\""), std::string::npos) << got;
+    EXPECT_NE(
+        Http("GET", "/metrics", "").body.find("method=\"none\",outcome=\"" + c.code + "\"} 1\n"),
+        std::string::npos);
+  }
+}
+
 TEST_F(TransportsTest, StreamsOverGrpc) {
   const auto stub = v1::RolloutService::NewStub(channel_);
   const auto watch = [&](const std::string& job, int* count) {

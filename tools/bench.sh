@@ -31,6 +31,8 @@ esac
 bench=$1
 shift
 tools/setup.sh "${needs[@]}"
-bazel build -c opt --disk_cache="${XDG_CACHE_HOME:-$HOME/.cache}/jetmon-bazel" --noshow_progress \
-  --color=no "${targets[@]}"
-exec /usr/bin/python3 "tests/bench/${bench}_bench.py" bazel-bin/tests/bench "$@"
+bazel build --config=opt --disk_cache="${XDG_CACHE_HOME:-$HOME/.cache}/jetmon-bazel" \
+  --noshow_progress --color=no "${targets[@]}"
+# Not bazel-bin: another build that runs meanwhile would turn it to programs that are not optimised.
+programs=$(bazel info --config=opt --color=no bazel-bin 2>/dev/null)
+exec /usr/bin/python3 "tests/bench/${bench}_bench.py" "$programs/tests/bench" "$@"

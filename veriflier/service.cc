@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "confirm/client.h"
 #include "confirm/credential.h"
+#include "daemon/grpc_compression.h"
 #include "daemon/grpc_log.h"
 #include "jetmon/v1/veriflier.grpc.pb.h"
 
@@ -185,6 +186,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options, Checker* 
   grpc::ServerBuilder builder;
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(1 << 20);
+  RefuseCompression(builder);
   int port = 0;
   builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(running->service.get());

@@ -10,6 +10,7 @@
 
 #include "confirm/client.h"
 #include "confirm/credential.h"
+#include "daemon/test_grpc_call.h"
 #include "jetmon/v1/veriflier.grpc.pb.h"
 #include "probe/test_server.h"
 
@@ -463,6 +464,32 @@ TEST_F(ServiceTest, APortInUseIsOneLine) {
   const auto second = Server::Start(options, checker_.get(), SystemClock());
   EXPECT_TRUE(absl::IsUnavailable(second.status()));
   EXPECT_EQ(second.status().message().find('\n'), absl::string_view::npos);
+}
+
+// 256 KiB on the wire and 256 MiB once they are decompressed, from somebody without a credential.
+TEST_F(ServiceTest, CompressedMessagesAreRefused) {
+  const std::string endpoint = Start();
+  const int port = std::stoi(endpoint.substr(endpoint.rfind(':') + 1));
+  for (const std::string& encoding : std::vector<std::string>{"gzip", "deflate"}) {
+    const std::string bomb = CompressedZeros(encoding, size_t{256} << 20);
+    for (const char* method :
+         {"/jetmon.v1.VeriflierService/CheckSites",
+          "/jetmon.v1.VeriflierService/GetVeriflierStatus", "/grpc.health.v1.Health/Check"}) {
+      SCOPED_TRACE(encoding + " " + method);
+      const RawAnswer answer = CallRaw(port, {method, encoding, true, bomb});
+      EXPECT_EQ(answer.status, 12);  // UNIMPLEMENTED
+      EXPECT_EQ(answer.message, "Compression algorithm '" + encoding + "' is disabled.");
+      EXPECT_LT(answer.peak_growth, size_t{32} << 20);
+    }
+    for (const char* declared : {"", "identity", "br"}) {
+      SCOPED_TRACE(declared);
+      const RawAnswer answer =
+          CallRaw(port, {"/jetmon.v1.VeriflierService/CheckSites", declared, true, bomb});
+      EXPECT_GT(answer.status, 0);
+      EXPECT_LT(answer.peak_growth, size_t{32} << 20);
+    }
+  }
+  EXPECT_EQ(Check(Vantage({endpoint}), {Ask(1, "/")}), (Outcomes{{1, "up"}}));
 }
 
 }  // namespace

@@ -22,9 +22,9 @@ bool Fits(int grpc_code, int http_status) {
       return http_status == 499;
     case 3:
       return http_status == 400 || http_status == 422 || http_status == 413 || http_status == 406 ||
-             http_status == 415;
+             http_status == 415 || http_status == 431;
     case 4:
-      return http_status == 504;
+      return http_status == 504 || http_status == 408;
     case 5:
       return http_status == 404;
     case 6:

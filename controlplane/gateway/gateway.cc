@@ -1,7 +1,9 @@
 #include "controlplane/gateway/gateway.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "controlplane/error/error.h"
 #include "controlplane/gateway/media_type.h"
@@ -33,6 +35,27 @@ void RespondError(HttpExchange& exchange, const absl::Status& status, HttpHeader
                   std::string_view request_id) {
   exchange.Respond(HttpStatusOf(ReasonOf(status)), std::move(headers),
                    ErrorJson(status, request_id) + "\n");
+}
+
+v1::ErrorReason ReasonFor(HttpRefusal::Fault fault) {
+  switch (fault) {
+    case HttpRefusal::Fault::kMalformed:
+      return v1::MALFORMED_REQUEST;
+    case HttpRefusal::Fault::kHeaderTooLarge:
+      return v1::HEADER_TOO_LARGE;
+    case HttpRefusal::Fault::kUnknownCoding:
+      return v1::UNSUPPORTED_TRANSFER_CODING;
+    case HttpRefusal::Fault::kTooSlow:
+      return v1::REQUEST_TIMEOUT;
+  }
+  return v1::MALFORMED_REQUEST;
+}
+
+// Nothing is decompressed: a small body would become a large one.
+bool IsEncoded(const HttpRequest& request) {
+  return std::any_of(request.headers.begin(), request.headers.end(), [](const auto& header) {
+    return header.first == "content-encoding" && !absl::EqualsIgnoreCase(header.second, "identity");
+  });
 }
 
 absl::Status NoWorker() {
@@ -107,6 +130,10 @@ class Gateway::Call final : public rpc::MessageSink, public std::enable_shared_f
 
 absl::Status Gateway::Call::Decode() {
   if (request_.body_too_large) return Error(v1::BODY_TOO_LARGE, "the body is above 1 MiB");
+  if (IsEncoded(request_)) {
+    return Error(v1::UNSUPPORTED_MEDIA_TYPE,
+                 "send the body uncompressed, without Content-Encoding");
+  }
   const bool stream = method_.descriptor->server_streaming();
   const bool acceptable = stream ? Accepts(accept_, kNdjson) || Accepts(accept_, kEventStream)
                                  : Accepts(accept_, kJson);
@@ -186,6 +213,14 @@ void Gateway::Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange
       std::make_shared<Call>(parts_, std::move(request), std::move(match), std::move(exchange));
   *on_gone = [cancellation = call->cancellation()] { cancellation->Cancel(); };
   call->Dispatch();
+}
+
+void Gateway::Refuse(const HttpRefusal& refusal, HttpExchange& exchange) {
+  const absl::Status status = Error(ReasonFor(refusal.fault), refusal.why);
+  const std::string request_id = rpc::NewRequestId(*parts_.clock);
+  parts_.chain->CountUnrouted(status);
+  RespondError(exchange, status,
+               {{"content-type", std::string(kJson)}, {"x-request-id", request_id}}, request_id);
 }
 
 bool Gateway::AnswerOwn(const HttpRequest& request, HttpExchange& exchange) {

@@ -40,6 +40,7 @@ class Gateway final : public HttpHandler {
 
   void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange,
               std::function<void()>* on_gone) override;
+  void Refuse(const HttpRefusal& refusal, HttpExchange& exchange) override;
 
  private:
   class Call;

@@ -29,6 +29,18 @@ struct HttpRequest {
   const std::string* Find(std::string_view name) const;
 };
 
+// Why a request could not be read.
+struct HttpRefusal {
+  enum class Fault {
+    kMalformed,       // it is none of HTTP/1.1, or breaks off, or its end is not certain
+    kHeaderTooLarge,  // its header, a chunk's extension or its trailers are above the limit
+    kUnknownCoding,   // its Transfer-Encoding is not `chunked`
+    kTooSlow,         // a part of it came, and the rest not in time
+  };
+  Fault fault;
+  std::string why;  // one line, for the client
+};
+
 // One request under way: where its answer goes. Exactly one of Respond, or BeginStream and
 // EndStream, is to be called, from any thread; an exchange that is released without closes its
 // connection. When the client has gone all of them do nothing.
@@ -54,11 +66,15 @@ class HttpHandler {
   // at most once, on the server's thread, until the exchange is released.
   virtual void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange,
                       std::function<void()>* on_gone) = 0;
+  // Must Respond at once: there is no request to handle. The connection ends with the answer.
+  virtual void Refuse(const HttpRefusal& refusal, HttpExchange& exchange) = 0;
 };
 
 // An HTTP/1.1 server: keep-alive, bounded in every direction, one thread. Beast parses. A request
-// that can't be read is answered in plain words, and the answer always arrives: writing is shut
-// down, up to 8 MiB or 2 s of what the client still sends is drained, then the connection closes.
+// that can't be read is answered by HttpHandler::Refuse, and the answer always arrives: writing is
+// shut down, up to 8 MiB or Limits::drain of what the client still sends is drained, then the
+// connection closes. It closes without an answer only when nobody is there to read one: the client
+// has gone, sent nothing for Limits::idle, or does not take what it asked for.
 class HttpServer {
  public:
   struct Limits {
@@ -67,6 +83,7 @@ class HttpServer {
     size_t body_bytes = 1 << 20;
     std::chrono::milliseconds idle{60'000};  // also for one whole header, and for a stalled write
     std::chrono::milliseconds body{30'000};
+    std::chrono::milliseconds drain{2'000};
   };
   // Unavailable, one line, when the address can't be had. InvalidArgument for one that is none.
   // `handler` must outlive the server.

@@ -1,10 +1,9 @@
 #include "controlplane/gateway/http_server.h"
 
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
+#include "controlplane/gateway/test_echo.h"
 #include "controlplane/gateway/test_socket.h"
 #include "gtest/gtest.h"
 
@@ -12,56 +11,6 @@ namespace jetmon::gateway {
 namespace {
 
 using std::chrono::milliseconds;
-
-// Answers with what it was asked; the path "/hold" is left to the test.
-class Echo final : public HttpHandler {
- public:
-  void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange,
-              std::function<void()>* on_gone) override {
-    if (request.path == "/hold") {
-      *on_gone = [this] {
-        std::lock_guard lock(mu_);
-        gone_ = true;
-        changed_.notify_all();
-      };
-      std::lock_guard lock(mu_);
-      held_ = std::move(exchange);
-      changed_.notify_all();
-      return;
-    }
-    if (request.path == "/drop") return;
-    const std::string text = request.method + " " + request.path + " " + request.query + " " +
-                             (request.body_too_large ? "TOO LARGE" : request.body);
-    exchange->Respond(request.body_too_large ? 413 : 200, {{"x-test", "1"}}, text);
-  }
-  std::shared_ptr<HttpExchange> Held() {
-    std::unique_lock lock(mu_);
-    EXPECT_TRUE(
-        changed_.wait_for(lock, std::chrono::seconds(20), [&] { return held_ != nullptr; }));
-    return std::move(held_);
-  }
-  bool WaitGone() {
-    std::unique_lock lock(mu_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return gone_; });
-  }
-
- private:
-  std::mutex mu_;
-  std::condition_variable changed_;
-  std::shared_ptr<HttpExchange> held_;
-  bool gone_ = false;
-};
-
-class HttpServerTest : public ::testing::Test {
- protected:
-  void Start(HttpServer::Limits limits = {}) {
-    auto server = HttpServer::Start("127.0.0.1:0", echo_, limits);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-  }
-  Echo echo_;
-  std::unique_ptr<HttpServer> server_;
-};
 
 TEST_F(HttpServerTest, KeepsAliveAndPipelines) {
   Start();
@@ -108,30 +57,6 @@ TEST_F(HttpServerTest, HeadHasNoBody) {
   EXPECT_TRUE(client.ReadToEnd());
   EXPECT_TRUE(client.got().ends_with("\r\n\r\n"));
   EXPECT_NE(client.got().find("content-length: 9"), std::string::npos) << client.got();
-}
-
-TEST_F(HttpServerTest, WhatIsNoRequestIsAnswered) {
-  Start();
-  for (const std::string bad :
-       {"GARBAGE\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02",
-        "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
-    TestSocket client(server_->port());
-    client.Send(bad);
-    client.ShutdownWrite();
-    EXPECT_TRUE(client.ReadToEnd()) << bad;
-    if (bad[0] != '\x16') {
-      EXPECT_TRUE(client.got().starts_with("HTTP/1.1 400 ")) << bad << client.got();
-    }
-  }
-}
-
-TEST_F(HttpServerTest, HeaderIsBounded) {
-  Start();
-  TestSocket client(server_->port());
-  client.Send("GET / HTTP/1.1\r\nx: " + std::string(20'000, 'a') + "\r\n\r\n");
-  EXPECT_TRUE(client.ReadToEnd());
-  EXPECT_TRUE(client.got().starts_with("HTTP/1.1 431 ")) << client.got();
 }
 
 // The whole answer arrives although nobody read the body.
@@ -230,10 +155,7 @@ TEST_F(HttpServerTest, IdleConnectionIsClosed) {
   Start({.idle = milliseconds(100)});
   TestSocket silent(server_->port());
   EXPECT_TRUE(silent.ReadToEnd());
-  TestSocket half(server_->port());
-  half.Send("GET / HT");
-  EXPECT_TRUE(half.ReadToEnd());
-  EXPECT_EQ(half.got(), "");
+  EXPECT_EQ(silent.got(), "");
 }
 
 TEST_F(HttpServerTest, ConnectionsAreBounded) {

@@ -4,21 +4,27 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
 namespace jetmon::gateway {
 
-// A client's connection to a server on loopback, for tests. Reads wait 20 s at most.
+// A client's connection to a server on loopback, for tests. Reads and writes wait 20 s at most.
 class TestSocket {
  public:
   explicit TestSocket(int port) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
     const timeval limit{20, 0};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    const int on = 1;
+    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<uint16_t>(port));
@@ -42,6 +48,17 @@ class TestSocket {
   void Close() {
     if (fd_ >= 0) close(fd_);
     fd_ = -1;
+  }
+  // Closes so that the peer's next read fails.
+  void Reset() {
+    const linger now{1, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    Close();
+  }
+  // Whether something to read, or the end, comes within `d`.
+  bool Readable(std::chrono::milliseconds d) {
+    pollfd entry{fd_, POLLIN, 0};
+    return poll(&entry, 1, static_cast<int>(d.count())) == 1;
   }
   // Reads until `what` has come (true) or the peer closed.
   bool ReadUntil(std::string_view what) {

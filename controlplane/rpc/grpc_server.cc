@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "controlplane/rpc/grpc_services.h"
+#include "daemon/grpc_compression.h"
 #include "daemon/grpc_log.h"
 
 namespace jetmon::rpc {
@@ -46,6 +47,7 @@ class GrpcServer::Impl {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     AddArguments(builder);
+    RefuseCompression(builder);
     builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port_);
     services_ = MakeServices(parts_);
     for (const auto& service : services_) builder.RegisterService(service.get());

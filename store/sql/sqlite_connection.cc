@@ -11,6 +11,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "store/sql/connection.h"
+#include "store/sql/sqlite_settings.h"
 
 namespace jetmon::sql {
 namespace {
@@ -295,14 +296,7 @@ absl::Status SetUp(sqlite3* db, const std::string& path) {
   for (int attempt = 0; attempt < kSetUpAttempts && (code & 0xff) == SQLITE_BUSY; ++attempt) {
     code = sqlite3_exec(db, "PRAGMA journal_mode = WAL", KeepFirstColumn, &mode, nullptr);
   }
-  // Enough of a cache for the indexes that a batch of many rows touches all over, and a write-ahead
-  // log that takes several such batches before it goes into the file.
-  if (code == SQLITE_OK) {
-    code = sqlite3_exec(
-        db,
-        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 8000",
-        nullptr, nullptr, nullptr);
-  }
+  if (code == SQLITE_OK) code = sqlite3_exec(db, kSqliteSettings, nullptr, nullptr, nullptr);
   if (code == SQLITE_OK) {
     code = sqlite3_create_function_v2(db, "jetmon_hash16", 1,
                                       SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,

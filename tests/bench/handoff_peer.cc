@@ -2,6 +2,7 @@
 //
 //   handoff_peer --concurrency=50 < sites        a line each: site id, URL
 #include <gflags/gflags.h>
+#include <sys/resource.h>
 
 #include <string>
 #include <vector>
@@ -14,6 +15,14 @@ DEFINE_string(source_address, "127.0.1.9", "Address that the checks come from.")
 
 namespace jetmon {
 namespace {
+
+// User and system time of this process so far.
+double CpuSeconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) { return t.tv_sec + t.tv_usec / 1e6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
 
 void Run() {
   std::vector<probe::CheckRequest> requests;
@@ -30,11 +39,13 @@ void Run() {
   const size_t wanted = requests.size();
   size_t up = 0;
   const bench::Stopwatch watch;
+  const double cpu_before = CpuSeconds();
   auto engine = bench::Get(probe::Engine::Create(options));
   bench::Check(probe::CheckAll(
       *engine, std::move(requests),
       [&](const probe::CheckResult& r) { up += r.outcome == probe::Outcome::kUp ? 1 : 0; }, all));
   bench::Say("seconds", watch.seconds());
+  bench::Say("cpu_seconds", CpuSeconds() - cpu_before);
   bench::Say("sites", wanted);
   bench::Say("up", up);
 }

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import resource
 import selectors
 import socket
@@ -139,6 +140,29 @@ http {{
         return lines.count(b".\n"), lines.count(b"r\n")
 
 
+# What blackbox_exporter answers is 200 whether it found the target up or not.
+COUNT_SUCCESSES = """
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function init(args) succeeded = 0; failed = 0 end
+function response(status, headers, body)
+  if status == 200 and body:find("\\nprobe_success 1\\n", 1, true) then
+    succeeded = succeeded + 1
+  else
+    failed = failed + 1
+  end
+end
+function done(summary, latency, requests)
+  local errors = summary.errors
+  for _, thread in ipairs(threads) do
+    io.write(string.format("succeeded %d\\nfailed %d\\nbroken %d\\n", thread:get("succeeded"),
+      thread:get("failed"), errors.connect + errors.read + errors.write + errors.timeout))
+  end
+end
+"""
+ASKED_AT_ONCE = 16
+
+
 class Blackbox(Server):
     """Debian's prometheus-blackbox-exporter."""
 
@@ -149,6 +173,8 @@ class Blackbox(Server):
                    for name, method in (("head", "HEAD"), ("get", "GET"))}
         config = folder / "blackbox.yml"  # JSON is YAML
         config.write_text(json.dumps({"modules": modules}), encoding="utf-8")
+        self._script = folder / "blackbox.lua"
+        self._script.write_text(COUNT_SUCCESSES, encoding="utf-8")
         super().__init__(port, folder / "blackbox.log", CLIENTS_CORE, "prometheus-blackbox-exporter",
                          f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
                          "--log.level=error")
@@ -162,6 +188,18 @@ class Blackbox(Server):
             text = answer.read().decode()
         if "\nprobe_success 1" not in text:
             sys.exit(f"blackbox_exporter does not find {target} up: {text}")
+
+    def ask(self, method: str, target: str, seconds: int) -> int:
+        """Has it probe for so long, ASKED_AT_ONCE at a time; how many of its answers said that the probe
+        has succeeded. Ends the bench when one said anything else."""
+        done = subprocess.run(
+            pinned(SERVERS_CORE, "wrk", "-t1", f"-c{ASKED_AT_ONCE}", f"-d{seconds}s", "-s", self._script,
+                   self.probe_url(method, target)),
+            capture_output=True, text=True, check=True).stdout
+        counts = dict(re.findall(r"^(succeeded|failed|broken) (\d+)$", done, re.MULTILINE))
+        if len(counts) != 3 or int(counts["failed"]) or int(counts["broken"]):
+            sys.exit(f"blackbox_exporter, {target}: not every probe has succeeded: {done}")
+        return int(counts["succeeded"])
 
 
 def open_files() -> int:

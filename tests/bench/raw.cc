@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/sql/sqlite_settings.h"
+
 namespace jetmon::bench {
 namespace {
 
@@ -18,10 +20,10 @@ void Check(bool ok, const char* said) {
 class Sqlite final : public Raw {
  public:
   explicit Sqlite(const std::string& path) {
-    Check(sqlite3_open(path.c_str(), &db_) == SQLITE_OK, "can't open");
+    Must(sqlite3_open(path.c_str(), &db_));
     sqlite3_busy_timeout(db_, 10'000);
     Simple("PRAGMA journal_mode = WAL");
-    Simple("PRAGMA synchronous = NORMAL");
+    Simple(sql::kSqliteSettings);
   }
   ~Sqlite() override {
     for (sqlite3_stmt* s : statements_) sqlite3_finalize(s);
@@ -29,7 +31,7 @@ class Sqlite final : public Raw {
   }
   size_t Prepare(const std::string& sql) override {
     sqlite3_stmt* s = nullptr;
-    Check(sqlite3_prepare_v2(db_, sql.c_str(), -1, &s, nullptr) == SQLITE_OK, sqlite3_errmsg(db_));
+    Must(sqlite3_prepare_v2(db_, sql.c_str(), -1, &s, nullptr));
     statements_.push_back(s);
     return statements_.size() - 1;
   }
@@ -45,13 +47,13 @@ class Sqlite final : public Raw {
         sqlite3_bind_null(s, at);
       }
     }
-    Check(sqlite3_step(s) == SQLITE_DONE, sqlite3_errmsg(db_));
+    Must(sqlite3_step(s), SQLITE_DONE);
     sqlite3_reset(s);
     return sqlite3_last_insert_rowid(db_);
   }
   uint64_t Read(const std::string& sql) override {
     sqlite3_stmt* s = nullptr;
-    Check(sqlite3_prepare_v2(db_, sql.c_str(), -1, &s, nullptr) == SQLITE_OK, sqlite3_errmsg(db_));
+    Must(sqlite3_prepare_v2(db_, sql.c_str(), -1, &s, nullptr));
     uint64_t rows = 0;
     while (sqlite3_step(s) == SQLITE_ROW) {
       ++rows;
@@ -66,12 +68,13 @@ class Sqlite final : public Raw {
     sqlite3_finalize(s);
     return rows;
   }
-  void Simple(const char* sql) override {
-    Check(sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK, sqlite3_errmsg(db_));
-  }
+  void Simple(const char* sql) override { Must(sqlite3_exec(db_, sql, nullptr, nullptr, nullptr)); }
   const char* begin() const override { return "BEGIN IMMEDIATE"; }
 
  private:
+  // What the engine says is asked once it has said it.
+  void Must(int code, int wanted = SQLITE_OK) { Check(code == wanted, sqlite3_errmsg(db_)); }
+
   sqlite3* db_ = nullptr;
   std::vector<sqlite3_stmt*> statements_;
   int64_t sink_ = 0;

@@ -25,7 +25,7 @@ class Raw {
   virtual const char* begin() const = 0;
 };
 
-// A path, or host:port and the password.
+// `path` is of a database file. Set up as the product sets up its connections to SQLite.
 std::unique_ptr<Raw> OpenRawSqlite(const std::string& path);
 std::unique_ptr<Raw> OpenRawMariadb(const std::string& user, const std::string& host, int port,
                                     const std::string& password, const std::string& database);

@@ -51,10 +51,10 @@ def run(command: list[str], text: str = "") -> None:
         sys.exit(f"{command[0]}: {done.stderr.strip()[-2000:]}")
 
 
-def values(command: list[str]) -> dict[str, float]:
+def values(command: list[str], text: str = "") -> dict[str, float]:
     """What a part printed: lines of a name and a number."""
     environment = dict(os.environ, JETMON_DATABASE_PASSWORD=mariadb.PASSWORD)
-    done = subprocess.run(command, text=True, capture_output=True, env=environment)
+    done = subprocess.run(command, input=text, text=True, capture_output=True, env=environment)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
     return {name: float(value) for name, value in map(str.split, done.stdout.splitlines())}
@@ -86,11 +86,8 @@ class Sqlite:
         os.sync()
 
     def raw_seed(self) -> float:
-        text = ("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE;"
-                f"{RAW_SEED} COMMIT;")
-        began = time.monotonic()
-        run(["sqlite3", str(self.work)], text)
-        return time.monotonic() - began
+        return values([str(self.programs / "store_peer"), "--part=script",
+                       f"--sqlite={self.work}"], f"BEGIN IMMEDIATE; {RAW_SEED} COMMIT")["seconds"]
 
     def stop(self) -> None:
         pass

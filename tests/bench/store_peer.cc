@@ -3,6 +3,7 @@
 #include <gflags/gflags.h>
 
 #include <iostream>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "tests/bench/bench_io.h"
@@ -12,7 +13,8 @@
 DEFINE_string(sqlite, "", "a database file");
 DEFINE_int32(port, 0, "of a MariaDB server on 127.0.0.1");
 DEFINE_string(user, "jetmon", "of the server");
-DEFINE_string(part, "", "load, claim, fence, event or incidents");
+DEFINE_string(part, "",
+              "load, claim, fence, event, incidents, or script: statements from standard input");
 DEFINE_uint64(bucket_max, 511, "the last bucket of the range that is loaded, from 0");
 DEFINE_uint64(count, 2000, "how often a single thing is done");
 DEFINE_bool(all_active, true, "as store_bench");
@@ -180,9 +182,19 @@ void Burst(Peer peer) {
   Say("incidents_per_s", done / watch.seconds());
 }
 
+// Timed without the start of this process, as the product's parts are.
+void Script(Raw& raw) {
+  const std::string text((std::istreambuf_iterator<char>(std::cin)), {});
+  const Stopwatch watch;
+  raw.Simple(text.c_str());
+  Say("seconds", watch.seconds());
+}
+
 int Main() {
   auto raw = Open();
-  if (FLAGS_part == "load") {
+  if (FLAGS_part == "script") {
+    Script(*raw);
+  } else if (FLAGS_part == "load") {
     Load(*raw);
   } else if (FLAGS_part == "claim") {
     Claim(Peer(*raw));

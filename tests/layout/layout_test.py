@@ -88,8 +88,9 @@ class Layout(unittest.TestCase):
         self.assertEqual(wrong, [])
 
     def test_grpc_and_beast_stay_out_of_headers(self):
-        # gRPC's own adapters between their .cc files may share a header.
-        allowed = ("controlplane/rpc/grpc_",)
+        # The adapters to gRPC and to Beast may share a header between their .cc files.
+        allowed = ("controlplane/rpc/grpc_", "controlplane/gateway/http_connection.h",
+                   "controlplane/gateway/http_framing.h")
         wrong = [path for path, text in of_programs()
                  if path.endswith(".h") and not path.startswith(allowed) and HEAVY.search(text)]
         self.assertEqual(wrong, [])
