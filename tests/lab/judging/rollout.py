@@ -110,9 +110,11 @@ def given_up_faults(lock: Row, granted: Row | None) -> list[str]:
     was acknowledged is the owner's, whatever its job says."""
     acknowledged = lock["acknowledged_at_ms"]
     if not lock["gave_up"]:
-        if acknowledged and granted is not None and granted["state"] == "failed":
-            return ["was acknowledged, and its activation failed"]
-        return []
+        # Somebody may release it before its activation has seen the acknowledgement.
+        failed = granted is not None and granted["state"] == "failed"
+        released = 0 < lock["draining_at_ms"] <= (granted or {}).get("finished_at_ms", 0)
+        return ["was acknowledged, and its activation failed"] if (
+            acknowledged and failed and not released) else []
     result = []
     if acknowledged:
         result.append("was given up, and acknowledged")
