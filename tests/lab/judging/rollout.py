@@ -1,7 +1,7 @@
 """Invariant 8: rollout state changes only by an execute with a token that was good for it."""
 from __future__ import annotations
 
-from judging import bounds
+from judging import agreement, bounds
 from judging.audit import judge_audit
 from judging.incidents import ADOPTING_JOBS, during
 from judging.policy import judge_policies
@@ -230,6 +230,8 @@ def judge_8(story: Story) -> Verdict:
                           + judge_buckets(story) + judge_adoption(story) + judge_audit(story)
                           + judge_tenures(Holders(story)) + judge_completion(story)
                           + judge_overlaps(story) + judge_starts(story)
+                          + agreement.judge_buckets_there(story) + agreement.judge_grants(story)
+                          + agreement.judge_targets(story)
                           + judge_policies(story))
     used = sum(1 for token in story.tokens if token["consumed_at_ms"])
     verdict.evidence = (f"{len(story.locks)} grants, {len(story.jobs)} jobs, {used} of "
