@@ -86,10 +86,11 @@ void ModelWorld::Reset() {
   model_ = model::State(kBuckets);
   Write([&](sql::Transaction& tx) -> absl::Status {
     for (const char* table :
-         {"jetmon_rollout_range_locks", "jetmon_rollout_range_parts", "jetmon_rollout_bucket_locks",
-          "jetmon_rollout_sessions", "jetmon_rollout_checkpoints", "jetmon_rollout_jobs",
-          "jetmon_process_health", "jetmon_rollout_confirmation_tokens", "jetmon_hosts",
-          "jetmon_counters", "jetmon_veriflier_vantages"}) {
+         {"jetmon_rollout_range_locks", "jetmon_rollout_range_tenures",
+          "jetmon_rollout_range_parts", "jetmon_rollout_bucket_locks", "jetmon_rollout_sessions",
+          "jetmon_rollout_checkpoints", "jetmon_rollout_jobs", "jetmon_process_health",
+          "jetmon_rollout_confirmation_tokens", "jetmon_hosts", "jetmon_counters",
+          "jetmon_veriflier_vantages"}) {
       if (auto s = tx.Execute(absl::StrCat("DELETE FROM ", table)); !s.ok()) return s.status();
     }
     store::Vantage v;
