@@ -16,6 +16,7 @@ import synthetic_faults as f  # noqa: E402
 from judge_case import JudgeCase  # noqa: E402
 from judging.story import FOREVER, Span, State, Stray  # noqa: E402
 
+
 class WriterTest(JudgeCase):
     """Each row names who had the bucket then."""
 
