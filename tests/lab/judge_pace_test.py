@@ -182,6 +182,20 @@ class OftenTest(JudgeCase):
             late, at_ms=late.at_ms + 900, boot_ms=late.boot_ms + 900))
         self.assert_ok()
 
+    def test_a_fault_does_not_free_all_that_follows(self) -> None:
+        self.story.faults.append(Span(s.ms(44), s.ms(44.5), "monitor-b", "paused"))
+        self.story.requests = [r for r in self.story.requests
+                               if not (r.source == s.B and s.ms(44) < r.at_ms < s.ms(44.5))]
+        self.story.requests += [s.request(45 + n / 2, s.B, 60) for n in range(5)]
+        self.assert_fails(2, "site 60 (bucket 7) was checked by i-monitor-b")
+
+    def test_a_fault_before_the_range_was_acknowledged(self) -> None:
+        self.story.faults.append(Span(s.ms(10), s.ms(31.3), "monitor-b", "paused"))
+        self.assert_ok()
+        self.story.requests.append(s.request(38.5, s.B, 60))
+        self.story.requests.append(s.request(39.5, s.B, 60))
+        self.assert_fails(2, "site 60 (bucket 7) was checked by i-monitor-b")
+
     def test_a_retry_of_what_had_not_failed(self) -> None:
         before = next(r for r in self.story.requests if r.source == s.A and r.site_id == 7)
         second = (before.at_ms - s.T0) / 1000
