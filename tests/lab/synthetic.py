@@ -202,12 +202,12 @@ def clean_story() -> Story:
         start(story, name, pid, -2)
     add_incidents(story)
     add_stages(story)
-    story.audit = [row for t in story.tokens for row in audits_for(t)] + [audit_of(j) for j in story.jobs
-                                                          if j["operation"] in BEGUN]
+    story.audit = [row for t in story.tokens for row in audits_for(t)]
+    story.audit += [audit_of(j) for j in story.jobs if j["operation"] in BEGUN]
     story.plan = {"requests": {"v1": 400, "monitor": 500, "veriflier": 1, "controlplane": 6},
                   "grants": 2, "releases": 1, "v1_starts": 2, "v1_stops": 2, "downs": 1, "ups": 1}
-    story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "url": s.url, "updated_at_ms": ms(28)}
-                     for s in story.sites.values()]
+    story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "url": s.url,
+                      "updated_at_ms": ms(28)} for s in story.sites.values()]
     last = {r.site_id: round(r.at_ms) for r in story.requests if r.source == A}
     story.runtime = [{"site_id": s, "bucket_no": (s - 1) // 8, "last_checked_at_ms": last[s]}
                      for s in first]

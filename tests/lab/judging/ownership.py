@@ -210,7 +210,8 @@ def judge_1(story: Story) -> Verdict:
             verdict.violations.append(fault)
     verdict.violations += [f"{source}, which is no process of the lab, asked for sites {n} times"
                            for source, n in strangers.items()]
-    verdict.violations += (ownership.strays() + ownership.leases.silences(by_site) + agreement.judge_senders(story)
+    verdict.violations += (ownership.strays() + ownership.leases.silences(by_site)
+                           + agreement.judge_senders(story)
                            + confirmation_counts(story, holders, by_site)
                            + probe_counts(story, ownership))
     counts = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
