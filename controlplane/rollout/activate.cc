@@ -100,8 +100,11 @@ absl::Status ExecuteActivate(JobRun& run) {
           lock->gave_up ? absl::StrCat(lock->owner_host, " did not acknowledge within ",
                                        run.options.times.acknowledge_within.count() / 1000,
                                        " s; the range goes back to v1, see its release job")
-                        : absl::StrCat("the range was released before it was acknowledged (now ",
-                                       lock->state, ")");
+                        : absl::StrCat("the range was released before ",
+                                       lock->acknowledged_at_ms != 0
+                                           ? "this job saw that it had been acknowledged"
+                                           : "it was acknowledged",
+                                       " (now ", lock->state, ")");
       return run.Finish(store::job_state::kFailed, "", why);
     }
     const BootTime now = run.parts.clock->Boot();

@@ -1,6 +1,7 @@
 """What the judge's tests have in common: a clean story to be doctored, and how the judge must see it."""
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import sys
 import unittest
@@ -43,6 +44,19 @@ class JudgeCase(unittest.TestCase):
             and s.ms(from_s) <= r.at_ms <= s.ms(until_s))]
         self.assertLess(len(kept), len(self.story.requests))
         self.story.requests = kept
+        for row in self.story.runtime:  # what was never checked was not written either
+            if row["site_id"] == site_id and source in (s.A, s.B):
+                row["last_checked_at_ms"] = max((round(r.at_ms) for r in kept if r.source == source
+                                                 and r.site_id == site_id), default=0)
+
+    def add_sites(self, ids: range) -> None:
+        """Like site 33, and seeded as it was; v1 checks them until 30 s, nobody from then on."""
+        like = self.story.sites[33]
+        for i in ids:
+            self.story.sites[i] = dataclasses.replace(like, site_id=i)
+            self.story.requests += s.checks(s.V1, range(i, i + 1), 0, 30)
+            self.story.targets.append({"site_id": i, "bucket_no": like.bucket, "url": like.url,
+                                       "updated_at_ms": s.ms(28)})
 
     def replace(self, name: str, match: dict, **changes) -> None:
         rows = [r for r in getattr(self.story, name)

@@ -259,6 +259,13 @@ class ExecutionTest(JudgeCase):
         self.replace("jobs", {"job_id": "job_activate_2"}, state="failed")
         self.assert_fails(8, "was acknowledged, and its activation failed")
 
+    def test_an_activation_that_was_undone_before_it_looked(self) -> None:
+        """No fault, but where the release came later than the job's end."""
+        self.replace("jobs", {"job_id": "job_activate_1"}, state="failed", finished_at_ms=s.ms(59.5))
+        self.assert_ok()
+        self.replace("jobs", {"job_id": "job_activate_1"}, finished_at_ms=s.ms(40))
+        self.assert_fails(8, "was acknowledged, and its activation failed")
+
     def test_an_activation_that_completed_too_soon(self) -> None:
         self.replace("jobs", {"job_id": "job_activate_2"}, finished_at_ms=s.ms(31.4))
         self.assert_fails(8, "completed before its owner had acknowledged")

@@ -15,10 +15,12 @@ from judging.story import Alert, Request, Row, Sender, Site, Start, State, Story
 
 T0 = 1_790_000_000_000  # Unix ms of second 0
 INTERVAL_S = 5.0
-V1, A, B, VERIFLIER, CONTROL = ("127.0.1.5", "127.0.1.11", "127.0.1.12", "127.0.1.21", "127.0.1.2")
+V1, A, B, CONTROL = "127.0.1.5", "127.0.1.11", "127.0.1.12", "127.0.1.2"
+VERIFLIER, VERIFLIER_2, VERIFLIER_3 = "127.0.1.21", "127.0.1.22", "127.0.1.23"
 END_S = 80.0
 RUN_A, RUN_B, KEY = "rol_A", "rol_B", "key_1"
-PIDS = {"v1": 105, "controlplane": 102, "veriflier-1": 121, "monitor-a": 111, "monitor-b": 112}
+PIDS = {"v1": 105, "controlplane": 102, "veriflier-1": 121, "veriflier-2": 122,
+        "veriflier-3": 123, "monitor-a": 111, "monitor-b": 112}
 # Epoch -> (instance, host) of who was granted it.
 OWNERS = {1: ("i-monitor-a", "monitor-a"), 2: ("i-monitor-b", "monitor-b")}
 
@@ -51,7 +53,7 @@ def lock(epoch: int, low: int, high: int, host: str, run_id: str, granted: float
             "owner_instance": f"i-{host}", "state": "released" if gone else "active",
             "run_id": run_id, "activate_job_id": f"job_activate_{epoch}",
             "release_job_id": f"job_release_{epoch}" if gone else "", "gave_up": 0,
-            "drained": int(gone), "granted_at_ms": ms(granted),
+            "drained": int(gone), "overrides": "", "granted_at_ms": ms(granted),
             "activating_at_ms": ms(granted + 0.2), "acknowledged_at_ms": ms(granted + 0.5),
             "draining_at_ms": ms(released - 1) if released else 0,
             "drained_at_ms": ms(released - 0.2) if released else 0, "revoked_at_ms": 0,
@@ -63,7 +65,7 @@ def job(name: str, operation: str, run_id: str, low: int, high: int, start: floa
     return {"job_id": name, "operation": operation, "run_id": run_id, "bucket_min": low,
             "bucket_max": high, "state": "completed", "epoch": epoch, "key_id": KEY,
             "created_at_ms": ms(start), "started_at_ms": ms(start), "finished_at_ms": ms(end),
-            "attempt": 1}
+            "attempt": 1, "owner_host": "monitor-a" if run_id == RUN_A else "monitor-b"}
 
 
 def jobs_of(epoch: int, low: int, high: int, run_id: str, granted: float,
@@ -94,6 +96,12 @@ def audit_for(token: Row) -> Row:
             "operation": SERVICE + CALLS[token["operation"]], "run_id": token["run_id"],
             "bucket_min": token["bucket_min"], "bucket_max": token["bucket_max"], "outcome": "ok",
             "detail": "execute"}
+
+
+def audits_for(token: Row) -> list[Row]:
+    """Of the plan, and of the execution."""
+    return [{**audit_for(token), "at_ms": token["created_at_ms"] + 2, "latency_ms": 5,
+             "detail": "plan"}, audit_for(token)]
 
 
 def audit_of(job_row: Row) -> Row:
@@ -161,6 +169,8 @@ def clean_story() -> Story:
     story.senders = {V1: Sender("v1", "v1"), A: Sender("monitor-a", "monitor", "monitor-a"),
                      B: Sender("monitor-b", "monitor", "monitor-b"),
                      VERIFLIER: Sender("veriflier-1", "veriflier"),
+                     VERIFLIER_2: Sender("veriflier-2", "veriflier"),
+                     VERIFLIER_3: Sender("veriflier-3", "veriflier"),
                      CONTROL: Sender("controlplane", "controlplane")}
     story.sites = {i: Site(i, (i - 1) // 8, f"http://127.0.0.1:18080/s/{i}", INTERVAL_S)
                    for i in range(1, 65)}
@@ -169,7 +179,7 @@ def clean_story() -> Story:
                       + checks(V1, first, 61, END_S) + checks(V1, second, 0, 30)
                       + checks(B, second, 31.6, END_S)
                       + [request(15, CONTROL, 3), request(25, CONTROL, 40),
-                         request(45.5, VERIFLIER, 2)]
+                         request(45.5, VERIFLIER, 2), request(45.5, VERIFLIER_2, 2)]
                       + [request(start + n * 0.1, CONTROL, site) for start, site in
                          ((10.5, 4), (65.5, 41)) for n in range(2)])
     story.v1_switches = [V1Switch(ms(-1), "v1_started", 0, 7), V1Switch(ms(20.1), "v1_stopped", 0, 3),
@@ -192,13 +202,14 @@ def clean_story() -> Story:
         start(story, name, pid, -2)
     add_incidents(story)
     add_stages(story)
-    story.audit = [audit_for(t) for t in story.tokens] + [audit_of(j) for j in story.jobs
-                                                          if j["operation"] in BEGUN]
+    story.audit = [row for t in story.tokens for row in audits_for(t)]
+    story.audit += [audit_of(j) for j in story.jobs if j["operation"] in BEGUN]
     story.plan = {"requests": {"v1": 400, "monitor": 500, "veriflier": 1, "controlplane": 6},
                   "grants": 2, "releases": 1, "v1_starts": 2, "v1_stops": 2, "downs": 1, "ups": 1}
-    story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "updated_at_ms": ms(28)}
-                     for s in story.sites.values()]
-    story.runtime = [{"site_id": s, "bucket_no": (s - 1) // 8, "last_checked_at_ms": ms(58)}
+    story.targets = [{"site_id": s.site_id, "bucket_no": s.bucket, "url": s.url,
+                      "updated_at_ms": ms(28)} for s in story.sites.values()]
+    last = {r.site_id: round(r.at_ms) for r in story.requests if r.source == A}
+    story.runtime = [{"site_id": s, "bucket_no": (s - 1) // 8, "last_checked_at_ms": last[s]}
                      for s in first]
     return story
 
@@ -217,7 +228,7 @@ def parted_story() -> Story:
     release = job("job_release_part", "release_buckets", RUN_B, 6, 7, 59, 60.1, 2)
     story.jobs.append(release)
     story.tokens.append(token_for(release))
-    story.audit.append(audit_for(story.tokens[-1]))
+    story.audit += audits_for(story.tokens[-1])
     story.v1_switches.append(V1Switch(ms(60.5), "v1_started", 6, 7))
     for row in story.buckets[6:]:
         row.update(pool="v1", owner_host=None, owner_instance=None, epoch=0, state="free")

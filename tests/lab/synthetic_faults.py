@@ -27,7 +27,7 @@ def taken_over_story() -> Story:
     story.states = [state for state in story.states if 40 not in state.site_ids]
     story.events = [e for e in story.events if e["event_id"] != 3]
     story.transitions = [t for t in story.transitions if t["event_id"] != 3]
-    story.sites[40] = dataclasses.replace(story.sites[41], site_id=40)
+    story.sites[40] = dataclasses.replace(story.sites[40], status=1, status_change="")
     return story
 
 
@@ -57,7 +57,8 @@ def given_up_story() -> Story:
     release.update(created_at_ms=s.ms(81.3), started_at_ms=s.ms(81.3))
     story.tokens = [s.token_for(j) for j in story.jobs
                     if j["operation"] in ("seed", "final_reconcile", "activate_buckets")]
-    story.audit = [s.audit_for(t) for t in story.tokens] + [s.audit_of(j) for j in story.jobs[:2]]
+    story.audit = [row for t in story.tokens for row in s.audits_for(t)]
+    story.audit += [s.audit_of(j) for j in story.jobs[:2]]
     story.targets = [row for row in story.targets if row["site_id"] in story.sites]
     for name in ("events", "transitions", "notifications", "history", "runtime", "stages",
                  "stage_rows", "configs", "deliveries", "v1_alerts", "states"):

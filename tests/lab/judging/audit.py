@@ -17,13 +17,13 @@ EXECUTED = ("ok", "blocked", "cancelled", "deadline_exceeded", "database_unavail
 WHOSE = ("run_id", "key_id", "bucket_min", "bucket_max")
 
 
-def fits(row: Row, token: Row) -> bool:
-    """Is it of that call, which consumed the token while it ran?"""
+def fits(row: Row, token: Row, deed: str, at_ms: float) -> bool:
+    """Is it of the call that made the token, or of the one that consumed it, while it ran?"""
     if row["operation"] != SERVICE + CALLS.get(token["operation"], "?") or \
             any(row[name] != token[name] for name in WHOSE) or \
-            not row["detail"].startswith("execute"):
+            not row["detail"].startswith(deed):
         return False
-    return covers_ms(row, token["consumed_at_ms"])
+    return covers_ms(row, at_ms)
 
 
 def covers_ms(row: Row, at_ms: float) -> bool:
@@ -33,11 +33,12 @@ def covers_ms(row: Row, at_ms: float) -> bool:
 
 
 def was_cut_off(story: Story, consumed: float) -> bool:
-    """Whoever would have written the row died first, or had no database."""
+    """Whoever would have written the row died first, or had no database. A cluster that loses a node
+    lets its writers wait for longer than an audit row does; what is lost is in the log."""
     names = {s.name for s in story.senders.values() if s.role == "controlplane"}
     for fault in story.faults:
         over = fault.from_ms if fault.how == "killed" and fault.what in names else fault.until_ms
-        if (fault.what in names or fault.what == "database") and \
+        if (fault.what in names or fault.what.startswith("database")) and \
                 over >= consumed - bounds.COMMIT and fault.from_ms <= consumed + bounds.AUDITED:
             return True
     return False
@@ -54,12 +55,20 @@ def judge_audit(story: Story) -> list[str]:
         if not token["consumed_at_ms"]:
             continue
         mine = by_call.get((SERVICE + CALLS.get(token["operation"], "?"), token["run_id"]), [])
-        found = next((row for row in mine if fits(row, token)), None)
+        found = next((row for row in mine if fits(row, token, "execute", token["consumed_at_ms"])),
+                     None)
         if found is not None:
             mine.remove(found)
         elif not was_cut_off(story, token["consumed_at_ms"]):
             result.append(f"{token['operation']} of {token['run_id']} was executed at "
                           f"{token['consumed_at_ms']}, and no row of its own is in the audit")
+    for token in story.tokens:
+        at_ms = token["created_at_ms"]
+        mine = by_call.get((SERVICE + CALLS.get(token["operation"], "?"), token["run_id"]), [])
+        if not any(fits(row, token, "plan", at_ms) for row in mine) \
+                and not was_cut_off(story, at_ms):
+            result.append(f"{token['operation']} of {token['run_id']} was planned at {at_ms}, and "
+                          "no row of its own is in the audit")
     for job in story.jobs:
         if job["operation"] not in BEGUN:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 
+from judging import agreement
 from judging.bounds import SAME
 from judging.story import FOREVER, Row, Story, Verdict, covers, lock_end_ms
 from judging.told import judge_told
@@ -88,11 +89,9 @@ def judge_3(story: Story) -> Verdict:
 def unseen_checks(story: Story) -> list[str]:
     """Incidents and freshness must rest on a Monitor's own request."""
     hosts = {source: s.host for source, s in story.senders.items() if s.role == "monitor"}
-    first: dict[int, float] = {}
     asked: dict[tuple[int, str], list[float]] = {}
     for request in sorted(story.requests, key=lambda r: r.at_ms):
         if request.source in hosts:
-            first.setdefault(request.site_id, request.at_ms)
             asked.setdefault((request.site_id, hosts[request.source]), []).append(request.at_ms)
     acknowledged = {lock["epoch"]: lock["acknowledged_at_ms"] for lock in story.locks}
     result = []
@@ -106,10 +105,7 @@ def unseen_checks(story: Story) -> list[str]:
         if at < 0 or times[at] < since:
             result.append(f"event {t['event_id']} of site {t['site_id']} was "
                           f"{ON_A_CHECK[t['reason']]} without a check of {t['host'] or 'anybody'}")
-    result += [f"site {r['site_id']} has a last check that no Monitor made" for r in story.runtime
-               if r["last_checked_at_ms"]
-               and first.get(r["site_id"], FOREVER) > r["last_checked_at_ms"] + SAME]
-    return result
+    return result + agreement.Freshness(story).faults()
 
 
 def judge_4(story: Story) -> Verdict:
@@ -230,7 +226,7 @@ def judge_6(story: Story) -> Verdict:
                                           f"its transitions say {row[name]!r}")
     for event_id in changes:
         verdict.violations.append(f"transitions of event {event_id}, which is not there")
-    verdict.violations += two_at_once(story)
+    verdict.violations += two_at_once(story) + agreement.judge_told_columns(story)
     verdict.evidence = f"{len(story.events)} events from {len(story.transitions)} transitions"
     return verdict
 

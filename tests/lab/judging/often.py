@@ -14,6 +14,11 @@ from judging.story import FOREVER, Request, Row, Site, overlap_ms
 FULL_RULES = ("keyword", "forbidden_keyword", "redirect_policy", "headers", "timeout_ms")
 
 
+# What a fault, or an edit, may free of its turn: a check whose result was thrown away, the one that
+# replaces it, and the next in the phase.
+FREE = 3
+
+
 class Often:
     def __init__(self, excuses: Excuses):
         self.excuses, self.story, self.holders = excuses, excuses.story, excuses.holders
@@ -48,10 +53,13 @@ class Often:
                      ) -> tuple[Request, Request, float] | None:
         interval_ms = 1000 * site.interval_s
         due_ms: float | None = None  # the earliest at which the last regular check can have been due
-        away = self.excuses.of_host(lock["owner_host"]) + self.excuses.of_edits(site.site_id)
+        away = {span: FREE for span in
+                self.excuses.lapses(lock) + self.excuses.of_edits(site.site_id)}
         for before, request in zip(requests, requests[1:]):
-            if away and overlap_ms(away, before.at_ms - interval_ms, request.at_ms) > 0:
-                due_ms = None  # a lease may have lapsed under a check: it is sent again, out of turn
+            for span, left in away.items():
+                # A lease may have lapsed under a check: it is sent again, out of turn.
+                if left and overlap_ms([span], before.at_ms - interval_ms, request.at_ms) > 0:
+                    due_ms, away[span] = None, left - 1
             retry_ms = before.boot_ms + 1000 * self.story.unit_s - bounds.RETRY_SLACK
             if request.boot_ms >= retry_ms and self._retried(site, before):
                 continue

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from judging import bounds
+from judging import agreement, bounds
 from judging.lease import Leases
 from judging.story import FOREVER, Request, Row, Sender, Story, Verdict, covers, lock_end_ms
 from judging.tenure import Holders, checked_until_ms
@@ -211,6 +211,7 @@ def judge_1(story: Story) -> Verdict:
     verdict.violations += [f"{source}, which is no process of the lab, asked for sites {n} times"
                            for source, n in strangers.items()]
     verdict.violations += (ownership.strays() + ownership.leases.silences(by_site)
+                           + agreement.judge_senders(story)
                            + confirmation_counts(story, holders, by_site)
                            + probe_counts(story, ownership))
     counts = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))

@@ -1,7 +1,7 @@
 """Invariant 8: rollout state changes only by an execute with a token that was good for it."""
 from __future__ import annotations
 
-from judging import bounds
+from judging import agreement, bounds
 from judging.audit import judge_audit
 from judging.incidents import ADOPTING_JOBS, during
 from judging.policy import judge_policies
@@ -110,9 +110,11 @@ def given_up_faults(lock: Row, granted: Row | None) -> list[str]:
     was acknowledged is the owner's, whatever its job says."""
     acknowledged = lock["acknowledged_at_ms"]
     if not lock["gave_up"]:
-        if acknowledged and granted is not None and granted["state"] == "failed":
-            return ["was acknowledged, and its activation failed"]
-        return []
+        # Somebody may release it before its activation has seen the acknowledgement.
+        failed = granted is not None and granted["state"] == "failed"
+        released = 0 < lock["draining_at_ms"] <= (granted or {}).get("finished_at_ms", 0)
+        return ["was acknowledged, and its activation failed"] if (
+            acknowledged and failed and not released) else []
     result = []
     if acknowledged:
         result.append("was given up, and acknowledged")
@@ -228,6 +230,8 @@ def judge_8(story: Story) -> Verdict:
                           + judge_buckets(story) + judge_adoption(story) + judge_audit(story)
                           + judge_tenures(Holders(story)) + judge_completion(story)
                           + judge_overlaps(story) + judge_starts(story)
+                          + agreement.judge_buckets_there(story) + agreement.judge_grants(story)
+                          + agreement.judge_targets(story)
                           + judge_policies(story))
     used = sum(1 for token in story.tokens if token["consumed_at_ms"])
     verdict.evidence = (f"{len(story.locks)} grants, {len(story.jobs)} jobs, {used} of "
