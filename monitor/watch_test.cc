@@ -276,11 +276,11 @@ TEST_F(WatchTest, ALeaseCountsFromBeforeTheRenewalWasSent) {
   const BootTime asked = clock_.Boot();
   ownership_->Poll();  // acknowledges
   const Lease& lease = ownership_->watch()->lease();
-  EXPECT_TRUE(lease.MaySend(asked + seconds(15) - milliseconds(1)));
+  EXPECT_TRUE(lease.MaySend(asked + (seconds(15) - milliseconds(1))));
   EXPECT_FALSE(lease.MaySend(asked + seconds(15)));
   const BootTime renewed = clock_.Boot();
   ownership_->Poll();
-  EXPECT_TRUE(lease.MaySend(renewed + seconds(15) - milliseconds(1)));
+  EXPECT_TRUE(lease.MaySend(renewed + (seconds(15) - milliseconds(1))));
   EXPECT_FALSE(lease.MaySend(renewed + seconds(15)));
 }
 

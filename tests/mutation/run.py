@@ -62,7 +62,7 @@ class Tree:
 
     def build(self) -> bool:
         cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")) + "/jetmon-bazel"
-        return subprocess.run(["bazel", "build", "--config=mutate", f"--disk_cache={cache}",
+        return subprocess.run(["bazel", "build", "--config=mutate", "--keep_going", f"--disk_cache={cache}",
                                "--noshow_progress", "--color=no", "--", *self._targets],
                               cwd=TREE).returncode == 0
 
