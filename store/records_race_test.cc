@@ -202,7 +202,7 @@ TEST_F(RecordsRaceTest, AnAgentsLeaseEndsOnceAndNeverItsSuccessors) {
     const std::string id = Name("a-", round);
     Write([&](sql::Transaction& tx) { return SaveAgent(tx, MakeAgent(id, "old")); });
     const auto ended = Winners([&](sql::Transaction& tx, int i) {
-      return EndAgent(tx, id, "old", i % 2 == 0 ? "lost" : "goodbye", 10 + i);
+      return EndAgent(tx, MakeAgent(id, "old"), i % 2 == 0 ? "lost" : "goodbye", 10 + i);
     });
     ASSERT_EQ(ended.size(), 1u) << "round " << round;
     Write([&](sql::Transaction& tx) -> absl::Status {
@@ -211,7 +211,7 @@ TEST_F(RecordsRaceTest, AnAgentsLeaseEndsOnceAndNeverItsSuccessors) {
     });
     // It registers anew while others take it for lost.
     const auto won = Winners([&](sql::Transaction& tx, int i) -> absl::StatusOr<bool> {
-      if (i > 0) return EndAgent(tx, id, "old", "lost", 10);
+      if (i > 0) return EndAgent(tx, MakeAgent(id, "old"), "lost", 10);
       if (auto s = SaveAgent(tx, MakeAgent(id, "new")); !s.ok()) return s;
       return false;
     });

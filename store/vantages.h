@@ -30,6 +30,8 @@ absl::StatusOr<std::optional<Vantage>> GetVantage(sql::Transaction& tx, std::str
 absl::StatusOr<Page<Vantage>> ListVantages(sql::Transaction& tx, const PageRequest& page);
 // All with trust = trusted, by id, at most 1,000. What Monitors and preflight ask.
 absl::StatusOr<std::vector<Vantage>> TrustedVantages(sql::Transaction& tx);
+// How many wait for approval.
+absl::StatusOr<int64_t> CountPendingVantages(sql::Transaction& tx);
 // A trusted vantage and where it can be asked, the best endpoint first: its own, or those of its
 // agents. A vantage without any still counts among the enabled; it abstains.
 struct AskableVantage {
@@ -43,8 +45,10 @@ absl::StatusOr<bool> InsertVantage(sql::Transaction& tx, const Vantage& v);
 absl::StatusOr<bool> UpdateVantage(sql::Transaction& tx, const Vantage& v);
 absl::StatusOr<bool> DeleteVantage(sql::Transaction& tx, std::string_view id);
 
+// An agent is named by its vantage and its own id: the same id under two vantages is two agents.
 struct Agent {
   std::string agent_id, vantage_id;
+  std::string row_key;   // of the row that was read; not looked at by SaveAgent
   std::string endpoint;  // host:port that it advertises
   std::string state;     // live, lost, replaced, goodbye
   std::string lease_id;
@@ -57,15 +61,28 @@ struct Agent {
   int64_t connected_at_ms = 0, updated_at_ms = 0;
 };
 
-// Insert or replace by agent_id (a new registration: new lease_id).
+// Insert or replace (a new registration: new lease_id). Takes over the row of an older build, which
+// names an agent by its id alone, if that is of the same vantage.
 absl::Status SaveAgent(sql::Transaction& tx, const Agent& a);
-// Heartbeats of many agents at once: statistics and seq + 1 where lease_id is as given.
+// Heartbeats of many agents at once: statistics and seq + 1 where lease_id is as given. An agent
+// that was taken for lost meanwhile is live again.
 absl::Status SaveHeartbeats(sql::Transaction& tx, const std::vector<Agent>& agents);
-// live -> state (lost, replaced, goodbye) where lease_id is this.
-absl::StatusOr<bool> EndAgent(sql::Transaction& tx, std::string_view agent_id,
-                              std::string_view lease_id, std::string_view state, int64_t now_ms);
-// Agents that say live under another server instance (after a restart of it): as they are.
-absl::StatusOr<std::vector<Agent>> LiveAgents(sql::Transaction& tx);
+// live -> state (lost, replaced, goodbye) where vantage_id, agent_id and lease_id are those of `a`.
+absl::StatusOr<bool> EndAgent(sql::Transaction& tx, const Agent& a, std::string_view state,
+                              int64_t now_ms);
+
+// The lease of a live agent: who holds it, and `seq`, which every renewal changes.
+struct AgentLease {
+  std::string row_key, vantage_id, agent_id, lease_id, server_instance;
+  uint64_t seq = 0;
+  friend bool operator==(const AgentLease&, const AgentLease&) = default;
+};
+// The leases of all live agents, whoever holds them; at most 100,000, by row key.
+absl::StatusOr<std::vector<AgentLease>> LiveLeases(sql::Transaction& tx);
+// live -> lost if the lease is as it was seen. False: it was renewed, replaced or ended meanwhile.
+absl::StatusOr<bool> EndUnrenewed(sql::Transaction& tx, const AgentLease& seen, int64_t now_ms);
+
+// By row key, newest first as all lists are: by vantage and id, from the end.
 absl::StatusOr<Page<Agent>> ListAgents(sql::Transaction& tx, std::string_view vantage_id,
                                        const PageRequest& page);
 // Agents of a vantage, live ones first, at most 100.

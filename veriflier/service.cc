@@ -30,13 +30,17 @@ bool Authorised(const grpc::CallbackServerContext* context, const std::string& c
 
 // One CheckSites: results are written as checks end, one write at a time; at most as many wait as
 // sites were asked for. Checks hold it by shared_ptr, gRPC by the `self_` that OnDone drops.
+//
+// gRPC aborts the process when a call is finished twice or written to after that. So Pump alone
+// starts writes and finishes; whatever happens only changes what Pump looks at.
 class CheckStream final : public grpc::ServerWriteReactor<v1::SiteCheckResult>,
                           public std::enable_shared_from_this<CheckStream> {
  public:
   static CheckStream* Refuse(grpc::Status status) {
     auto stream = std::make_shared<CheckStream>();
     stream->self_ = stream;
-    stream->Finish(std::move(status));
+    stream->status_ = std::move(status);
+    stream->Continue();
     return stream.get();
   }
   static CheckStream* Start(const v1::CheckSitesRequest& request, Checker* checker,
@@ -50,7 +54,7 @@ class CheckStream final : public grpc::ServerWriteReactor<v1::SiteCheckResult>,
       checker->Check(site, limit, stream->cancelled_,
                      [stream](v1::SiteCheckResult result) { stream->Add(std::move(result)); });
     }
-    if (request.sites_size() == 0) stream->Finish(grpc::Status::OK);
+    if (request.sites_size() == 0) stream->Continue();
     return stream.get();
   }
 
@@ -79,6 +83,10 @@ class CheckStream final : public grpc::ServerWriteReactor<v1::SiteCheckResult>,
     if (!broken_) queue_.push_back(std::move(result));
     Pump(lock);
   }
+  void Continue() {
+    std::unique_lock lock(mutex_);
+    Pump(lock);
+  }
   // Writes the next result, or finishes, if it is time; each call to gRPC is made without the lock.
   void Pump(std::unique_lock<std::mutex>& lock) {
     if (writing_ || finished_) return;
@@ -89,9 +97,9 @@ class CheckStream final : public grpc::ServerWriteReactor<v1::SiteCheckResult>,
       StartWrite(next);
     } else if (left_ == 0 || broken_) {
       finished_ = true;
-      const bool cancelled = broken_;
+      grpc::Status status = broken_ ? grpc::Status::CANCELLED : status_;
       lock.unlock();
-      Finish(cancelled ? grpc::Status::CANCELLED : grpc::Status::OK);
+      Finish(std::move(status));
     }
   }
 
@@ -99,7 +107,8 @@ class CheckStream final : public grpc::ServerWriteReactor<v1::SiteCheckResult>,
   std::shared_ptr<CheckStream> self_;
   std::mutex mutex_;
   std::deque<v1::SiteCheckResult> queue_;  // guarded by mutex_, as all below
-  int left_ = 0;
+  int left_ = 0;                           // checks that have not ended
+  grpc::Status status_;                    // how it ends if nobody cancels it
   bool writing_ = false, broken_ = false, finished_ = false;
 };
 

@@ -21,8 +21,13 @@ std::string TokenOf(const grpc::CallbackServerContext& context) {
                                                     : "";
 }
 
-// One stream. gRPC holds it by self_ until OnDone; the registrar by a weak pointer. Every state
-// change is made under the mutex; Finish is called once, when no write is under way.
+// One stream. gRPC holds it by self_ until OnDone, the hub while its Hello waits, the registrar
+// weakly.
+//
+// gRPC aborts the process, or touches what it has freed, when a call is finished twice or something
+// is started on it afterwards. So everything that is started (reads, writes, the end) is started
+// under the mutex, a read or a write only while the stream doesn't end, and the end by Pump alone,
+// once, when no write is under way.
 class RegisterStream final : public grpc::ServerBidiReactor<v1::AgentMessage, v1::ControlMessage>,
                              public AgentLink,
                              public std::enable_shared_from_this<RegisterStream> {
@@ -31,12 +36,12 @@ class RegisterStream final : public grpc::ServerBidiReactor<v1::AgentMessage, v1
 
   void Begin() {
     self_ = shared_from_this();
-    StartRead(&incoming_);
+    Read();
   }
 
   void Send(v1::ControlMessage message) override {
     std::lock_guard lock(mutex_);
-    if (finished_ || ending_) return;
+    if (ending_) return;
     if (unsent_.size() >= kMostUnsent) unsent_.pop_front();
     unsent_.push_back(std::move(message));
     Pump();
@@ -44,15 +49,16 @@ class RegisterStream final : public grpc::ServerBidiReactor<v1::AgentMessage, v1
   void Close(const std::string& reason) override {
     End(grpc::Status(grpc::StatusCode::ABORTED, reason));
   }
+  bool gone() const override { return ending_; }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
-      if (joined_) hub_.registrar().Left(this, goodbye_);
       End(grpc::Status::OK);
+      Leave();
       return;
     }
-    if (incoming_.has_hello() && !joined_) {
-      joined_ = true;
+    if (incoming_.has_hello() && !said_hello_) {
+      said_hello_ = true;
       auto self = shared_from_this();
       const bool queued = hub_.Enqueue([self] { self->Join(); });
       if (!queued) {
@@ -60,13 +66,17 @@ class RegisterStream final : public grpc::ServerBidiReactor<v1::AgentMessage, v1
       }
       return;  // the next read begins when the agent has been admitted
     }
-    if (!joined_) {
+    if (!said_hello_) {
       End(grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "the first message must be Hello"));
       return;
     }
     if (incoming_.has_goodbye()) goodbye_ = true;
-    if (incoming_.has_heartbeat()) Send(hub_.registrar().Beat(this, incoming_.heartbeat()));
-    StartRead(&incoming_);
+    if (incoming_.has_heartbeat()) {
+      if (auto session = Session(); session != nullptr) {
+        Send(hub_.registrar().Beat(session, incoming_.heartbeat()));
+      }
+    }
+    Read();
   }
   void OnWriteDone(bool ok) override {
     std::lock_guard lock(mutex_);
@@ -76,27 +86,54 @@ class RegisterStream final : public grpc::ServerBidiReactor<v1::AgentMessage, v1
   }
   void OnCancel() override { End(grpc::Status::CANCELLED); }
   void OnDone() override {
-    if (joined_) hub_.registrar().Left(this, goodbye_);
+    Leave();
     self_.reset();
   }
 
  private:
-  // On the hub's thread.
+  // On the hub's thread. Meanwhile the stream may end, and OnDone have come.
   void Join() {
-    v1::ControlMessage answer =
-        hub_.registrar().Join(incoming_.hello(), token_, shared_from_this());
-    const bool rejected = answer.welcome().trust() == "rejected";
-    const std::string reason = answer.welcome().reason();
-    Send(std::move(answer));
-    if (rejected) {
+    Registrar::Joined joined = hub_.registrar().Join(incoming_.hello(), token_, shared_from_this());
+    if (joined.session == nullptr) {
+      const std::string reason = joined.answer.welcome().reason();
+      Send(std::move(joined.answer));
       End(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, reason));
-    } else {
-      StartRead(&incoming_);
+      return;
     }
+    bool left = false;
+    {
+      std::lock_guard lock(mutex_);
+      session_ = joined.session;
+      left = left_;
+    }
+    if (left) {
+      hub_.registrar().Left(joined.session, goodbye_);
+      return;
+    }
+    Send(std::move(joined.answer));
+    Read();
+  }
+  // No message comes any more. The registrar is told here, or by Join if that is under way.
+  void Leave() {
+    std::shared_ptr<Registrar::Session> session;
+    {
+      std::lock_guard lock(mutex_);
+      left_ = true;
+      session = session_;
+    }
+    if (session != nullptr) hub_.registrar().Left(session, goodbye_);
+  }
+  std::shared_ptr<Registrar::Session> Session() {
+    std::lock_guard lock(mutex_);
+    return session_;
+  }
+  void Read() {
+    std::lock_guard lock(mutex_);
+    if (!ending_) StartRead(&incoming_);
   }
   void End(grpc::Status status) {
     std::lock_guard lock(mutex_);
-    if (ending_ || finished_) return;
+    if (ending_) return;
     ending_ = true;
     status_ = std::move(status);
     Pump();
@@ -119,11 +156,14 @@ class RegisterStream final : public grpc::ServerBidiReactor<v1::AgentMessage, v1
   const std::string token_;
   std::shared_ptr<RegisterStream> self_;
   v1::AgentMessage incoming_;  // read by one at a time: gRPC, then the hub, then gRPC
-  std::atomic<bool> joined_{false}, goodbye_{false};
+  bool said_hello_ = false;    // of OnReadDone alone
+  std::atomic<bool> goodbye_{false};
+  std::atomic<bool> ending_{false};  // set under mutex_
   std::mutex mutex_;
-  v1::ControlMessage outgoing_;  // guarded by mutex_, as all below
+  std::shared_ptr<Registrar::Session> session_;  // guarded by mutex_, as all below
+  v1::ControlMessage outgoing_;
   std::deque<v1::ControlMessage> unsent_;
-  bool writing_ = false, ending_ = false, finished_ = false;
+  bool left_ = false, writing_ = false, finished_ = false;
   grpc::Status status_;
 };
 

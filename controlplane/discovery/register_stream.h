@@ -18,8 +18,9 @@ class ServerBidiReactor;
 namespace jetmon::discovery {
 
 // Makes the streams of DiscoveryService.Register, and admits their agents on a thread of its own,
-// because that touches the database and gRPC's threads must not wait. Streams own themselves; all
-// have ended when the server that calls New has been shut down, which must be before this goes.
+// because that touches the database and gRPC's threads must not wait. Streams own themselves until
+// they have ended, and are held longer by the queue while their Hello waits. All have ended when
+// the server that calls New has been shut down, which must be before this goes.
 class StreamHub {
  public:
   explicit StreamHub(Registrar& registrar);

@@ -15,6 +15,8 @@ constexpr std::chrono::seconds kJoinLimit{5};
 constexpr size_t kMaxName = 64;
 constexpr size_t kMaxEndpoint = 255;
 constexpr size_t kBatch = 500;
+// Rows that a vantage which nobody has approved may have of agents.
+constexpr size_t kMostPendingAgents = 20;
 
 std::string Reason(const std::string& trust) {
   if (trust == "pending") return "waiting for an operator to approve the vantage";
@@ -40,6 +42,18 @@ store::Agent AgentOf(const v1::Hello& hello) {
 
 }  // namespace
 
+struct Registrar::Session {
+  std::weak_ptr<AgentLink> link;
+  store::Agent agent;
+  std::string trust;
+  BootTime last_beat;
+  bool beaten = false;  // it has sent a heartbeat
+  bool dirty = false;   // that is to be written
+  bool left = false;    // its stream has ended
+
+  AgentKey key() const { return {agent.vantage_id, agent.agent_id}; }
+};
+
 Registrar::Registrar(sql::Database& db, const Clock& clock, Options options)
     : db_(db), clock_(clock), options_(std::move(options)) {
   thread_ = std::thread([this] { Loop(); });
@@ -54,22 +68,26 @@ Registrar::~Registrar() {
   thread_.join();
 }
 
-v1::ControlMessage Registrar::Rejected(const std::string& reason) const {
-  v1::ControlMessage message;
-  message.mutable_welcome()->set_trust("rejected");
-  message.mutable_welcome()->set_reason(reason);
-  message.mutable_welcome()->set_server_host(options_.server_host);
-  return message;
+Registrar::Joined Registrar::Rejected(const std::string& reason) const {
+  Joined joined;
+  v1::Welcome* welcome = joined.answer.mutable_welcome();
+  welcome->set_trust("rejected");
+  welcome->set_reason(reason);
+  welcome->set_server_host(options_.server_host);
+  return joined;
+}
+
+bool Registrar::IsCurrent(const std::shared_ptr<Session>& session) const {
+  auto known = sessions_.find(session->key());
+  return known != sessions_.end() && known->second == session;
 }
 
 absl::StatusOr<Registrar::Admission> Registrar::AdmitPending(sql::Transaction& tx,
                                                              const v1::Hello& hello,
                                                              const std::string& token_hash) {
-  auto page = store::ListVantages(tx, {200, ""});
-  if (!page.ok()) return page.status();
-  const auto pending = std::count_if(page->rows.begin(), page->rows.end(),
-                                     [](const store::Vantage& v) { return v.trust == "pending"; });
-  if (pending >= std::min(options_.max_pending, 200)) {
+  auto pending = store::CountPendingVantages(tx);
+  if (!pending.ok()) return pending.status();
+  if (*pending >= options_.max_pending) {
     return Admission{"rejected", "too many vantages wait for approval"};
   }
   store::Vantage v;
@@ -87,30 +105,29 @@ absl::StatusOr<Registrar::Admission> Registrar::AdmitPending(sql::Transaction& t
   return Admission{"pending", Reason("pending")};
 }
 
-absl::StatusOr<Registrar::Admission> Registrar::Admit(const v1::Hello& hello,
-                                                      const std::string& token) {
-  const std::string token_hash = store::Sha256Hex(token);
-  absl::StatusOr<Admission> admission = Admission{};
-  absl::Status s = db_.Write(clock_.Boot() + kJoinLimit, [&](sql::Transaction& tx) -> absl::Status {
-    auto vantage = store::GetVantage(tx, hello.vantage_id());
-    if (!vantage.ok()) return vantage.status();
-    if (!vantage->has_value()) {
-      admission = AdmitPending(tx, hello, token_hash);
-      return admission.status();
+absl::StatusOr<Registrar::Admission> Registrar::Admit(sql::Transaction& tx, const v1::Hello& hello,
+                                                      const std::string& token_hash) {
+  auto vantage = store::GetVantage(tx, hello.vantage_id());
+  if (!vantage.ok()) return vantage.status();
+  if (!vantage->has_value()) return AdmitPending(tx, hello, token_hash);
+  if ((*vantage)->token_hash != token_hash) {
+    return Admission{"rejected", "the token is not this vantage's"};
+  }
+  if ((*vantage)->trust == "pending") {
+    auto agents = store::AgentsOfVantage(tx, hello.vantage_id());
+    if (!agents.ok()) return agents.status();
+    const bool known = std::any_of(agents->begin(), agents->end(), [&](const store::Agent& a) {
+      return a.agent_id == hello.agent_id();
+    });
+    if (!known && agents->size() >= kMostPendingAgents) {
+      return Admission{"rejected", "too many agents of a vantage that waits for approval"};
     }
-    if ((*vantage)->token_hash != token_hash) {
-      admission = Admission{"rejected", "the token is not this vantage's"};
-      return absl::OkStatus();
-    }
-    admission = Admission{(*vantage)->trust, Reason((*vantage)->trust)};
-    return absl::OkStatus();
-  });
-  if (!s.ok()) return s;
-  return admission;
+  }
+  return Admission{(*vantage)->trust, Reason((*vantage)->trust)};
 }
 
-v1::ControlMessage Registrar::Join(const v1::Hello& hello, const std::string& token,
-                                   const std::shared_ptr<AgentLink>& link) {
+Registrar::Joined Registrar::Join(const v1::Hello& hello, const std::string& token,
+                                  const std::shared_ptr<AgentLink>& link) {
   if (!IsName(hello.agent_id(), kMaxName) || !IsName(hello.vantage_id(), kMaxName) ||
       hello.endpoint().empty() || hello.endpoint().size() > kMaxEndpoint || token.empty()) {
     return Rejected("agent_id, vantage_id and endpoint must be given, and a token");
@@ -118,92 +135,113 @@ v1::ControlMessage Registrar::Join(const v1::Hello& hello, const std::string& to
   if (hello.protocol_min() > kProtocol || hello.protocol_max() < kProtocol) {
     return Rejected(absl::StrCat("this control plane speaks protocol ", kProtocol));
   }
-  auto admission = Admit(hello, token);
-  if (!admission.ok()) return Rejected("the database can't be reached; try again");
-  if (admission->trust == "rejected") {
-    LogWarning(absl::StrCat("agent ", hello.agent_id(), " of vantage ", hello.vantage_id(),
-                            " rejected: ", admission->reason));
-    return Rejected(admission->reason);
-  }
-  Session session;
-  session.link = link;
-  session.agent = AgentOf(hello);
-  session.agent.lease_id = "lse_" + store::NewUlid(clock_.WallMs());
-  session.agent.server_instance = options_.server_instance;
-  session.agent.connected_at_ms = session.agent.updated_at_ms = clock_.WallMs();
-  session.trust = admission->trust;
-  session.last_beat = clock_.Boot();
-  absl::Status saved = db_.Write(clock_.Boot() + kJoinLimit, [&](sql::Transaction& tx) {
-    return store::SaveAgent(tx, session.agent);
-  });
-  if (!saved.ok()) return Rejected("the database can't be reached; try again");
-
-  std::shared_ptr<AgentLink> replaced;
-  const std::string lease_id = session.agent.lease_id;
+  std::lock_guard turn(join_mutex_);
+  if (link->gone()) return Rejected("the stream has ended");
+  auto session = std::make_shared<Session>();
+  session->link = link;
+  session->agent = AgentOf(hello);
+  session->agent.lease_id = "lse_" + store::NewUlid(clock_.WallMs());
+  session->agent.server_instance = options_.server_instance;
+  session->agent.connected_at_ms = session->agent.updated_at_ms = clock_.WallMs();
   {
     std::lock_guard lock(mutex_);
     if (static_cast<int>(sessions_.size()) >= options_.max_agents &&
-        sessions_.count(hello.agent_id()) == 0) {
+        sessions_.count(session->key()) == 0) {
       return Rejected("too many agents are connected here");
     }
-    auto known = sessions_.find(hello.agent_id());
-    if (known != sessions_.end()) {
-      replaced = known->second.link.lock();
-      links_.erase(replaced.get());
-      sessions_.erase(known);
-    }
-    links_[link.get()] = hello.agent_id();
-    sessions_[hello.agent_id()] = std::move(session);
   }
-  if (replaced != nullptr) replaced->Close("another agent with this id has registered");
+  const std::string token_hash = store::Sha256Hex(token);
+  Admission admission;
+  absl::Status saved =
+      db_.Write(clock_.Boot() + kJoinLimit, [&](sql::Transaction& tx) -> absl::Status {
+        auto admitted = Admit(tx, hello, token_hash);
+        if (!admitted.ok()) return admitted.status();
+        admission = *std::move(admitted);
+        if (admission.trust == "rejected") return absl::OkStatus();
+        if (link->gone()) return absl::CancelledError("the stream has ended");
+        return store::SaveAgent(tx, session->agent);
+      });
+  if (absl::IsCancelled(saved)) return Rejected("the stream has ended");
+  if (!saved.ok()) return Rejected("the database can't be reached; try again");
+  if (admission.trust == "rejected") {
+    LogWarning(absl::StrCat("agent ", hello.agent_id(), " of vantage ", hello.vantage_id(),
+                            " rejected: ", admission.reason));
+    return Rejected(admission.reason);
+  }
+  session->trust = admission.trust;
+  session->last_beat = clock_.Boot();
+  if (!Install(session)) return Rejected("the stream has ended");
   LogInfo(absl::StrCat("agent ", hello.agent_id(), " of vantage ", hello.vantage_id(), " joined, ",
-                       admission->trust));
-  v1::ControlMessage message;
-  v1::Welcome* welcome = message.mutable_welcome();
-  welcome->set_lease_id(lease_id);
+                       admission.trust));
+  Joined joined;
+  v1::Welcome* welcome = joined.answer.mutable_welcome();
+  welcome->set_lease_id(session->agent.lease_id);
   welcome->set_lease_ttl_seconds(options_.lease_ttl_s);
   welcome->set_heartbeat_interval_seconds(options_.heartbeat_s);
-  welcome->set_trust(admission->trust);
-  welcome->set_reason(admission->reason);
+  welcome->set_trust(admission.trust);
+  welcome->set_reason(admission.reason);
   welcome->set_server_host(options_.server_host);
   SetTime(welcome->mutable_server_time(), clock_.WallMs());
   welcome->mutable_config()->set_heartbeat_interval_seconds(options_.heartbeat_s);
-  return message;
+  joined.session = std::move(session);
+  return joined;
 }
 
-v1::ControlMessage Registrar::Beat(const AgentLink* link, const v1::Heartbeat& beat) {
+bool Registrar::Install(const std::shared_ptr<Session>& session) {
+  std::shared_ptr<AgentLink> link, replaced;
+  {
+    std::lock_guard lock(mutex_);
+    auto known = sessions_.find(session->key());
+    // The row is the new registration's already; the earlier stream can renew it no more.
+    if (known != sessions_.end()) {
+      replaced = known->second->link.lock();
+      sessions_.erase(known);
+    }
+    link = session->link.lock();
+    // Whoever finds it gone later calls Left, and finds the session here.
+    if (link == nullptr || link->gone()) {
+      ends_.push_back({session->agent, "lost"});
+      link = nullptr;
+    } else {
+      sessions_.emplace(session->key(), session);
+    }
+  }
+  if (replaced != nullptr) replaced->Close("another agent with this id has registered");
+  return link != nullptr;
+}
+
+v1::ControlMessage Registrar::Beat(const std::shared_ptr<Session>& session,
+                                   const v1::Heartbeat& beat) {
   v1::ControlMessage message;
   SetTime(message.mutable_heartbeat_ack()->mutable_server_time(), clock_.WallMs());
   std::lock_guard lock(mutex_);
-  auto id = links_.find(link);
-  if (id == links_.end()) return message;
-  Session& session = sessions_[id->second];
-  session.last_beat = clock_.Boot();
-  session.agent.in_flight = static_cast<int>(beat.in_flight());
-  session.agent.queue_depth = static_cast<int>(beat.queue_depth());
-  session.agent.completed = beat.completed();
-  session.agent.failed = beat.failed();
-  session.agent.updated_at_ms = clock_.WallMs();
-  session.dirty = true;
+  if (!IsCurrent(session)) return message;
+  session->last_beat = clock_.Boot();
+  session->agent.in_flight = static_cast<int>(beat.in_flight());
+  session->agent.queue_depth = static_cast<int>(beat.queue_depth());
+  session->agent.completed = beat.completed();
+  session->agent.failed = beat.failed();
+  session->agent.updated_at_ms = clock_.WallMs();
+  session->beaten = session->dirty = true;
   return message;
 }
 
-void Registrar::Left(const AgentLink* link, bool goodbye) {
-  std::string agent_id, lease_id;
+void Registrar::Left(const std::shared_ptr<Session>& session, bool goodbye) {
+  std::string agent_id;
   {
     std::lock_guard lock(mutex_);
-    auto id = links_.find(link);
-    if (id == links_.end()) return;
-    agent_id = id->second;
-    links_.erase(id);
-    Session& session = sessions_[agent_id];
-    session.connected = false;
-    session.link.reset();
-    // The loop ends the row: a goodbye at its next turn, a broken stream when the lease is over.
-    if (goodbye) session.agent.state = "goodbye";
+    if (!IsCurrent(session) || session->left) return;
+    session->left = true;
+    session->link.reset();
+    agent_id = session->agent.agent_id;
+    // The loop ends the row at its next turn, or when the lease is over.
+    if (goodbye) {
+      session->agent.state = "goodbye";
+    } else if (!session->beaten) {
+      session->agent.state = "lost";
+    }
   }
   LogInfo(absl::StrCat("agent ", agent_id, goodbye ? " said goodbye" : " lost its stream"));
-  wake_.notify_all();
 }
 
 void Registrar::DrainAll(uint32_t within_s) {
@@ -211,7 +249,7 @@ void Registrar::DrainAll(uint32_t within_s) {
   {
     std::lock_guard lock(mutex_);
     for (auto& [id, session] : sessions_) {
-      if (auto link = session.link.lock(); link != nullptr) links.push_back(std::move(link));
+      if (auto link = session->link.lock(); link != nullptr) links.push_back(std::move(link));
     }
   }
   v1::ControlMessage message;
@@ -229,95 +267,151 @@ void Registrar::Loop() {
     wake_.wait_for(lock, kLoopPeriod, [this] { return stopping_; });
     if (stopping_) return;
     lock.unlock();
-    if (!old_agents_read_) ReadOldAgents();
     ExpireLeases();
+    WriteEnds();
     WriteHeartbeats();
     CheckTrust();
+    WatchForeignLeases();
     lock.lock();
   }
 }
 
-// Agents that an earlier process held get one whole lease from now to come back.
-void Registrar::ReadOldAgents() {
-  std::vector<store::Agent> agents;
-  const absl::Status s = db_.Read([&](sql::Transaction& tx) {
-    auto rows = store::LiveAgents(tx);
-    if (rows.ok()) agents = std::move(*rows);
-    return rows.status();
-  });
-  if (!s.ok()) return;  // at the next turn
-  old_agents_read_ = true;
-  std::lock_guard lock(mutex_);
-  for (store::Agent& a : agents) {
-    // Another living replica's agents are that replica's to judge; with one replica there is none.
-    if (a.server_instance == options_.server_instance || sessions_.count(a.agent_id) > 0) continue;
-    Session session;
-    session.agent = std::move(a);
-    session.connected = false;
-    session.last_beat = clock_.Boot();
-    sessions_.emplace(session.agent.agent_id, std::move(session));
-  }
-}
-
 void Registrar::ExpireLeases() {
-  struct End {
-    std::string agent_id, lease_id, state;
-    std::shared_ptr<AgentLink> link;
-  };
-  std::vector<End> ends;
+  std::vector<std::shared_ptr<AgentLink>> links;
   const BootTime now = clock_.Boot();
   {
     std::lock_guard lock(mutex_);
     for (auto it = sessions_.begin(); it != sessions_.end();) {
-      Session& s = it->second;
+      Session& s = *it->second;
       const bool over = now - s.last_beat > std::chrono::seconds(options_.lease_ttl_s);
       if (s.agent.state == "live" && !over) {
         ++it;
         continue;
       }
-      End end{s.agent.agent_id, s.agent.lease_id, s.agent.state == "live" ? "lost" : s.agent.state,
-              s.link.lock()};
-      links_.erase(end.link.get());
-      ends.push_back(std::move(end));
+      if (auto link = s.link.lock(); link != nullptr) links.push_back(std::move(link));
+      ends_.push_back({s.agent, s.agent.state == "live" ? "lost" : s.agent.state});
       it = sessions_.erase(it);
     }
   }
-  for (const End& end : ends) {
-    if (end.link != nullptr) end.link->Close("no heartbeat for a whole lease");
-    const absl::Status s = db_.Write([&](sql::Transaction& tx) {
-      return store::EndAgent(tx, end.agent_id, end.lease_id, end.state, clock_.WallMs()).status();
-    });
-    if (s.ok()) {
-      LogInfo(absl::StrCat("agent ", end.agent_id, " is ", end.state));
-      continue;
-    }
-    // Kept, to be ended at a later turn.
-    LogWarning(absl::StrCat("agent ", end.agent_id, ": ", s.message()));
+  for (const auto& link : links) link->Close("no heartbeat for a whole lease");
+}
+
+// What can't be written is kept for a later turn. There are no more of them than agents that had
+// joined: nobody joins either without a database.
+void Registrar::WriteEnds() {
+  std::vector<End> ends;
+  {
     std::lock_guard lock(mutex_);
-    Session again;
-    again.agent.agent_id = end.agent_id;
-    again.agent.lease_id = end.lease_id;
-    again.agent.state = end.state;
-    again.connected = false;
-    sessions_.emplace(end.agent_id, std::move(again));
+    ends.swap(ends_);
+  }
+  for (size_t at = 0; at < ends.size(); at += kBatch) {
+    const size_t to = std::min(at + kBatch, ends.size());
+    const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+      for (size_t i = at; i < to; ++i) {
+        auto ended = store::EndAgent(tx, ends[i].agent, ends[i].state, clock_.WallMs());
+        if (!ended.ok()) return ended.status();
+      }
+      return absl::OkStatus();
+    });
+    if (!s.ok()) {
+      LogWarning(
+          absl::StrCat(ends.size() - at, " agents that ended were not written: ", s.message()));
+      std::lock_guard lock(mutex_);
+      ends_.insert(ends_.end(), ends.begin() + at, ends.end());
+      return;
+    }
+    for (size_t i = at; i < to; ++i) {
+      LogInfo(absl::StrCat("agent ", ends[i].agent.agent_id, " of vantage ",
+                           ends[i].agent.vantage_id, " is ", ends[i].state));
+    }
   }
 }
 
+// Every heartbeat since the last turn is written: other replicas read from its row's seq that an
+// agent is alive.
 void Registrar::WriteHeartbeats() {
-  std::vector<store::Agent> batch;
+  std::vector<std::shared_ptr<Session>> renewed;
+  std::vector<store::Agent> agents;
   {
     std::lock_guard lock(mutex_);
-    for (auto& [id, session] : sessions_) {
-      if (!session.dirty || batch.size() >= kBatch) continue;
-      session.dirty = false;
-      batch.push_back(session.agent);
+    for (auto& [key, session] : sessions_) {
+      if (!session->dirty || session->agent.state != "live") continue;
+      session->dirty = false;
+      renewed.push_back(session);
+      agents.push_back(session->agent);
     }
   }
-  if (batch.empty()) return;
-  const absl::Status s =
-      db_.Write([&](sql::Transaction& tx) { return store::SaveHeartbeats(tx, batch); });
-  // Figures only; the next heartbeat brings newer ones.
-  if (!s.ok()) LogWarning(absl::StrCat("heartbeats were not written: ", s.message()));
+  for (size_t at = 0; at < agents.size(); at += kBatch) {
+    const std::vector<store::Agent> batch(agents.begin() + at,
+                                          agents.begin() + std::min(at + kBatch, agents.size()));
+    const absl::Status s =
+        db_.Write([&](sql::Transaction& tx) { return store::SaveHeartbeats(tx, batch); });
+    if (s.ok()) continue;
+    LogWarning(absl::StrCat("heartbeats were not written: ", s.message()));
+    std::lock_guard lock(mutex_);
+    for (size_t i = at; i < renewed.size(); ++i) renewed[i]->dirty = true;
+    return;
+  }
+}
+
+// Live rows that none of our sessions renews: of other replicas, of processes that have died, and
+// of our own writes whose outcome we did not learn.
+void Registrar::WatchForeignLeases() {
+  const std::chrono::seconds period(options_.heartbeat_s), ttl(options_.lease_ttl_s);
+  const BootTime before = clock_.Boot();
+  if (looked_.has_value() && before - *looked_ < period) return;
+  std::vector<store::AgentLease> leases;
+  const absl::Status s = db_.Read([&](sql::Transaction& tx) {
+    auto live = store::LiveLeases(tx);
+    if (live.ok()) leases = *std::move(live);
+    return live.status();
+  });
+  if (!s.ok()) return;  // at the next turn
+  const BootTime after = clock_.Boot();
+  // While nobody could look, nobody may have been able to renew either: the database was away, or
+  // this machine slept. Every lease begins anew then.
+  const bool missed = !looked_.has_value() || before - *looked_ > 2 * period;
+  looked_ = after;
+  std::map<std::string, Seen> seen;
+  std::vector<store::AgentLease> dead;
+  {
+    std::lock_guard lock(mutex_);
+    for (store::AgentLease& lease : leases) {
+      auto own = sessions_.find({lease.vantage_id, lease.agent_id});
+      if (own != sessions_.end() && own->second->agent.lease_id == lease.lease_id) continue;
+      BootTime since = after;
+      auto known = foreign_.find(lease.row_key);
+      if (!missed && known != foreign_.end() && known->second.lease == lease) {
+        since = known->second.since;
+      }
+      if (before - since > ttl + period) dead.push_back(lease);
+      std::string key = lease.row_key;
+      seen.emplace(std::move(key), Seen{std::move(lease), since});
+    }
+  }
+  foreign_ = std::move(seen);
+  EndUnrenewed(dead);
+}
+
+void Registrar::EndUnrenewed(const std::vector<store::AgentLease>& leases) {
+  for (size_t at = 0; at < leases.size(); at += kBatch) {
+    const size_t to = std::min(at + kBatch, leases.size());
+    std::vector<const store::AgentLease*> ended;
+    const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+      ended.clear();
+      for (size_t i = at; i < to; ++i) {
+        auto lost = store::EndUnrenewed(tx, leases[i], clock_.WallMs());
+        if (!lost.ok()) return lost.status();
+        if (*lost) ended.push_back(&leases[i]);
+      }
+      return absl::OkStatus();
+    });
+    if (!s.ok()) return;  // still unrenewed at the next look
+    for (const store::AgentLease* lease : ended) {
+      LogInfo(absl::StrCat("agent ", lease->agent_id, " of vantage ", lease->vantage_id, ", which ",
+                           lease->server_instance, " held, is lost"));
+    }
+  }
 }
 
 // Trust is changed in the database, maybe by another replica; within 2 s the agents know.
@@ -338,12 +432,12 @@ void Registrar::CheckTrust() {
   {
     std::lock_guard lock(mutex_);
     for (auto& [id, session] : sessions_) {
-      auto link = session.link.lock();
+      auto link = session->link.lock();
       if (link == nullptr) continue;
-      auto now = trust.find(session.agent.vantage_id);
+      auto now = trust.find(session->agent.vantage_id);
       const std::string word = now == trust.end() ? "rejected" : now->second;
-      if (word == session.trust) continue;
-      session.trust = word;
+      if (word == session->trust) continue;
+      session->trust = word;
       changed.emplace_back(std::move(link), word);
     }
   }

@@ -16,8 +16,9 @@ class ControlMessage;
 
 namespace jetmon::rpc {
 
-// Makes the reactor of one DiscoveryService.Register call. It owns itself: it deletes itself in
-// OnDone. Called on gRPC's threads: must not block.
+// Makes the reactor of one DiscoveryService.Register call. It owns itself until OnDone; who holds
+// it longer, because its Hello still waits, starts nothing on it any more. Called on gRPC's
+// threads: must not block.
 using RegisterStreamFactory =
     std::function<grpc::ServerBidiReactor<v1::AgentMessage, v1::ControlMessage>*(
         grpc::CallbackServerContext*)>;

@@ -2,7 +2,8 @@
 #define JETMON_STORE_MIGRATIONS_0005_WHO_WROTE_IT_H_
 
 // Which instance of which host held a range from when on, and which one wrote a transition, a
-// history row and a projection. What a Veriflier's longest check is.
+// history row and a projection. What a Veriflier's longest check is, and
+// which agent of which vantage a row is of.
 namespace jetmon::store::migrations {
 
 inline constexpr const char* k0005WhoWroteIt[] = {
@@ -28,6 +29,10 @@ inline constexpr const char* k0005WhoWroteIt[] = {
 
     // --- the longest check that an agent makes, ms; 0: an agent that does not say makes 10,000.
     "ALTER TABLE jetmon_veriflier_agents ADD COLUMN longest_check_ms INT NOT NULL DEFAULT 0",
+    // --- the agent's own id. agent_id, the key, says vantage and agent since: the same id under
+    // two
+    // vantages is two agents. Empty: a row of an older build, whose agent_id is the agent's own id.
+    "ALTER TABLE jetmon_veriflier_agents ADD COLUMN agent_name VARCHAR(64) NOT NULL DEFAULT ''",
 };
 
 }  // namespace jetmon::store::migrations
