@@ -226,6 +226,25 @@ TEST_F(ServiceTest, AFullQueueSaysSoAtOnce) {
   EXPECT_EQ(overloaded, 2);
 }
 
+TEST_F(ServiceTest, WhatAFullAgentCantTakeTheNextOneIsAsked) {
+  const std::string full = Start(1, 0);
+  const std::unique_ptr<Checker> full_checker = std::move(checker_);
+  std::unique_ptr<Server> full_server = std::move(server_);
+  const std::string idle = Start();
+  EXPECT_EQ(Check(Vantage({full, idle}), {Ask(1, "/slow"), Ask(2, "/"), Ask(3, "/down")}),
+            (Outcomes{{1, "timeout"}, {2, "up"}, {3, "down"}}));
+  full_server.reset();
+  full_checker->Stop();
+}
+
+TEST_F(ServiceTest, WhatIsNotBegunInTimeIsNoWordAboutTheSite) {
+  const std::string endpoint = Start(1, 10);
+  confirm::Question queued = Ask(2, "/");
+  queued.timeout = milliseconds(100);  // over before the first one lets it in
+  EXPECT_EQ(Check(Vantage({endpoint}), {Ask(1, "/slow"), queued}),
+            (Outcomes{{1, "timeout"}, {2, "unknown"}}));
+}
+
 TEST_F(ServiceTest, TheCallersDeadlineEndsTheWork) {
   const std::string endpoint = Start();
   confirm::Question slow = Ask(1, "/slow");

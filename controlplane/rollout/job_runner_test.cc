@@ -102,6 +102,27 @@ TEST_F(JobRunnerTest, TakesADeadWorkersJobAndNoLiveOnes) {
   EXPECT_EQ(Ended(*runner, "rjob_2").attempt, 2u);
 }
 
+TEST_F(JobRunnerTest, AWorkerThatLostItsJobRecordsNothing) {
+  rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
+  const store::JobLease lease = rollout_.Claim("rjob_1");
+  rollout_.Write([](sql::Transaction& tx) {
+    auto job = store::GetJob(tx, "rjob_1");
+    return store::TakeOverJob(tx, "rjob_1", (*job)->seq, "controlplane-2").status();
+  });
+  const std::function<bool()> goes_on = [] { return false; };
+  JobRun run(rollout_.parts(), rollout_.options(), rollout_.observer(), rollout_.Job("rjob_1"),
+             lease, goes_on);
+  const auto record = [&run](sql::Transaction& tx) {
+    return run.Record(tx, store::checkpoint::kSeed, "");
+  };
+  EXPECT_TRUE(absl::IsCancelled(run.Finish(store::job_state::kCompleted, "answer", "", record)));
+  EXPECT_EQ(rollout_.Job("rjob_1").state, "running");
+  EXPECT_TRUE(rollout_.CheckpointKinds("rol_1").empty());
+  const auto session =
+      rollout_.Get([](sql::Transaction& tx) { return store::GetSession(tx, "rol_1"); });
+  EXPECT_EQ(session->sequence, 0u);
+}
+
 TEST_F(JobRunnerTest, AJobUnderWayIsGivenBackWhenTheProcessStops) {
   rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
   std::atomic<bool> began{false};

@@ -98,7 +98,7 @@ MUTATIONS = [
              [swap("veriflier/service.cc", "!Authorised(context, credential_)", "false",
                    within="if (!Authorised(context, credential_)) {")], SERVICE_TESTS),
     Mutation("lost-check-is-down", "a Veriflier's own fault is a vote for an outage",
-             [swap("veriflier/checker.cc", '"unknown"', '"down"')], SERVICE_TESTS),
+             [swap("veriflier/checker.cc", '"unknown"', '"down"', within='result.set_outcome("unknown")')], SERVICE_TESTS),
     Mutation("refused-check-is-down", "what target safety refuses is a vote for an outage",
              [swap("veriflier/checker.cc", '"probe_error"', '"down"',
                    within='case probe::Outcome::kSafety: result.set_outcome("probe_error");')],
@@ -111,6 +111,6 @@ MUTATIONS = [
                    "false")], ["//controlplane/discovery:registrar_test"]),
     Mutation("vantages-without-bound", "strangers fill the list of those that wait for approval",
              [swap("controlplane/discovery/registrar.cc",
-                   "pending >= std::min(options_.max_pending, 200)", "false")],
+                   "*pending >= options_.max_pending", "false")],
              ["//controlplane/discovery:registrar_test"]),
 ]

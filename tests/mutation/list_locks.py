@@ -46,6 +46,16 @@ MUTATIONS = [
              [sql(LOCKS, FENCE, "owner_instance = ?", ANY)], TESTS),
     Mutation("fence-in-any-state", "who was revoked writes",
              [sql(LOCKS, FENCE, " AND state IN ('active', 'draining')", "")], TESTS),
+    Mutation("fence-by-reading", "what was only read may change before the commit",
+             [insert(LOCKS, "absl::StatusOr<bool> FenceBucket(sql::Transaction& tx, uint32_t bucket, "
+                            "uint64_t epoch, std::string_view instance) {",
+                     """  if (MUTANT) {
+    return tx.QueryOne("SELECT bucket_no FROM jetmon_rollout_bucket_locks WHERE bucket_no = ? AND "
+                       "epoch = ? AND owner_instance = ? AND state IN ('active', 'draining')",
+                       {bucket, epoch, instance},
+                       [](const sql::Row&) { return absl::OkStatus(); });
+  }""")],
+             ["//store:locks_race_test@mariadb LocksRaceTest.NothingFencedCommits*"]),
     # Granting.
     Mutation("grant-what-is-held", "a bucket is taken from its owner",
              [sql(LOCKS, GRANT, "pool = ? AND owner_host IS NULL", ANY)], TESTS),
@@ -63,6 +73,24 @@ MUTATIONS = [
              [swap(LOCKS, "static_cast<uint64_t>(*held) == range.size()", "true")],
              [STATES, "//store:locks_race_test LocksRaceTest.NothingThatHoldsBuckets*",
               "//controlplane/rollout:seed_test *IsRefusedWhereTheRangeIsNotV1s*"]),
+    Mutation("hold-by-reading", "seed decides by bucket rows that change before its commit",
+             [insert(LOCKS, "absl::StatusOr<bool> HoldBuckets(sql::Transaction& tx, Range range, "
+                            "uint64_t epoch) {",
+                     """  if (MUTANT && epoch == 0) {
+    uint64_t rows = 0;
+    auto s = tx.Query("SELECT bucket_no FROM jetmon_rollout_bucket_locks WHERE bucket_no BETWEEN ? "
+                      "AND ? AND pool = ?",
+                      {range.min, range.max, kPoolV1}, [&](const sql::Row&) {
+                        ++rows;
+                        return absl::OkStatus();
+                      });
+    if (!s.ok()) return s;
+    return rows == range.size();
+  }""")],
+             ["//store:locks_race_test@mariadb LocksRaceTest.NothingThatHoldsBuckets*"]),
+    Mutation("decisions-at-once", "two decide by what they read, and neither sees the other",
+             [swap(LOCKS, 'BumpCounter(tx, "decision")', "absl::OkStatus()")],
+             ["//store:locks_race_test@mariadb LocksRaceTest.OfDecisions*"]),
     Mutation("buckets-do-not-follow", "a bucket row that is lost is not noticed",
              [swap(LOCKS, "*matched != lock.range.size()", "false")], TESTS),
     Mutation("buckets-are-not-freed", "fewer bucket rows are freed than the range has",

@@ -19,6 +19,9 @@ import mutations
 import weave
 
 ROOT = pathlib.Path(__file__).absolute().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests/servers"))
+import mariadb  # noqa: E402  (its folder is known only now)
+
 TREE = ROOT / ".mutate"
 # A run without an end is a fault, too; by then a test that is slow today has long ended.
 FEWEST_SECONDS, TIMES_AS_LONG = 60, 10
@@ -31,11 +34,51 @@ class Run:
     seconds: float
 
 
+def parts_of(test: str) -> tuple[str, bool, str]:
+    """The target of a test, whether it is run on a server, and its filter."""
+    target, _, filter_ = test.partition(" ")
+    return target.removesuffix(weave.ON_SERVER), target.endswith(weave.ON_SERVER), filter_
+
+
+class Server:
+    """A MariaDB for the tests that are run on one; each run has a database of its own."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._server = mariadb.Single(pathlib.Path(self._folder.name), None)
+        self._lock, self._made = threading.Lock(), 0
+        self._server.start()
+
+    def environment(self) -> dict[str, str]:
+        with self._lock:
+            self._made += 1
+            name = f"mutation_{self._made}"
+            mariadb.grant_all(self._server.nodes[0], name)
+        return {"JETMON_TEST_DATABASE": self._server.url(name),
+                "JETMON_DATABASE_PASSWORD": mariadb.PASSWORD}
+
+    def stop(self) -> None:
+        self._server.stop()
+        self._folder.cleanup()
+
+
 class Tree:
     """The mutated copy."""
 
     def __init__(self, chosen: list[weave.Mutation]):
-        self._targets = sorted({test.split()[0] for m in chosen for test in m.tests})
+        tests = {test for m in chosen for test in m.tests}
+        self._targets = sorted({parts_of(test)[0] for test in tests})
+        self._wants_server = any(parts_of(test)[1] for test in tests)
+        self._server: Server | None = None
+
+    def __enter__(self) -> "Tree":
+        if self._wants_server:
+            self._server = Server()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._server is not None:
+            self._server.stop()
 
     def write(self) -> None:
         listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -62,13 +105,13 @@ class Tree:
 
     def build(self) -> bool:
         cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")) + "/jetmon-bazel"
-        return subprocess.run(["bazel", "build", "--config=mutate", f"--disk_cache={cache}",
+        return subprocess.run(["bazel", "build", "--config=mutate", "--keep_going", f"--disk_cache={cache}",
                                "--noshow_progress", "--color=no", "--", *self._targets],
                               cwd=TREE).returncode == 0
 
     def run(self, test: str, mutation: str, limit: float) -> Run:
         """One test, with a mutation, or "" for none."""
-        target, _, filter_ = test.partition(" ")
+        target, on_server, filter_ = parts_of(test)
         package, _, name = target.removeprefix("//").partition(":")
         program = TREE / "bazel-bin" / package / name
         runfiles = pathlib.Path(f"{program}.runfiles")
@@ -77,6 +120,9 @@ class Tree:
                            "TEST_SRCDIR": str(runfiles), "RUNFILES_DIR": str(runfiles)}
             if mutation:
                 environment["JETMON_MUTATION"] = mutation
+            if on_server:
+                assert self._server is not None
+                environment.update(self._server.environment())
             arguments = [str(program), "--gtest_color=no", "--gtest_fail_fast"]
             if filter_:
                 arguments.append("--gtest_filter=" + filter_)
@@ -133,7 +179,8 @@ def judge(tree: Tree, mutation: weave.Mutation, before: dict[str, Run]) -> tuple
         run = tree.run(test, mutation.name, max(FEWEST_SECONDS, TIMES_AS_LONG * before[test].seconds))
         seconds += run.seconds
         if run.failed:
-            return f"{test.split()[0]} {run.failed}", seconds
+            target, on_server, _ = parts_of(test)
+            return f"{target} {run.failed}{' (on MariaDB)' if on_server else ''}", seconds
     return "", seconds
 
 
@@ -160,6 +207,11 @@ def main(arguments: list[str]) -> int:
     if not tree.build():
         print("tools/mutate.sh: the mutated tree can't be built, see above", file=sys.stderr)
         return 2
+    with tree:
+        return run_all(tree, chosen)
+
+
+def run_all(tree: Tree, chosen: list[weave.Mutation]) -> int:
     before = unmutated(tree, sorted({test for m in chosen for test in m.tests}))
     failing = {test: run.failed for test, run in before.items() if run.failed}
     for test, case in failing.items():

@@ -27,6 +27,8 @@ SQL_FILE = "store/sql/database.cc"
 SQL_HOOK = "void Observe(std::string_view sql, Params params) const {"
 SQL_HOOKED = "void Observe(std::string_view& sql, Params params) const {\n    sql = MutatedSql(sql);"
 CONDITION = "MUTANT"
+# Behind the target of a test: it is run on a MariaDB.
+ON_SERVER = "@mariadb"
 
 
 class Misfit(Exception):
@@ -47,7 +49,9 @@ class Mutation:
     name: str
     what: str  # what goes wrong, for the table
     edits: list[Edit]
-    tests: list[str]  # Bazel targets, each with a GoogleTest filter behind a space if not all are meant
+    # Bazel targets; with @mariadb, on a server; with a GoogleTest filter behind a space, if not all of
+    # the cases are meant.
+    tests: list[str]
     argued: str = ""  # why it may survive
 
 
