@@ -13,7 +13,7 @@ sys.path.insert(0, str(HERE))
 
 import synthetic as s  # noqa: E402
 import synthetic_faults as f  # noqa: E402
-from judge_case import JudgeCase  # noqa: E402
+from judge_case import JudgeCase, failed  # noqa: E402
 from judging.story import FOREVER, Span, State, Stray  # noqa: E402
 
 
@@ -50,6 +50,14 @@ class WriterTest(JudgeCase):
     def test_nobody(self) -> None:
         self.refuse("events", {"event_id": 2}, "nobody says to have projected", projected_epoch=0,
                     projected_instance="", projected_host="", projected_at_ms=0)
+
+    def test_nobody_once_a_seed_has_taken_a_newer_word_of_v1(self) -> None:
+        self.replace("events", {"event_id": 2}, projected_epoch=0, projected_instance="",
+                     projected_host="", projected_at_ms=0)
+        again = s.job("job_seed_again", "seed", s.RUN_A, 0, 3, 70, 71)
+        self.story.jobs.append(again)
+        self.story.tokens.append(s.token_for(again))
+        self.assertNotIn("nobody says", str(failed(self.story).get(3, "")))
 
     def test_after_the_release(self) -> None:
         self.refuse("events", {"event_id": 2}, "did not hold bucket 0 then",

@@ -6,7 +6,7 @@ from collections import Counter
 
 from judging import agreement
 from judging.bounds import SAME
-from judging.story import FOREVER, Row, Story, Verdict, covers, lock_end_ms
+from judging.story import ADOPTING_JOBS, FOREVER, Row, Story, Verdict, covers, lock_end_ms
 from judging.told import judge_told
 from judging.writers import judge_writers
 
@@ -19,7 +19,6 @@ ON_A_CHECK = {"opened": "opened", "recovered": "ended", "probe_cleared": "ended"
               "quorum_degraded": "confirmed"}
 ADOPTS = ("adopted", "promoted", "v1_recovered", "superseded")
 READ_ONLY_JOBS = ("preflight", "smoke", "compare_methods")
-ADOPTING_JOBS = ("seed", "final_reconcile", "activate_buckets")
 
 
 def ends(job: Row) -> float:

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from judging import agreement, bounds
 from judging.audit import judge_audit
-from judging.incidents import ADOPTING_JOBS, during
+from judging.incidents import during
 from judging.policy import judge_policies
-from judging.story import FOREVER, Row, Story, Verdict, covers, lock_end_ms, range_text
+from judging.story import (ADOPTING_JOBS, FOREVER, Row, Story, Verdict, covers, lock_end_ms,
+                           range_text)
 from judging.tenure import Holders, judge_tenures
 
 EXECUTED = ("seed", "final_reconcile", "activate_buckets", "release_buckets", "stage_policy")

@@ -11,6 +11,8 @@ from typing import Any, Iterable
 
 Row = dict[str, Any]
 FOREVER = math.inf
+# What takes v1's incidents over.
+ADOPTING_JOBS = ("seed", "final_reconcile", "activate_buckets")
 
 
 @dataclasses.dataclass(frozen=True)

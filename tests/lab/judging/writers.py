@@ -3,7 +3,7 @@ its bucket then; what it did not write names no Monitor."""
 from __future__ import annotations
 
 from judging import bounds
-from judging.story import FOREVER, Row, Story, covers
+from judging.story import ADOPTING_JOBS, FOREVER, Row, Story, covers
 from judging.tenure import Holders
 
 NOBODY = (0, "", "")
@@ -15,8 +15,11 @@ class Writers:
     def __init__(self, story: Story):
         self.story, self.holders = story, Holders(story)
         self.planes = {row["instance"] for row in story.health if row["kind"] == "controlplane"}
-        self.opened = {t["event_id"] for t in story.transitions
-                       if t["source"] == MONITOR and not t["ended"]}
+        # When a Monitor last changed an event that it did not end with that.
+        self.opened: dict[int, float] = {}
+        for t in story.transitions:
+            if t["source"] == MONITOR and not t["ended"]:
+                self.opened[t["event_id"]] = max(t["at_ms"], self.opened.get(t["event_id"], 0))
         self.bucket_of_event = {e["event_id"]: e["bucket_no"] for e in story.events}
 
     def fault_of(self, epoch: int, instance: str, host: str, bucket: int, at_ms: float) -> str | None:
@@ -82,7 +85,8 @@ class Writers:
             who = (e["projected_epoch"], e["projected_instance"], e["projected_host"])
             at_ms = e["projected_at_ms"]
             if who == NOBODY and not at_ms:
-                if e["event_id"] in self.opened and e["projected_change"]:
+                if e["event_id"] in self.opened and e["projected_change"] \
+                        and not self._taken_over(e):
                     result.append(f"nobody says to have projected event {e['event_id']}")
                 continue
             if not e["projected_host"]:
@@ -92,6 +96,12 @@ class Writers:
             if fault is not None:
                 result.append(f"event {e['event_id']} was projected {fault}")
         return result
+
+    def _taken_over(self, event: Row) -> bool:
+        """A seed that came later may have read a newer word of v1's: that is no Monitor's."""
+        return any(job["operation"] in ADOPTING_JOBS and covers(job, event["bucket_no"])
+                   and job["created_at_ms"] > self.opened[event["event_id"]]
+                   for job in self.story.jobs)
 
     def _release_fault(self, event: Row) -> str | None:
         """A control plane projects what is open before a range is v1's."""
