@@ -158,20 +158,35 @@ absl::StatusOr<bool> DeleteVantage(sql::Transaction& tx, std::string_view id) {
 
 absl::Status SaveAgent(sql::Transaction& tx, const Agent& a) {
   return tx
-      .Execute(
-          std::string("INSERT INTO jetmon_veriflier_agents (") + kAgentColumns +
-              ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" +
-              tx.dialect().OnDuplicateUpdate(
-                  {"agent_id"},
-                  {"vantage_id", "endpoint", "state", "lease_id", "seq", "server_instance",
-                   "protocol_min", "protocol_max", "build", "region", "provider", "max_concurrency",
-                   "queue_capacity", "in_flight", "queue_depth", "completed", "failed",
-                   "connected_at_ms", "updated_at_ms", "longest_check_ms"}),
-          {a.agent_id,    a.vantage_id,      a.endpoint,        a.state,           a.lease_id,
-           a.seq,         a.server_instance, a.protocol_min,    a.protocol_max,    a.build,
-           a.region,      a.provider,        a.max_concurrency, a.queue_capacity,  a.in_flight,
-           a.queue_depth, a.completed,       a.failed,          a.connected_at_ms, a.updated_at_ms,
-           a.longest_check_ms})
+      .Execute(std::string("INSERT INTO jetmon_veriflier_agents (") + kAgentColumns +
+                   ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" +
+                   tx.dialect().OnDuplicateUpdate({"agent_id"}, {"vantage_id",
+                                                                 "endpoint",
+                                                                 "state",
+                                                                 "lease_id",
+                                                                 "seq",
+                                                                 "server_instance",
+                                                                 "protocol_min",
+                                                                 "protocol_max",
+                                                                 "build",
+                                                                 "region",
+                                                                 "provider",
+                                                                 "max_concurrency",
+                                                                 "queue_capacity",
+                                                                 "in_flight",
+                                                                 "queue_depth",
+                                                                 "completed",
+                                                                 "failed",
+                                                                 "connected_at_ms",
+                                                                 "updated_at_ms",
+                                                                 "longest_check_ms"}),
+               {a.agent_id,        a.vantage_id,     a.endpoint,
+                a.state,           a.lease_id,       a.seq,
+                a.server_instance, a.protocol_min,   a.protocol_max,
+                a.build,           a.region,         a.provider,
+                a.max_concurrency, a.queue_capacity, a.in_flight,
+                a.queue_depth,     a.completed,      a.failed,
+                a.connected_at_ms, a.updated_at_ms,  a.longest_check_ms})
       .status();
 }
 

@@ -35,8 +35,7 @@ class ServiceTest : public testing::Test {
     engine.max_concurrent = max_concurrent;
     engine.max_queued = max_queued;
     engine.safety = *probe::TargetSafety::FromFlags("public_only", "127.0.0.0/8");
-    checker_ = std::make_unique<Checker>(Checker::Identity{"v-1", "agent-1"}, engine,
-                                         budget);
+    checker_ = std::make_unique<Checker>(Checker::Identity{"v-1", "agent-1"}, engine, budget);
     EXPECT_TRUE(checker_->Start().ok());
     Server::Options options;
     options.vantage_id = "v-1";
@@ -78,7 +77,7 @@ class ServiceTest : public testing::Test {
                    std::vector<confirm::Question> questions, milliseconds deadline) {
     std::promise<std::vector<confirm::Answer>> promise;
     client.CheckSites(vantage, std::move(questions), deadline,
-                       [&](std::vector<confirm::Answer> a) { promise.set_value(std::move(a)); });
+                      [&](std::vector<confirm::Answer> a) { promise.set_value(std::move(a)); });
     Outcomes outcomes;
     const auto answers = promise.get_future().get();
     for (const confirm::Answer& a : answers) {
@@ -207,7 +206,8 @@ TEST_F(ServiceTest, SaysWhoItIs) {
 
 TEST_F(ServiceTest, ADeadEndpointLeavesTheNextOne) {
   const std::string endpoint = Start();
-  EXPECT_EQ(Check(Vantage({confirm::Endpoint("127.0.0.1:1"), endpoint}), {Ask(1, "/")}), (Outcomes{{1, "up"}}));
+  EXPECT_EQ(Check(Vantage({confirm::Endpoint("127.0.0.1:1"), endpoint}), {Ask(1, "/")}),
+            (Outcomes{{1, "up"}}));
   EXPECT_EQ(Check(Vantage({}), {Ask(1, "/")}), (Outcomes{{1, "unknown"}}));
 }
 
