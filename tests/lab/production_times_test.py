@@ -1,6 +1,7 @@
-"""A site that never answers is Down as one that refuses is, at production's times: nothing is scaled, a
-check may take 10 s. The other labs' checks of two seconds hide what lies between a check's time
-and its round's."""
+"""A site that never answers is Down as one that refuses is, at production's times.
+
+Nothing is scaled, a check may take 10 s. The other labs' checks of two seconds hide what lies between
+a check's time and its round's."""
 from __future__ import annotations
 
 import json
