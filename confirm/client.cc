@@ -171,8 +171,7 @@ class CheckCall final : public grpc::ClientReadReactor<v1::SiteCheckResult> {
  public:
   // Asks the round's next endpoint, or ends the round when there is none or no time.
   static void Start(std::shared_ptr<Calls> calls, std::unique_ptr<Round> round) {
-    const Endpoint* endpoint =
-        steady_clock::now() < round->limit ? round->NextEndpoint() : nullptr;
+    const Endpoint* endpoint = steady_clock::now() < round->limit ? round->NextEndpoint() : nullptr;
     if (endpoint != nullptr) {
       auto* call = new CheckCall(calls, std::move(round));
       if (calls->Enter(&call->context_)) {

@@ -98,8 +98,8 @@ class RunningServer final : public Server {
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
     housekeeping_ = std::make_unique<Housekeeping>(
-        *db_, Housekeeping::Process{instance_, config_.server_host, daemon::Version(),
-                                    config_.budget});
+        *db_,
+        Housekeeping::Process{instance_, config_.server_host, daemon::Version(), config_.budget});
     LogInfo(absl::StrCat("gRPC on ", config_.grpc_listen, ", REST on ", config_.http_listen,
                          ", database ", std::string(db_->dialect().name())));
     return absl::OkStatus();

@@ -125,9 +125,9 @@ class MonitorDaemon final : public daemon::Daemon {
     if (auto s = d->ownership_->Open(); !s.ok()) return s;
     if (!d->config_.notify_url.empty()) {
       curl_global_init(CURL_GLOBAL_DEFAULT);
-      d->notifier_ = std::make_unique<Notifier>(d->config_, SystemClock(), *d->db_,
-                                                PostTo(d->config_.notify_url,
-                                                       d->config_.Deadlines().notification()));
+      d->notifier_ = std::make_unique<Notifier>(
+          d->config_, SystemClock(), *d->db_,
+          PostTo(d->config_.notify_url, d->config_.Deadlines().notification()));
       d->notifier_->Run();
     }
     d->ownership_->Run();

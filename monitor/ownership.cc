@@ -192,8 +192,8 @@ bool Ownership::ReportDelivered(const store::RangeLock& lock, store::Range range
                                 const Report& report) {
   uint64_t queued = 0;
   bool reported = false;
-  const bool deliver =
-      !parts_.config->notify_url.empty() && parts_.clock->Boot() - began < parts_.config->Deadlines().drain();
+  const bool deliver = !parts_.config->notify_url.empty() &&
+                       parts_.clock->Boot() - began < parts_.config->Deadlines().drain();
   const absl::Status s = session_->Write(Limit(), [&](sql::Transaction& tx) -> absl::Status {
     auto left = store::CountQueued(tx, range);
     if (!left.ok()) return left.status();

@@ -70,7 +70,8 @@ class Ownership {
   // True if the renewal matched; the lease then counts from `read`.
   bool Renew(const store::RangeLock& lock, BootTime read);
   void DropWatch(const std::string& why);
-  // A Veriflier that was asked may send for a whole round, whether or not a cancellation reaches it.
+  // A Veriflier that was asked may send for a whole round, whether or not a cancellation reaches
+  // it.
   void AwaitVerifliers();
   void ReportHealth(bool final);
   BootTime Limit() const;

@@ -47,8 +47,7 @@ absl::StatusOr<Engine::Options> EngineOptionsFromFlags() {
 
 absl::StatusOr<DeadlineBudget> BudgetFromFlags(DeadlineBudget::Duration if_left_out) {
   absl::Duration asked = absl::FromChrono(if_left_out);
-  const bool read =
-      FLAGS_longest_check.empty() || absl::ParseDuration(FLAGS_longest_check, &asked);
+  const bool read = FLAGS_longest_check.empty() || absl::ParseDuration(FLAGS_longest_check, &asked);
   const auto budget = DeadlineBudget::Of(absl::ToChronoMilliseconds(asked));
   if (!read || !budget.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(

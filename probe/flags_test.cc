@@ -87,9 +87,9 @@ TEST(BudgetFlag, IsTheLongestCheckOrTheDaemonsOwn) {
   for (const char* wrong : {"0", "999ms", "20001ms", "21s", "10", "ten", "-5s", "inf", "1h"}) {
     const auto refused = with(wrong);
     ASSERT_FALSE(refused.ok()) << wrong;
-    EXPECT_EQ(refused.status().message(),
-              std::string("--longest_check takes a duration of 1s to 20s, such as 10s, not ") +
-                  wrong);
+    EXPECT_EQ(
+        refused.status().message(),
+        std::string("--longest_check takes a duration of 1s to 20s, such as 10s, not ") + wrong);
   }
 }
 

@@ -74,9 +74,26 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
       "due_backlog = ?, oldest_due_ms = ?, checks_per_s = ?, in_flight = ?, rss_bytes = ?, "
       "notify_configured = ?, warnings = ?, updated_at_ms = ?, longest_check_ms = ? WHERE instance "
       "= ?",
-      {h.version, h.protocol, h.mode, h.state, h.goodbye, h.pid, min, max, h.epoch, h.targets,
-       h.due_backlog, h.oldest_due_ms, h.checks_per_s, h.in_flight, h.rss_bytes,
-       h.notify_configured, warnings, h.updated_at_ms, h.longest_check_ms, h.instance});
+      {h.version,
+       h.protocol,
+       h.mode,
+       h.state,
+       h.goodbye,
+       h.pid,
+       min,
+       max,
+       h.epoch,
+       h.targets,
+       h.due_backlog,
+       h.oldest_due_ms,
+       h.checks_per_s,
+       h.in_flight,
+       h.rss_bytes,
+       h.notify_configured,
+       warnings,
+       h.updated_at_ms,
+       h.longest_check_ms,
+       h.instance});
   if (!updated.ok()) return updated.status();
   if (*updated) return absl::OkStatus();
   auto host =
@@ -124,13 +141,13 @@ absl::Status SayGoodbye(sql::Transaction& tx, std::string_view instance, int64_t
 
 absl::StatusOr<LastWords> LastWordsOf(sql::Transaction& tx, std::string_view instance) {
   LastWords words;
-  auto found = tx.QueryOne(
-      "SELECT goodbye, longest_check_ms FROM jetmon_process_health WHERE instance = ?", {instance},
-      [&](const sql::Row& row) {
-        words.goodbye = row.Bool(0);
-        words.longest_check_ms = row.Int(1);
-        return absl::OkStatus();
-      });
+  auto found =
+      tx.QueryOne("SELECT goodbye, longest_check_ms FROM jetmon_process_health WHERE instance = ?",
+                  {instance}, [&](const sql::Row& row) {
+                    words.goodbye = row.Bool(0);
+                    words.longest_check_ms = row.Int(1);
+                    return absl::OkStatus();
+                  });
   if (!found.ok()) return found.status();
   return words;
 }

@@ -37,8 +37,7 @@ absl::StatusOr<probe::CheckRequest> RequestFor(const v1::SiteCheck& site,
   request.url = site.url();
   request.mode = *mode;
   request.full = *std::move(rules);
-  request.timeout =
-      site.timeout_ms() == 0 ? longest : std::chrono::milliseconds(site.timeout_ms());
+  request.timeout = site.timeout_ms() == 0 ? longest : std::chrono::milliseconds(site.timeout_ms());
   return request;
 }
 

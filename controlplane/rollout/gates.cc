@@ -87,9 +87,8 @@ bool BlockDeadOwners(const Observer& observer, const std::set<uint64_t>& epochs,
     dead = true;
     *answer->add_blockers() = MakeFinding(
         "owner_unavailable",
-        absl::StrCat("the lease of epoch ", epoch,
-                     " was not renewed for ", SecondsText(observer.grace()),
-                     ": its owner is dead, nobody checks its sites"),
+        absl::StrCat("the lease of epoch ", epoch, " was not renewed for ",
+                     SecondsText(observer.grace()), ": its owner is dead, nobody checks its sites"),
         "restart the Monitor, or release the range");
   }
   return dead;

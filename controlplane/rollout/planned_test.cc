@@ -49,8 +49,9 @@ TEST_F(PlannedTest, Form) {
   wrong.add_override()->set_code("evidence_missing");
   EXPECT_EQ(Refused(Operation::kActivate, wrong), v1::INVALID_FIELD);
   wrong.mutable_override(0)->set_reason("because");
-  for (const char* code : {"bucket_range_conflict", "owner_range_conflict", "owner_unavailable",
-                           "owner_ambiguous", "rollout_mode_blocked", "longest_check_exceeded", ""}) {
+  for (const char* code :
+       {"bucket_range_conflict", "owner_range_conflict", "owner_unavailable", "owner_ambiguous",
+        "rollout_mode_blocked", "longest_check_exceeded", ""}) {
     wrong.mutable_override(0)->set_code(code);
     EXPECT_EQ(Refused(Operation::kActivate, wrong), v1::INVALID_FIELD) << code;
   }
@@ -292,16 +293,14 @@ TEST_F(PlannedTest, AMonitorWithLongerChecksSinceThePlanIsNotActivatedEither) {
   const std::string token = Token(Operation::kActivate, request);
   monitor_.longest_check_ms = 20'000;
   const auto reported = [&] {
-    return rollout_.Get([&](sql::Transaction& tx) {
-      return store::LastWordsOf(tx, monitor_.instance());
-    });
+    return rollout_.Get(
+        [&](sql::Transaction& tx) { return store::LastWordsOf(tx, monitor_.instance()); });
   };
   for (int i = 0; i < 500 && reported().longest_check_ms != 20'000; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   v1::OperationResponse answer;
-  const absl::Status s =
-      Planned(Operation::kActivate, Executing(request, token), &answer);
+  const absl::Status s = Planned(Operation::kActivate, Executing(request, token), &answer);
   EXPECT_TRUE(s.ok()) << s;
   EXPECT_EQ(answer.status(), "blocked");
   EXPECT_EQ(Codes(answer), CodeSet{"longest_check_exceeded"});

@@ -25,8 +25,8 @@
 namespace jetmon::rollout {
 namespace {
 
-// All of it but canaries ends within 10 s, whatever does not answer: so long from the beginning vantages may
-// take, ...
+// All of it but canaries ends within 10 s, whatever does not answer: so long from the beginning
+// vantages may take, ...
 constexpr std::chrono::milliseconds kAskWithin{3'000};
 // ... the Monitor may take to be heard of, sites are looked at, ...
 constexpr std::chrono::milliseconds kHearWithin{4'000};
@@ -136,12 +136,11 @@ VantageFacts Judge(const std::vector<confirm::Vantage>& vantages,
                answers[i]->protocol_max < confirm::kProtocol) {
       facts.troubles.push_back(absl::StrCat(v.vantage_id, " speaks another protocol"));
     } else if (const auto makes = answers[i]->budget.check(); makes < longest) {
-      facts.troubles.push_back(absl::StrCat(v.vantage_id, " makes checks of ", SecondsText(makes),
-                                            " at most and abstains from those of ",
-                                            SecondsText(longest),
-                                            ": start its Veriflier with --longest_check=",
-                                            absl::FormatDuration(absl::FromChrono(longest)),
-                                            " or more"));
+      facts.troubles.push_back(
+          absl::StrCat(v.vantage_id, " makes checks of ", SecondsText(makes),
+                       " at most and abstains from those of ", SecondsText(longest),
+                       ": start its Veriflier with --longest_check=",
+                       absl::FormatDuration(absl::FromChrono(longest)), " or more"));
     } else {
       facts.healthy.push_back(v.vantage_id);
     }

@@ -124,9 +124,10 @@ TEST_F(PreflightTest, AVantageWithShorterChecksDoesNotCount) {
   answers_["v-2"].budget = *DeadlineBudget::Of(std::chrono::milliseconds(5'500));
   auto answer = Look();
   EXPECT_EQ(Codes(answer), CodeSet{"vantage_unreachable"});
-  EXPECT_EQ(answer.blockers(0).text(),
-            "2 of the 3 wanted vantages are approved and answer: v-2 makes checks of 5.5 s at most "
-            "and abstains from those of 10 s: start its Veriflier with --longest_check=10s or more");
+  EXPECT_EQ(
+      answer.blockers(0).text(),
+      "2 of the 3 wanted vantages are approved and answer: v-2 makes checks of 5.5 s at most "
+      "and abstains from those of 10 s: start its Veriflier with --longest_check=10s or more");
   AddVantage("v-4");
   answer = Look();
   EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();

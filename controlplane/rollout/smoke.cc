@@ -98,7 +98,8 @@ absl::StatusOr<Asked> Read(const JobRun& run, v1::SmokeResult* result) {
 absl::Status ProbeCanaries(JobRun& run, JobLife& life, std::vector<CheckedCanary> canaries,
                            v1::OperationResponse* answer) {
   if (canaries.empty()) return absl::OkStatus();
-  auto checks = CanaryRun::Begin(run.options.engine, std::move(canaries), &life, run.options.times.budget);
+  auto checks =
+      CanaryRun::Begin(run.options.engine, std::move(canaries), &life, run.options.times.budget);
   if (!checks.ok()) return checks.status();
   auto results = (*checks)->Results([&] { return life.Turn(0, 0); });
   if (!results.ok()) return results.status();
