@@ -2,7 +2,9 @@
 // gives the connection's place back.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <list>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -124,7 +126,7 @@ class HttpRefusalTest : public ::testing::Test {
   }
   // The bad request's answer has come whole, says that the connection ends, and is the last one,
   // although a good request follows.
-  void ExpectRefused(TestSocket& client, const Bad& bad, size_t answers_before) {
+  static void ExpectRefused(TestSocket& client, const Bad& bad, size_t answers_before) {
     EXPECT_TRUE(client.ReadToEnd()) << "broken off, or open for 20 s";
     const std::string& got = client.got();
     const std::vector<size_t> answers = Answers(got);
@@ -338,6 +340,51 @@ TEST_F(HttpRefusalTest, TrailersAreNoHeaders) {
   TestSocket client((*server)->port());
   client.Send(Chunked("3\r\nabc\r\n0\r\nauthorization: Bearer x\r\n\r\n"));
   EXPECT_TRUE(client.ReadUntil("no key, abc")) << client.got();
+}
+
+// Requests with bytes changed, in pieces, from clients that stay, go or break off: the server
+// lives, and the next good request is answered.
+TEST_F(HttpRefusalTest, NoGarbageHoldsAPlace) {
+  Start({.connections = 2,
+         .idle = milliseconds(40),
+         .body = milliseconds(40),
+         .drain = milliseconds(10)});
+  std::vector<std::string> seeds = {kGood, Post("Content-Length: 3"),
+                                    Chunked("3\r\nabc\r\n0\r\n\r\n"),
+                                    Post("Expect: 100-continue\r\nContent-Length: 3")};
+  for (const Bad& bad : AllBad()) seeds.push_back(bad.bytes.substr(0, 30'000));
+  std::mt19937 random(1);
+  std::list<TestSocket> clients;
+  for (int round = 0; round < 300; ++round) {
+    SCOPED_TRACE(round);
+    std::string bytes = (random() % 2 == 0 ? kGood : "") + seeds[random() % seeds.size()] + kGood;
+    for (size_t n = random() % 4; n > 0; --n) {
+      bytes[random() % std::min<size_t>(bytes.size(), 120)] = "\r\n :;,\0z9"[random() % 9];
+    }
+    TestSocket& client = clients.emplace_back(server_->port());
+    while (!bytes.empty()) {
+      const size_t n = 1 + random() % bytes.size();
+      client.Send(bytes.substr(0, n));
+      bytes.erase(0, n);
+    }
+    switch (random() % 4) {
+      case 0:
+        client.Close();
+        break;
+      case 1:
+        client.Reset();
+        break;
+      case 2:
+        client.ShutdownWrite();
+        break;
+      default:
+        break;
+    }
+    TestSocket good(server_->port());
+    good.Send(kGood);
+    ASSERT_TRUE(good.ReadUntil("GET /good"));
+    if (clients.size() > 8) clients.pop_front();
+  }
 }
 
 }  // namespace
