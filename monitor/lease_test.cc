@@ -35,6 +35,21 @@ TEST(Lease, ClosedIsClosed) {
   EXPECT_FALSE(lease.MaySend(clock.Boot()));
 }
 
+TEST(BucketLease, EndsAloneOrWithItsEpochs) {
+  ManualClock clock;
+  Lease lease;
+  lease.Open();
+  lease.Renewed(clock.Boot());
+  BucketLease leaves(lease), stays(lease);
+  leaves.Close();
+  EXPECT_FALSE(leaves.MaySend(clock.Boot()));
+  EXPECT_TRUE(stays.MaySend(clock.Boot()));
+  lease.Renewed(clock.Boot());
+  EXPECT_FALSE(leaves.MaySend(clock.Boot()));
+  clock.Advance(seconds(15));
+  EXPECT_FALSE(stays.MaySend(clock.Boot()));
+}
+
 TEST(Lease, GraceOutlastsLeaseCheckAndPause) {
   EXPECT_GE(kGrace, kLease + seconds(10) + seconds(5));
 }

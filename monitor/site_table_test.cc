@@ -64,6 +64,14 @@ TEST_F(SiteTableTest, ARunningCheckIsNotDueAgain) {
   EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);  // overdue: at once
 }
 
+TEST_F(SiteTableTest, ASiteThatIsScheduledTwiceForAMomentIsCheckedOnce) {
+  table_.ScheduleFirst(0, clock_.Boot());
+  table_.ScheduleFirst(0, clock_.Boot());
+  clock_.Advance(seconds(6));
+  EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);
+  EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
+}
+
 TEST_F(SiteTableTest, ARetryComesSoonerNeverLater) {
   for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, clock_.Boot());
   clock_.Advance(seconds(5));
