@@ -58,6 +58,21 @@ TEST(Lease, GraceOutlastsTheLastRoundUnderIt) {
   }
 }
 
+TEST(BucketLease, EndsAloneOrWithItsEpochs) {
+  ManualClock clock;
+  Lease lease;
+  lease.Open();
+  lease.Renewed(clock.Boot());
+  BucketLease leaves(lease), stays(lease);
+  leaves.Close();
+  EXPECT_FALSE(leaves.MaySend(clock.Boot()));
+  EXPECT_TRUE(stays.MaySend(clock.Boot()));
+  lease.Renewed(clock.Boot());
+  EXPECT_FALSE(leaves.MaySend(clock.Boot()));
+  clock.Advance(seconds(15));
+  EXPECT_FALSE(stays.MaySend(clock.Boot()));
+}
+
 // Reads once a second with a fixed sequence.
 void Watch(ManualClock& clock, LeaseObserver& observer, uint64_t seq, int times) {
   for (int i = 0; i < times; ++i) {

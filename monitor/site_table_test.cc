@@ -65,7 +65,9 @@ TEST_F(SiteTableTest, NoCheckIsLongerThanTheMonitorsLongest) {
     for (int check = 1; check <= 20; ++check) {
       config_.budget = *DeadlineBudget::Of(seconds(check));
       const milliseconds longest = config_.Deadlines().check();
-      if (unit == seconds(60)) EXPECT_EQ(longest, seconds(check));
+      if (unit == seconds(60)) {
+        EXPECT_EQ(longest, seconds(check));
+      }
       own->timeout = milliseconds(0);
       EXPECT_EQ(table_.Timeout(0), longest);
       EXPECT_EQ(table_.Timeout(1), longest);  // without a policy
@@ -86,6 +88,14 @@ TEST_F(SiteTableTest, ARunningCheckIsNotDueAgain) {
   EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
   table_.Finished(0, SiteTable::Next::kRegular, clock_.Boot());
   EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);  // overdue: at once
+}
+
+TEST_F(SiteTableTest, ASiteThatIsScheduledTwiceForAMomentIsCheckedOnce) {
+  table_.ScheduleFirst(0, clock_.Boot());
+  table_.ScheduleFirst(0, clock_.Boot());
+  clock_.Advance(seconds(6));
+  EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);
+  EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
 }
 
 TEST_F(SiteTableTest, ARetryComesSoonerNeverLater) {

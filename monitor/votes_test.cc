@@ -16,6 +16,9 @@ TEST(Decide, FollowsTheTable) {
       {3, 2, 1, Verdict::kDown},       {3, 1, 1, Verdict::kUndecided},
       {3, 1, 2, Verdict::kFalseAlarm}, {3, 0, 1, Verdict::kUndecided},
       {3, 1, 0, Verdict::kUndecided},  {7, 3, 4, Verdict::kDown},
+      {2, 1, 0, Verdict::kUndecided},  {2, 2, 0, Verdict::kDown},
+      {2, 1, 1, Verdict::kFalseAlarm}, {4, 2, 1, Verdict::kUndecided},
+      {4, 2, 2, Verdict::kFalseAlarm}, {4, 3, 1, Verdict::kDown},
       {7, 2, 5, Verdict::kFalseAlarm}, {7, 2, 4, Verdict::kUndecided},
   };
   for (const Case& c : cases) {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "monitor/ownership_fixture.h"
+#include "store/parts.h"
 
 namespace jetmon::monitor {
 namespace {
@@ -108,6 +109,50 @@ class WatchTest : public OwnershipTest {
       std::this_thread::sleep_for(milliseconds(5));
     }
   }
+  // Site i is in bucket i % 4; 0 and 1 leave.
+  void BeginPart() {
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      EXPECT_TRUE(*store::BeginPartRelease(tx, epoch_, {0, 1}, "rjob_part", 9));
+      return absl::OkStatus();
+    });
+    ownership_->Poll();
+  }
+  bool PartIsDrained() {
+    bool drained = false;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      drained = (*store::GetRangePart(tx, "rjob_part"))->drained;
+      return absl::OkStatus();
+    });
+    return drained;
+  }
+  bool PartDrains() {
+    return Until([&] {
+      ownership_->Poll();
+      return PartIsDrained();
+    });
+  }
+  // Though it takes longer than any check that was in flight.
+  void ExpectThePartDoesNotDrain() {
+    for (int i = 0; i < 100; ++i) {
+      clock_.Advance(milliseconds(50));
+      if (i % 10 == 0) ownership_->Poll();
+      ASSERT_FALSE(PartIsDrained());
+      std::this_thread::sleep_for(milliseconds(3));
+    }
+  }
+  // No incident can be opened.
+  void RefuseEvents() {
+    Write([](sql::Transaction& tx) {
+      return tx
+          .Execute(
+              "CREATE TRIGGER no_event BEFORE INSERT ON jetmon_events BEGIN SELECT RAISE(ABORT, "
+              "'no'); END")
+          .status();
+    });
+  }
+  void AllowEvents() {
+    Write([](sql::Transaction& tx) { return tx.Execute("DROP TRIGGER no_event").status(); });
+  }
   // Incidents so far.
   uint64_t Opened() {
     uint64_t opened = 0;
@@ -130,6 +175,8 @@ class WatchTest : public OwnershipTest {
   }
 
   uint64_t epoch_ = 0;
+  std::atomic<int> tries_{0};      // to open incidents
+  std::atomic<bool> bump_{false};  // once
   HeldConfirmer held_confirmer_{[this](uint64_t site) { return RequestsFor(site).size(); }};
   std::unique_ptr<sql::Database> observed_;
 };
@@ -164,29 +211,60 @@ TEST_F(WatchTest, ARoundEndsBeforeTheDrainIsReportedAndNothingIsCheckedMeanwhile
   EXPECT_TRUE(Drains());
 }
 
+TEST_F(WatchTest, ARoundAboutASiteThatLeavesEndsBeforeItsPartIsReported) {
+  UseHeldConfirmer();
+  Begin();
+  down_ = true;
+  ASSERT_TRUE(Until([&] { return held_confirmer_.first_asked().contains(5); }));
+  BeginPart();
+  ExpectThePartDoesNotDrain();
+  held_confirmer_.AnswerAll();
+  EXPECT_TRUE(PartDrains());
+}
+
 TEST_F(WatchTest, WhatWasSeenIsWrittenBeforeTheDrainIsReported) {
   if (!db_.embedded()) GTEST_SKIP() << "makes a trigger in SQLite's words";
-  std::atomic<int> tries{0};
-  Observe([&](std::string_view sql) {
-    if (sql.starts_with("INSERT INTO jetmon_events")) ++tries;
+  Observe([this](std::string_view sql) {
+    if (sql.starts_with("INSERT INTO jetmon_events")) ++tries_;
   });
   Begin();
-  Write([](sql::Transaction& tx) {
-    return tx
-        .Execute(
-            "CREATE TRIGGER no_event BEFORE INSERT ON jetmon_events BEGIN SELECT RAISE(ABORT, "
-            "'no'); END")
-        .status();
-  });
+  RefuseEvents();
   down_ = true;
-  ASSERT_TRUE(Until([&] { return tries > 0; }));
+  ASSERT_TRUE(Until([&] { return tries_ > 0; }));
   BeginRelease();
   ASSERT_TRUE(Until([&] { return ownership_->watch()->figures().running == 0; }, /*poll=*/false));
   ExpectItDoesNotDrain();
   EXPECT_EQ(Opened(), 0u);
-  Write([](sql::Transaction& tx) { return tx.Execute("DROP TRIGGER no_event").status(); });
+  AllowEvents();
   EXPECT_TRUE(Drains());
   EXPECT_GT(Opened(), 0u);
+}
+
+TEST_F(WatchTest, WhatWasSeenThereIsWrittenBeforeAPartIsReported) {
+  if (!db_.embedded()) GTEST_SKIP() << "makes a trigger in SQLite's words";
+  Begin();
+  RefuseEvents();
+  down_ = true;
+  const size_t before = RequestsFor(5).size();
+  ASSERT_TRUE(Until([&] { return RequestsFor(5).size() > before; }));
+  BeginPart();
+  ExpectThePartDoesNotDrain();
+  AllowEvents();
+  EXPECT_TRUE(PartDrains());
+  EXPECT_TRUE(OpenEventOf(5).has_value());
+}
+
+TEST_F(WatchTest, NobodyIsAskedAboutASiteThatLeavesAfterItsLastCheck) {
+  Begin();
+  const size_t before = RequestsFor(5).size();
+  Hold(5);
+  // Its third failure comes when its bucket leaves.
+  ASSERT_TRUE(Until([&] { return RequestsFor(5).size() >= before + 3; }));
+  ASSERT_EQ(confirmer_.rounds_, 0);
+  BeginPart();
+  EXPECT_TRUE(PartDrains());
+  EXPECT_TRUE(OpenEventOf(5).has_value());
+  EXPECT_EQ(confirmer_.rounds_, 0);
 }
 
 TEST_F(WatchTest, NobodyIsAskedOnceItDrains) {
@@ -292,10 +370,9 @@ TEST_F(WatchTest, ALeaseCountsFromBeforeTheRenewalWasSent) {
 }
 
 TEST_F(WatchTest, ARenewalThatMatchesNothingIsNone) {
-  std::atomic<bool> bump{false};
-  Observe([&](std::string_view sql) {
+  Observe([this](std::string_view sql) {
     // Between what a poll reads and what it writes.
-    if (sql.find(" jetmon_veriflier_vantages ") != sql.npos && bump.exchange(false)) {
+    if (sql.find(" jetmon_veriflier_vantages ") != sql.npos && bump_.exchange(false)) {
       BumpRevision();
     }
   });
@@ -303,25 +380,25 @@ TEST_F(WatchTest, ARenewalThatMatchesNothingIsNone) {
   ownership_->Poll();
   const BootTime acknowledged = clock_.Boot();
   clock_.Advance(seconds(10));
-  bump = true;
+  bump_ = true;
   ownership_->Poll();
-  EXPECT_FALSE(bump);
+  EXPECT_FALSE(bump_);
   EXPECT_FALSE(ownership_->watch()->lease().MaySend(acknowledged + seconds(15)));
   ownership_->Poll();
   EXPECT_TRUE(ownership_->watch()->lease().MaySend(acknowledged + seconds(15)));
 }
 
 TEST_F(WatchTest, AnAcknowledgementThatMatchesNothingIsNone) {
-  std::atomic<bool> bump{true};
-  Observe([&](std::string_view sql) {
+  bump_ = true;
+  Observe([this](std::string_view sql) {
     // While it loads.
-    if (sql.find(" jetmon_endpoint_check_config ") != sql.npos && bump.exchange(false)) {
+    if (sql.find(" jetmon_endpoint_check_config ") != sql.npos && bump_.exchange(false)) {
       BumpRevision();
     }
   });
   epoch_ = Give();
   ownership_->Poll();
-  EXPECT_FALSE(bump);
+  EXPECT_FALSE(bump_);
   ASSERT_NE(ownership_->watch(), nullptr);
   EXPECT_FALSE(ownership_->watch()->started());
   EXPECT_EQ(Lock(epoch_).state, store::range_state::kActivating);

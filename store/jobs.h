@@ -88,7 +88,8 @@ absl::StatusOr<bool> FinishJob(sql::Transaction& tx, const JobLease& lease, std:
 absl::StatusOr<bool> YieldJob(sql::Transaction& tx, const JobLease& lease);
 // cancel_requested = 1 on an unfinished job (a queued one becomes cancelled at once).
 absl::StatusOr<bool> RequestCancel(sql::Transaction& tx, std::string_view job_id, int64_t now_ms);
-// Removes a job that has ended, and nothing that belongs to it. False: it has not ended, or is gone.
+// Removes a job that has ended, and nothing that belongs to it. False: it has not ended, or is
+// gone.
 absl::StatusOr<bool> DeleteJob(sql::Transaction& tx, std::string_view job_id);
 // Unfinished jobs of a run.
 absl::StatusOr<uint64_t> CountUnfinishedJobs(sql::Transaction& tx, std::string_view run_id);

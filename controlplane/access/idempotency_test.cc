@@ -101,6 +101,16 @@ TEST_F(IdempotencyTest, RunningIsTakenOverAfterTheLease) {
   EXPECT_TRUE(Complete(*second->claim).ok());
 }
 
+TEST_F(IdempotencyTest, AnotherRequestTakesNothingOver) {
+  ASSERT_TRUE(Begin(idempotency_).ok());
+  ASSERT_EQ(ReasonOf(Begin(idempotency_).status()), v1::IDEMPOTENCY_IN_PROGRESS);  // it is watched
+  clock_.Advance(seconds(60));
+  EXPECT_EQ(ReasonOf(Begin(idempotency_, "other").status()), v1::IDEMPOTENCY_CONFLICT);
+  const auto same = Begin(idempotency_);
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_NE(same->claim, nullptr);
+}
+
 TEST_F(IdempotencyTest, OneOfManyThreadsGoesOn) {
   constexpr int kRounds = 20;
   for (int round = 0; round < kRounds; ++round) {
