@@ -139,8 +139,8 @@ TEST_F(EventsTest, TransitionsRebuildTheEvent) {
   OpenIt();
   ConfirmIt(*Open());
   CloseIt(*Open(), transition::kRecovered);
-  Write([](sql::Transaction& tx) {
-    int severity = 0, seq = 0, ended = 0;
+  Write([](sql::Transaction& tx) -> absl::Status {
+    int severity = 0, seq = 0, ended = 0, events = 0;
     auto s = tx.Query(
         "SELECT seq, from_severity, to_severity, ended FROM jetmon_event_transitions ORDER BY seq",
         {}, [&](const sql::Row& row) {
@@ -151,13 +151,18 @@ TEST_F(EventsTest, TransitionsRebuildTheEvent) {
           return absl::OkStatus();
         });
     if (!s.ok()) return s;
-    return tx.Query("SELECT severity, last_seq, ended_at_ms IS NOT NULL FROM jetmon_events", {},
-                    [&](const sql::Row& row) {
-                      EXPECT_EQ(row.Int(0), severity);
-                      EXPECT_EQ(row.Int(1), seq);
-                      EXPECT_EQ(row.Int(2), ended);
-                      return absl::OkStatus();
-                    });
+    EXPECT_EQ(seq, 3);
+    EXPECT_EQ(ended, 1);
+    s = tx.Query("SELECT severity, last_seq, ended_at_ms IS NOT NULL FROM jetmon_events", {},
+                 [&](const sql::Row& row) {
+                   ++events;
+                   EXPECT_EQ(row.Int(0), severity);
+                   EXPECT_EQ(row.Int(1), seq);
+                   EXPECT_EQ(row.Int(2), ended);
+                   return absl::OkStatus();
+                 });
+    EXPECT_EQ(events, 1);
+    return s;
   });
 }
 
@@ -415,10 +420,12 @@ TEST_F(EventsTest, AFalsePositiveIsKeptOncePerEvent) {
   Write([&](sql::Transaction& tx) -> absl::Status {
     EXPECT_TRUE(InsertFalsePositive(tx, e, 2, 1, 77).ok());
     EXPECT_TRUE(absl::IsAlreadyExists(InsertFalsePositive(tx, e, 2, 1, 78)));
-    return tx.Query(
+    int rows = 0;
+    const auto s = tx.Query(
         "SELECT event_id, site_id, up_votes, down_votes, at_ms FROM "
         "jetmon_false_positives",
         {}, [&](const sql::Row& row) {
+          ++rows;
           EXPECT_EQ(row.Uint(0), e.event_id);
           EXPECT_EQ(row.Uint(1), 1u);
           EXPECT_EQ(row.Int(2), 2);
@@ -426,6 +433,8 @@ TEST_F(EventsTest, AFalsePositiveIsKeptOncePerEvent) {
           EXPECT_EQ(row.Int(4), 77);
           return absl::OkStatus();
         });
+    EXPECT_EQ(rows, 1);
+    return s;
   });
 }
 

@@ -260,6 +260,7 @@ TEST_P(PolicyStagesTest, WhatSomebodyElseChangedIsLeftAlone) {
       "(5, 'GET', 'legacy', 1)",
       {});
   const auto edited = Rows();
+  EXPECT_FALSE(Staged(one).empty());
   for (const StagedSite& s : Staged(one)) EXPECT_FALSE(s.stands) << s.site_id;
   EXPECT_EQ(Sites().at(1).staged_revision + 1, Sites().at(1).revision);
   EXPECT_FALSE(Sites().at(4).has_row);

@@ -394,6 +394,7 @@ TEST(Rows, AreInsertedAndFoundByIdHoweverMany) {
         !s.ok()) {
       return s;
     }
+    // One row, whatever there is.
     return tx.Query("SELECT COUNT(*), MIN(site_id), SUM(site_id) FROM jetmon_endpoint_runtime", {},
                     [](const sql::Row& row) {
                       EXPECT_EQ(row.Int(0), kRows / 2 + 1);

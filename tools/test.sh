@@ -18,7 +18,7 @@ for argument in "$@"; do
     --tsan)
       configuration=(--config=tsan
         --test_env=TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1:suppressions="$PWD"/tools/bazel/sanitizers/tsan.supp)
-      filters=(--test_tag_filters=tsan)
+      filters=(--test_tag_filters=tsan --build_tests_only)
       ;;
     --galera) filters=(--test_tag_filters=galera) ;;
     -h | --help) usage; exit 0 ;;

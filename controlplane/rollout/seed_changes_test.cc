@@ -247,13 +247,16 @@ class SeedChangesTest : public ::testing::TestWithParam<Param> {
   }
   // Each event is what its transitions, in order, make of it.
   void ExpectReplays() {
-    rollout_.Read([](sql::Transaction& tx) {
+    int events = 0;
+    rollout_.Read([&](sql::Transaction& tx) {
+      events = 0;
       return tx.Query(
           "SELECT e.event_id, e.last_seq, COUNT(t.seq), MAX(t.seq), SUM(t.to_severity - "
           "t.from_severity), e.severity, SUM(t.ended), e.ended_at_ms IS NOT NULL FROM "
           "jetmon_events e LEFT JOIN jetmon_event_transitions t ON t.event_id = e.event_id GROUP "
           "BY e.event_id, e.last_seq, e.severity, e.ended_at_ms",
-          {}, [](const sql::Row& row) {
+          {}, [&](const sql::Row& row) {
+            ++events;
             EXPECT_EQ(row.Int(1), row.Int(2)) << row.Uint(0);
             EXPECT_EQ(row.Int(1), row.Int(3)) << row.Uint(0);
             EXPECT_EQ(row.Int(4), row.Int(5)) << row.Uint(0);
@@ -261,6 +264,7 @@ class SeedChangesTest : public ::testing::TestWithParam<Param> {
             return absl::OkStatus();
           });
     });
+    EXPECT_GT(events, 0);
   }
   uint64_t Notifications() {
     uint64_t count = 0;

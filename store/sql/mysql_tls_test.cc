@@ -61,16 +61,18 @@ TEST_F(MysqlTlsTest, WithTheRightAuthorityItIsEncryptedOnEachConnection) {
   EXPECT_NE(Cipher(*db), "");
   auto session = db->NewSession();
   ASSERT_TRUE(session.ok());
+  std::string cipher;
   EXPECT_TRUE((*session)
                   ->Read(In(std::chrono::seconds(5)),
-                         [](Transaction& tx) {
+                         [&](Transaction& tx) {
                            return tx.Query("SHOW SESSION STATUS LIKE 'Ssl_cipher'", {},
-                                           [](const Row& row) {
-                                             EXPECT_NE(row.Text(1), "");
+                                           [&](const Row& row) {
+                                             cipher = row.Text(1);
                                              return absl::OkStatus();
                                            });
                          })
                   .ok());
+  EXPECT_NE(cipher, "");
   DatabaseUrl by_name = At("JETMON_TEST_TLS_PORT");
   by_name.hosts[0].name = "localhost";
   EXPECT_NE(Cipher(*Open(by_name, Verify(File("ca.pem")))), "");
