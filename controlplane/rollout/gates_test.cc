@@ -141,6 +141,14 @@ TEST_F(GatesTest, ActivityIsOkWhenEverySiteWasCheckedAndNoneIsLate) {
   // A Monitor that reports, but does not keep its summaries up.
   Report(3, 10, 10, 0, /*before_ms=*/60'000);
   EXPECT_EQ(Codes(Gate(GateKind::kActivity)), CodeSet{"activity_missing"});
+  // The summary of whoever held the bucket before.
+  Report(3, 10, 10, 0);
+  EXPECT_EQ(Gate(GateKind::kActivity).status(), "ok");
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx.Execute("UPDATE jetmon_bucket_activity SET epoch = epoch - 1 WHERE bucket_no = 3")
+        .status();
+  });
+  EXPECT_EQ(Codes(Gate(GateKind::kActivity)), CodeSet{"activity_missing"});
   // A bucket that nobody checks.
   EXPECT_EQ(Codes(Gate(GateKind::kActivity, {2, 6})), CodeSet{"coverage_gap"});
 }

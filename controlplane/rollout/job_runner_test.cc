@@ -102,6 +102,30 @@ TEST_F(JobRunnerTest, TakesADeadWorkersJobAndNoLiveOnes) {
   EXPECT_EQ(Ended(*runner, "rjob_2").attempt, 2u);
 }
 
+TEST_F(JobRunnerTest, AWorkerLivesUntilAWholeGraceIsOver) {
+  rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
+  rollout_.Write([](sql::Transaction& tx) {
+    return store::ClaimQueuedJob(tx, "rjob_1", "controlplane-0", TestRollout::kNow).status();
+  });
+  Observer observer(rollout_.db(), rollout_.clock(), rollout_.options().times);
+  JobRunner runner(rollout_.parts(), rollout_.options(), observer, {{"seed", Complete}});
+  const std::function<bool()> goes_on = [] { return false; };
+  EXPECT_FALSE(runner.RunOne(goes_on));  // nothing is known of it
+  ASSERT_TRUE(observer.Read().ok());
+  EXPECT_FALSE(runner.RunOne(goes_on));
+  // It showed its life.
+  rollout_.Write([](sql::Transaction& tx) {
+    return tx.Execute("UPDATE jetmon_rollout_jobs SET seq = seq + 1").status();
+  });
+  ASSERT_TRUE(observer.Read().ok());
+  EXPECT_FALSE(runner.RunOne(goes_on));
+  rollout_.clock().Push(rollout_.options().times.grace);
+  ASSERT_TRUE(observer.Read().ok());
+  EXPECT_TRUE(runner.RunOne(goes_on));
+  EXPECT_EQ(rollout_.Job("rjob_1").state, "completed");
+  EXPECT_EQ(rollout_.Job("rjob_1").attempt, 2u);
+}
+
 TEST_F(JobRunnerTest, AWorkerThatLostItsJobRecordsNothing) {
   rollout_.AddJob("rjob_1", "seed", "rol_1", kRange);
   const store::JobLease lease = rollout_.Claim("rjob_1");

@@ -13,7 +13,7 @@ TABLE = ROOM + "site_table.cc"
 NOTIFIER = ROOM + "notifier.cc"
 CONFIG_TESTS = ["//monitor:config_test"]
 OWNERSHIP_TESTS = ["//monitor:watch_test", "//monitor:ownership_test"]
-PART_TESTS = ["//monitor:parts_test"]
+PART_TESTS = ["//monitor:parts_test", "//monitor:watch_test"]
 NOTIFIER_TESTS = ["//monitor:notifier_test"]
 TABLE_TESTS = ["//monitor:site_table_test"]
 
