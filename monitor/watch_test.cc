@@ -140,25 +140,6 @@ class WatchTest : public OwnershipTest {
       std::this_thread::sleep_for(milliseconds(3));
     }
   }
-  // Site 5 has failed twice, and does not answer a third time.
-  void AwaitTheThirdCheckThatFails() {
-    Hold(5);
-    const auto failures = [&] {
-      uint64_t n = 0;
-      Write([&](sql::Transaction& tx) {
-        return tx.Query("SELECT COUNT(*) FROM jetmon_check_history WHERE site_id = 5", {},
-                        [&](const sql::Row& row) {
-                          n = row.Uint(0);
-                          return absl::OkStatus();
-                        });
-      });
-      return n;
-    };
-    ASSERT_TRUE(Until([&] { return failures() >= 2; }));
-    const size_t before = RequestsFor(5).size();
-    ASSERT_TRUE(Until([&] { return RequestsFor(5).size() > before; }));
-    ASSERT_EQ(confirmer_.rounds_, 0);
-  }
   // No incident can be opened.
   void RefuseEvents() {
     Write([](sql::Transaction& tx) {
@@ -271,26 +252,6 @@ TEST_F(WatchTest, WhatWasSeenThereIsWrittenBeforeAPartIsReported) {
   AllowEvents();
   EXPECT_TRUE(PartDrains());
   EXPECT_TRUE(OpenEventOf(5).has_value());
-}
-
-TEST_F(WatchTest, NobodyIsAskedAboutASiteThatLeavesAfterItsLastCheck) {
-  Begin();
-  // The third failure, after which Verifliers are asked, comes when its bucket leaves.
-  AwaitTheThirdCheckThatFails();
-  BeginPart();
-  EXPECT_TRUE(PartDrains());
-  EXPECT_TRUE(OpenEventOf(5).has_value());
-  EXPECT_EQ(confirmer_.rounds_, 0);
-}
-
-TEST_F(WatchTest, NobodyIsAskedOnceItDrains) {
-  Begin();
-  // The third failure, after which Verifliers are asked, comes when the range drains.
-  AwaitTheThirdCheckThatFails();
-  BeginRelease();
-  EXPECT_TRUE(Drains());
-  EXPECT_TRUE(OpenEventOf(5).has_value());
-  EXPECT_EQ(confirmer_.rounds_, 0);
 }
 
 TEST_F(WatchTest, VerifliersAreAskedAfterTheLocalRetries) {

@@ -2,7 +2,7 @@
 # Runs the mutations of tests/mutation: each one is a fault put into the protocol's code, and the tests
 # that are named for it must fail. Prints which test killed it, or that it survived.
 #
-#   tools/mutate.sh                    all of them, some ten minutes after the build
+#   tools/mutate.sh                    all of them, some twenty minutes after the build
 #   tools/mutate.sh NAME...            these; a name may hold *
 #   tools/mutate.sh --list             their names, and what goes wrong
 #

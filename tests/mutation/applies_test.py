@@ -52,6 +52,12 @@ class AllMutations(unittest.TestCase):
         for file, text in woven.items():
             self.assertNotEqual(text, read[file])
 
+    def test_stand_in_the_table_of_results(self) -> None:
+        page = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+        table = page[page.index("| mutation |"):].splitlines()[2:]
+        self.assertEqual([m.name for m in mutations.ALL],
+                         [row.split("|")[1].strip() for row in table if row.startswith("|")])
+
     def test_production_code_knows_of_none(self) -> None:
         for file, text in sources().items():
             self.assertNotIn("JETMON_MUTA", text, file)
