@@ -22,11 +22,10 @@ class DatabaseTest : public testing::Test {
     url_ = std::string("sqlite://") + mkdtemp(pattern.data()) + "/t.db";
     db_ = Open();
     EXPECT_TRUE(db_->Write([](Transaction& tx) {
-                     if (auto s = tx.Execute("CREATE TABLE n (id INTEGER PRIMARY KEY "
-                                             "AUTOINCREMENT, v BIGINT, t TEXT, UNIQUE (t))");
-                         !s.ok()) {
-                       return s.status();
-                     }
+                     auto s = tx.Execute(
+                         "CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+                         "v BIGINT, t TEXT, UNIQUE (t))");
+                     if (!s.ok()) return s.status();
                      return tx.Execute("INSERT INTO n (v, t) VALUES (0, 'a')").status();
                    })
                     .ok());
@@ -187,17 +186,15 @@ TEST_F(DatabaseTest, CountsAndTypes) {
                    EXPECT_FALSE(*tx.ExecuteOne("UPDATE n SET v = 1 WHERE id = 99"));
                    EXPECT_TRUE(*tx.ExecuteOne("UPDATE n SET v = 1 WHERE id = 1"));
                    EXPECT_FALSE(tx.ExecuteOne("UPDATE n SET v = 1 WHERE id > 0").ok());
-                   int rows = 0;
-                   const auto s =
-                       tx.Query("SELECT v, t, 1.5 FROM n WHERE id = ?", {2}, [&](const Row& r) {
-                         ++rows;
+                   const auto found =
+                       tx.QueryOne("SELECT v, t, 1.5 FROM n WHERE id = ?", {2}, [](const Row& r) {
                          EXPECT_FALSE(r.IsNull(0));
                          EXPECT_EQ(r.Text(1), "b");
                          EXPECT_EQ(r.Double(2), 1.5);
                          return absl::OkStatus();
                        });
-                   EXPECT_EQ(rows, 1);
-                   return s;
+                   EXPECT_TRUE(found.ok() && *found);
+                   return found.status();
                  })
                   .ok());
 }
@@ -260,14 +257,13 @@ TEST_F(DatabaseTest, ParametersDoNotStayFromOneUseToTheNext) {
                    EXPECT_TRUE(tx.Execute(insert, {7, "x"}).ok());
                    EXPECT_TRUE(tx.Execute(insert, {Value(), "y"}).ok());
                    EXPECT_TRUE(absl::IsInternal(tx.Execute(insert, {1}).status()));
-                   int rows = 0;
-                   const auto s = tx.Query("SELECT v FROM n WHERE t = ?", {"y"}, [&](const Row& r) {
-                     ++rows;
-                     EXPECT_TRUE(r.IsNull(0));
-                     return absl::OkStatus();
-                   });
-                   EXPECT_EQ(rows, 1);
-                   return s;
+                   const auto found =
+                       tx.QueryOne("SELECT v FROM n WHERE t = ?", {"y"}, [](const Row& r) {
+                         EXPECT_TRUE(r.IsNull(0));
+                         return absl::OkStatus();
+                       });
+                   EXPECT_TRUE(found.ok() && *found);
+                   return found.status();
                  })
                   .ok());
 }

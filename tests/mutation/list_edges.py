@@ -14,7 +14,7 @@ IDEMPOTENCY_TESTS = ["//controlplane/access:idempotency_test"]
 CHAIN_TESTS = ["//controlplane/rpc:chain_test"]
 SAFETY_TESTS = ["//probe:target_safety_test"]
 LEASE_TESTS = ["//probe:engine_lease_test"]
-SERVICE_TESTS = ["//veriflier:service_test"]
+SERVICE_TESTS = ["//veriflier:service_test", "//veriflier:service_deadlines_test"]
 
 MUTATIONS = [
     # Keys and scopes.
