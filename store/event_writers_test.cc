@@ -1,30 +1,13 @@
 // Who wrote a transition, and who projected an event: the identity of the fence that was passed.
 #include "absl/strings/str_cat.h"
 #include "store/events.h"
-#include "store/test_database.h"
-#include "store/test_sites.h"
+#include "store/test_incident.h"
 
 namespace jetmon::store {
 namespace {
 
-class EventWritersTest : public testing::Test {
+class EventWritersTest : public IncidentTest {
  protected:
-  EventWritersTest() {
-    site_.site_id = 1;
-    site_.blog_id = 7;
-    site_.bucket = 3;
-    site_.url = "http://127.0.0.1/s/1";
-    actor_.source = "monitor";
-    actor_.epoch = 4;
-    actor_.instance = "ins_1";
-    actor_.host = "monitor-a";
-    actor_.now_ms = 1'700'000'000'000;
-    Write([&](sql::Transaction& tx) { return InsertSites(tx, {site_}); });
-  }
-  void Write(const sql::Body& body) {
-    const absl::Status s = db_->Write(body);
-    EXPECT_TRUE(s.ok()) << s;
-  }
   void SetSite(int status, const std::string& changed) {
     Write([&](sql::Transaction& tx) {
       return tx
@@ -117,10 +100,6 @@ class EventWritersTest : public testing::Test {
   std::string Me() const {
     return absl::StrCat(actor_.epoch, "/", actor_.instance, "/", actor_.host);
   }
-
-  TestDatabase db_;
-  Site site_;
-  Actor actor_;
 };
 
 TEST_F(EventWritersTest, EveryChangeSaysWhoMadeItAndWhoProjectedIt) {

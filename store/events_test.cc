@@ -4,30 +4,13 @@
 
 #include "store/notifications.h"
 #include "store/test_adoption.h"
-#include "store/test_database.h"
-#include "store/test_sites.h"
+#include "store/test_incident.h"
 
 namespace jetmon::store {
 namespace {
 
-class EventsTest : public testing::Test {
+class EventsTest : public IncidentTest {
  protected:
-  EventsTest() {
-    site_.site_id = 1;
-    site_.blog_id = 7;
-    site_.bucket = 3;
-    site_.url = "http://127.0.0.1/s/1";
-    actor_.source = "monitor";
-    actor_.epoch = 4;
-    actor_.instance = "ins_1";
-    actor_.host = "monitor-a";
-    actor_.now_ms = 1'700'000'000'000;
-    Write([&](sql::Transaction& tx) { return InsertSites(tx, {site_}); });
-  }
-  void Write(const sql::Body& body) {
-    const absl::Status s = db_->Write(body);
-    EXPECT_TRUE(s.ok()) << s;
-  }
   void SetSite(int status, const std::string& changed, bool active = true) {
     Write([&](sql::Transaction& tx) {
       return tx
@@ -109,9 +92,6 @@ class EventsTest : public testing::Test {
     });
     return count;
   }
-  TestDatabase db_;
-  Site site_;
-  Actor actor_;
 };
 
 TEST_F(EventsTest, AnOutageFromEndToEnd) {

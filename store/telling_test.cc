@@ -4,29 +4,13 @@
 #include "store/events.h"
 #include "store/notifications.h"
 #include "store/test_adoption.h"
-#include "store/test_database.h"
-#include "store/test_sites.h"
+#include "store/test_incident.h"
 
 namespace jetmon::store {
 namespace {
 
-class TellingTest : public testing::Test {
+class TellingTest : public IncidentTest {
  protected:
-  TellingTest() {
-    site_.site_id = 1;
-    site_.blog_id = 7;
-    site_.bucket = 3;
-    site_.url = "http://192.0.2.1/";
-    actor_.source = "monitor";
-    actor_.epoch = 4;
-    actor_.instance = "ins_1";
-    actor_.now_ms = 1'700'000'000'000;
-    Write([&](sql::Transaction& tx) { return InsertSites(tx, {site_}); });
-  }
-  void Write(const sql::Body& body) {
-    const absl::Status s = db_->Write(body);
-    EXPECT_TRUE(s.ok()) << s;
-  }
   Event Open() {
     Event e;
     Write([&](sql::Transaction& tx) -> absl::Status {
@@ -91,9 +75,6 @@ class TellingTest : public testing::Test {
     });
     return kinds;
   }
-  TestDatabase db_;
-  Site site_;
-  Actor actor_;
 };
 
 TEST_F(TellingTest, ASiteThatMovedGetsNoWordOfItsFormerOwner) {
