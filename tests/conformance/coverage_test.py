@@ -86,7 +86,7 @@ class Suite(unittest.TestCase):
 
     def test_every_test_of_a_database_runs_on_the_servers(self):
         users = sorted(name for name, text in self.tests.items()
-                       if re.search(r"\b(TestDatabase|LocksFixture|RaceFixture|JETMON_TEST_DATABASE)\b", text))
+                       if re.search(r"\b(TestDatabase|IncidentTest|LocksFixture|RaceFixture|JETMON_TEST_DATABASE)\b", text))
         self.assertEqual(users, sorted(conformance.STORE_TESTS),
                          "store/*_test.cc that make a TestDatabase; conformance.STORE_TESTS")
 
