@@ -12,7 +12,7 @@ sys.path.insert(0, str(HERE))
 
 import synthetic as s  # noqa: E402
 import synthetic_faults as f  # noqa: E402
-from judge_case import JudgeCase  # noqa: E402
+from judge_case import JudgeCase, failed  # noqa: E402
 from judging.story import FOREVER, Sender, Span  # noqa: E402
 
 BLINK_S = 0.01  # of a fault that is hardly one
@@ -268,6 +268,26 @@ class SuccessorTest(JudgeCase):
     def test_the_kill_of_who_does_not_hold_the_range(self) -> None:
         self.story.faults = [Span(s.ms(40), FOREVER, "monitor-b-2", "killed")]
         self.assert_fails(2, "of monitor-b went unchecked")
+
+
+class LateThenInPhase(JudgeCase):
+    """A lease lapses while the database is away. What is late then is followed in its phase."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.story.faults.append(Span(s.ms(30), s.ms(50), "database"))
+        away = [r for r in self.story.requests
+                if r.source in (s.A, s.B) and s.ms(44.9) < r.at_ms < s.ms(50.2)]
+        self.assertGreater(len(away), 0)
+        self.story.requests = [r for r in self.story.requests if r not in away]
+
+    def test_a_late_check_and_the_next_in_the_phase(self) -> None:
+        self.story.requests.append(s.request(52.4, s.A, 7))
+        self.assertNotIn("too early", str(failed(self.story)))
+
+    def test_but_not_time_and_again(self) -> None:
+        self.story.requests += [s.request(50.5 + 0.3 * n, s.A, 7) for n in range(6)]
+        self.assertIn("too early", str(failed(self.story)[2]))
 
 
 if __name__ == "__main__":

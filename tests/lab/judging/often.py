@@ -14,8 +14,8 @@ from judging.story import FOREVER, Request, Row, Site, overlap_ms
 FULL_RULES = ("keyword", "forbidden_keyword", "redirect_policy", "headers", "timeout_ms")
 
 
-# What a fault, or an edit, may free of its turn: a check whose result was thrown away, the one that
-# replaces it, and the next in the phase.
+# So many checks of a site may come too early because of one fault, or edit: the one that replaces a
+# check whose result was thrown away, the next in the phase, and one for an edit that is seen late.
 FREE = 3
 
 
@@ -56,18 +56,20 @@ class Often:
         away = {span: FREE for span in
                 self.excuses.lapses(lock) + self.excuses.of_edits(site.site_id)}
         for before, request in zip(requests, requests[1:]):
-            for span, left in away.items():
-                # A lease may have lapsed under a check: it is sent again, out of turn.
-                if left and overlap_ms([span], before.at_ms - interval_ms, request.at_ms) > 0:
-                    due_ms, away[span] = None, left - 1
             retry_ms = before.boot_ms + 1000 * self.story.unit_s - bounds.RETRY_SLACK
             if request.boot_ms >= retry_ms and self._retried(site, before):
                 continue
+            if due_ms is not None and request.boot_ms < due_ms + interval_ms:
+                # A lease may have lapsed under a check: it is sent again, out of turn.
+                freed = next((span for span, left in away.items() if left and overlap_ms(
+                    [span], before.at_ms - interval_ms, request.at_ms) > 0), None)
+                if freed is None:
+                    return before, request, due_ms + interval_ms
+                away[freed] -= 1
+                due_ms = None
             if due_ms is None:
                 due_ms = request.boot_ms - self._late_ms(site, request)
                 continue
-            if request.boot_ms < due_ms + interval_ms:
-                return before, request, due_ms + interval_ms
             due_ms += interval_ms * ((request.boot_ms - due_ms) // interval_ms)
         return None
 
