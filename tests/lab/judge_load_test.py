@@ -76,6 +76,8 @@ class LoadTest(unittest.TestCase):
                    {"kind": "partial", **at, "source": "127.0.1.5", "path": "/s/7", "method": "GET",
                     "agent": ""},
                    {"kind": "stall", **at, "lag_ms": 300}, down,
+                   {"kind": "other", "wall_ns": at["wall_ns"] + 32_000_000_000,
+                    "boot_ns": at["boot_ns"] + 1_000_000_000}, {"kind": "other", **at},
                    {**down, "state": "never", "detail": "state=never&source=127.0.1.5"},
                    {"kind": "notify", **at, "idempotency_key": "ntf_1_down"}, torn='{"kind": "req')
         self.write("v1.jsonl", {"kind": "v1_started", **at, "min": 0, "max": 511},
@@ -96,7 +98,8 @@ class LoadTest(unittest.TestCase):
         self.assertEqual([(one.source, one.path) for one in story.strays],
                          [("127.0.1.5", "/s/8"), ("127.0.0.9", "/x")])
         self.assertEqual(story.deliveries, ["ntf_1_down"])
-        self.assertEqual([span.until_ms - span.from_ms for span in story.stalls], [300])
+        self.assertEqual([span.until_ms - span.from_ms for span in story.stalls],
+                         [300, 31_000])  # the second: the wall clock was set
         self.assertEqual([(one.site_ids, one.down, one.source) for one in story.states],
                          [((7, 9), True, ""), ((7, 9), True, "127.0.1.5")])
         self.assertEqual(story.v1_alerts[0].status, 2)

@@ -159,12 +159,21 @@ class SiteFinder:
         return self._by_number.get(number)
 
 
+# A wall clock that runs ahead by so much of CLOCK_BOOTTIME was set, ms: a virtual machine that was
+# stopped, for example. Nobody could check anything in the time that it left out.
+CLOCK_STEP = 100.0
+
+
 def load_requests(story: Story, path: str) -> None:
     finder = SiteFinder(story.sites)
     timeout_ms = check_timeout(story.unit_s)
+    ahead_ms: float | None = None
     for row in json_lines(path):
         at_ms, boot_ms = row["wall_ns"] / 1e6, row["boot_ns"] / 1e6
         story.end_ms = max(story.end_ms, at_ms)
+        if ahead_ms is not None and at_ms - boot_ms - ahead_ms > CLOCK_STEP:
+            story.stalls.append(Span(boot_ms + ahead_ms, at_ms))
+        ahead_ms = at_ms - boot_ms
         if row["kind"] in ("request", "partial", "stray"):
             site_id = finder.find(row)
             if site_id is None and row["kind"] == "partial" and row["source"] in story.senders \
