@@ -188,6 +188,13 @@ class LoadTest(unittest.TestCase):
                 story.plan[name] = 3
                 self.assert_lacks(story, f" {name} are there, the plan calls for 3")
 
+    def test_a_run_about_locks_may_ask_nobody(self) -> None:
+        story = s.clean_story()
+        story.requests, story.plan["requests"] = [], None
+        self.assertEqual(evidence.lacks(story), [])
+        story.locks = []
+        self.assert_lacks(story, "no range was ever granted")
+
     def test_a_plan_that_nobody_understands(self) -> None:
         story = s.clean_story()
         story.plan["miracles"] = 0

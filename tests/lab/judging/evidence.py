@@ -3,7 +3,7 @@
 A run's plan stands in lab.json. The launcher writes it as it goes: each thing that it saw done is
 something that the judge must find.
 
-* `requests`: role -> how many requests at least;
+* `requests`: role -> how many requests at least; null: there may be none at all;
 * `grants`, `releases`: hand-offs to v2 that were acknowledged, and back to v1, which was started
   then (parts of a range count as one each); `released`: the same, whether or not v1 was;
 * `take_overs`: of a range by another instance of its owner's host;
@@ -45,7 +45,9 @@ def lacks(story: Story) -> list[str]:
     result = [f"{path} is not there" for path in story.missing]
     if not story.plan:
         return result + ["lab.json has no plan: nobody says what the run was to show"]
-    for what, rows in (("the request log holds no request of a site", story.requests),
+    may_ask_nobody = REQUESTS in story.plan and story.plan[REQUESTS] is None
+    for what, rows in (("the request log holds no request of a site",
+                        story.requests or may_ask_nobody),
                        ("the chronicle tells of no start of a process", story.starts),
                        ("the legacy table holds no site", story.sites),
                        ("no range was ever granted", story.locks)):
@@ -57,7 +59,7 @@ def lacks(story: Story) -> list[str]:
     for name, wanted in story.plan.items():
         if name == REQUESTS:
             result += [f"{there[REQUESTS].get(role, 0)} requests of {role} are there, the plan "
-                       f"calls for {least}" for role, least in wanted.items()
+                       f"calls for {least}" for role, least in (wanted or {}).items()
                        if there[REQUESTS].get(role, 0) < least]
         elif name not in there:
             result.append(f"the plan calls for {name!r}, which nobody knows")
