@@ -355,28 +355,28 @@ TEST_F(OwnershipTest, WhateverItWritesSaysWhoWroteIt) {
   ASSERT_TRUE(OpenEventOf(6).has_value());
   ownership_.reset();
   const std::string me = absl::StrCat(epoch, "/ins_1/monitor-a");
-  const auto writers = [&](const std::string& columns, const std::string& from) {
+  const auto writers = [&](const std::string& sql) {
     std::set<std::string> found;
     Write([&](sql::Transaction& tx) {
       found.clear();
-      return tx.Query(absl::StrCat("SELECT ", columns, " FROM ", from), {},
-                      [&](const sql::Row& row) {
-                        found.insert(absl::StrCat(row.Uint(0), "/", row.Text(1), "/", row.Text(2)));
-                        return absl::OkStatus();
-                      });
+      return tx.Query(sql, {}, [&](const sql::Row& row) {
+        found.insert(absl::StrCat(row.Uint(0), "/", row.Text(1), "/", row.Text(2)));
+        return absl::OkStatus();
+      });
     });
     return found;
   };
   const std::set<std::string> only_me = {me};
-  EXPECT_EQ(writers("epoch, instance, host", "jetmon_event_transitions WHERE site_id = 5"),
+  EXPECT_EQ(writers("SELECT epoch, instance, host FROM jetmon_event_transitions WHERE site_id = 5"),
             only_me);
-  EXPECT_EQ(writers("epoch, instance, host", "jetmon_event_transitions"), only_me);
-  EXPECT_EQ(writers("epoch, instance, host", "jetmon_check_history"), only_me);
-  EXPECT_EQ(writers("projected_epoch, projected_instance, projected_host",
-                    "jetmon_events WHERE projected_at_ms > 0"),
+  EXPECT_EQ(writers("SELECT epoch, instance, host FROM jetmon_event_transitions"), only_me);
+  EXPECT_EQ(writers("SELECT epoch, instance, host FROM jetmon_check_history"), only_me);
+  EXPECT_EQ(writers("SELECT projected_epoch, projected_instance, projected_host FROM jetmon_events "
+                    "WHERE projected_at_ms > 0"),
             only_me);
-  EXPECT_EQ(writers("projected_epoch, projected_instance, projected_host", "jetmon_events"),
-            only_me);
+  EXPECT_EQ(
+      writers("SELECT projected_epoch, projected_instance, projected_host FROM jetmon_events"),
+      only_me);
 }
 
 TEST_F(OwnershipTest, AFalseAlarmTellsNobody) {
