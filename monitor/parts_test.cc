@@ -251,14 +251,13 @@ TEST_F(PartsTest, ARefusedWriteOfTheRestStillEndsTheWatch) {
         .status();
   });
   down_ = true;
-  Watch* const watch = ownership_->watch();
   ownership_->Poll();
-  for (int i = 0; i < 2000 && !watch->fenced_out().has_value(); ++i) {
+  // A write about the part may be refused first: that one ends nothing, as the test above shows.
+  for (int i = 0; i < 2000 && ownership_->watch() != nullptr; ++i) {
     clock_.Advance(milliseconds(5));
     std::this_thread::sleep_for(milliseconds(1));
+    if (ownership_->watch()->fenced_out().has_value()) ownership_->Poll();
   }
-  ASSERT_EQ(watch->fenced_out(), 3u);
-  ownership_->Poll();
   EXPECT_EQ(ownership_->watch(), nullptr);
 }
 
