@@ -14,6 +14,10 @@ struct RawCall {
   std::string message;     // as it is sent
 };
 
+// More than a call that is refused may make a process grow by, its shadow memory under a sanitizer
+// included, and a quarter of what 256 MiB that were decompressed take.
+inline constexpr size_t kMostGrowth = size_t{64} << 20;
+
 struct RawAnswer {
   int status = -1;  // of grpc-status; -1 when the call ended without
   std::string message;

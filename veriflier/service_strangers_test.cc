@@ -161,14 +161,14 @@ TEST_F(ServiceTest, CompressedMessagesAreRefused) {
       const RawAnswer answer = CallRaw(port, {method, encoding, true, bomb});
       EXPECT_EQ(answer.status, 12);  // UNIMPLEMENTED
       EXPECT_EQ(answer.message, "Compression algorithm '" + encoding + "' is disabled.");
-      EXPECT_LT(answer.peak_growth, size_t{32} << 20);
+      EXPECT_LT(answer.peak_growth, kMostGrowth);
     }
     for (const char* declared : {"", "identity", "br"}) {
       SCOPED_TRACE(declared);
       const RawAnswer answer =
           CallRaw(port, {"/jetmon.v1.VeriflierService/CheckSites", declared, true, bomb});
       EXPECT_GT(answer.status, 0);
-      EXPECT_LT(answer.peak_growth, size_t{32} << 20);
+      EXPECT_LT(answer.peak_growth, kMostGrowth);
     }
   }
   EXPECT_EQ(Check(Vantage({endpoint}), {Ask(1, "/")}), (Outcomes{{1, "up"}}));

@@ -57,7 +57,7 @@ TEST_F(GrpcServerTest, CompressedMessagesAreRefused) {
       const RawAnswer answer = CallRaw(grpc_->port(), {method, encoding, true, bomb});
       EXPECT_EQ(answer.status, grpc::StatusCode::UNIMPLEMENTED);
       EXPECT_EQ(answer.message, "Compression algorithm '" + encoding + "' is disabled.");
-      EXPECT_LT(answer.peak_growth, size_t{32} << 20);
+      EXPECT_LT(answer.peak_growth, kMostGrowth);
       // The same encoding, but this message isn't compressed: the call is refused all the same.
       EXPECT_EQ(CallRaw(grpc_->port(), {method, encoding, false, ""}).status,
                 grpc::StatusCode::UNIMPLEMENTED);
@@ -68,7 +68,7 @@ TEST_F(GrpcServerTest, CompressedMessagesAreRefused) {
       const RawAnswer answer =
           CallRaw(grpc_->port(), {"/jetmon.v1.RolloutService/CreateSession", declared, true, bomb});
       EXPECT_GT(answer.status, 0);
-      EXPECT_LT(answer.peak_growth, size_t{32} << 20);
+      EXPECT_LT(answer.peak_growth, kMostGrowth);
     }
   }
   // It serves on, and what is declared as it is, is read.
