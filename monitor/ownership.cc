@@ -264,7 +264,7 @@ void Ownership::FollowActivating(const store::RangeLock& lock) {
   LogInfo(absl::StrCat("epoch ", lock.epoch, ": acknowledged buckets ", lock.range.ToString()));
   watch_->lease().Renewed(read);
   watch_->lease().Open();
-  watch_->Start(adopts_);
+  watch_->Start(adopts_, read);
   state_ = "active";
 }
 
@@ -279,7 +279,7 @@ void Ownership::FollowActive(const store::RangeLock& lock, BootTime read) {
   // Loaded for an acknowledgement whose answer was lost: the epoch's first load. Loaded when it was
   // active: taken over from another instance, and what v1's columns say is older than its events.
   watch_->lease().Open();
-  watch_->Start(adopts_);
+  watch_->Start(adopts_, counted);
 }
 
 void Ownership::FollowDraining(const store::RangeLock& lock, BootTime read) {

@@ -10,6 +10,8 @@ namespace {
 
 // First checks are spread over this part of what is allowed, so that the last one is in time too.
 constexpr double kFirstCheckShare = 0.8;
+// Over no less than this part, however long taking over took: together they would be a storm.
+constexpr double kLeastShare = 0.5;
 constexpr milliseconds kSoon{500};
 
 // The latest moment in (after, after + interval] that is in the site's phase.
@@ -78,11 +80,13 @@ size_t SiteTable::Put(const store::Site& site, std::shared_ptr<const CheckPolicy
   return index;
 }
 
-void SiteTable::ScheduleFirst(size_t index, BootTime now) {
+void SiteTable::ScheduleFirst(size_t index, BootTime since, BootTime now) {
   const WatchedSite& w = sites_[index];
   if (w.gone || w.leaving) return;
-  const auto window = std::chrono::nanoseconds(FirstCheckWithin(w.interval));
-  const auto spread = static_cast<uint64_t>(kFirstCheckShare * window.count());
+  const auto window =
+      static_cast<double>(std::chrono::nanoseconds(FirstCheckWithin(w.interval)).count());
+  const double left = kFirstCheckShare * window - static_cast<double>((now - since).count());
+  const auto spread = static_cast<uint64_t>(std::max(left, kLeastShare * window));
   Push(index, now + std::chrono::nanoseconds(w.phase * 1'000'003 % spread));
 }
 

@@ -55,8 +55,8 @@ class SiteTable {
   // One that has come from another bucket is new: what is under way of it there ends under its old
   // index. Returns the index.
   size_t Put(const store::Site& site, std::shared_ptr<const CheckPolicy> policy);
-  // Schedules the first check of a site.
-  void ScheduleFirst(size_t index, BootTime now);
+  // Schedules the first check of a site, which counts from `since` on (at or before `now`).
+  void ScheduleFirst(size_t index, BootTime since, BootTime now);
   void MarkGone(size_t index);
   // Schedules nothing of a bucket any more; what is under way ends. The indices of its sites.
   std::vector<size_t> Leave(uint32_t bucket);

@@ -27,7 +27,7 @@ class SiteTableTest : public testing::Test {
 
 TEST_F(SiteTableTest, ChecksAllInTimeAndEvenly) {
   const BootTime began = clock_.Boot();
-  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began);
+  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began, began);
   std::vector<std::vector<BootTime>> checks(table_.size());
   size_t most_a_second = 0, this_second = 0;
   for (int tick = 0; tick < 50 * 60; ++tick) {  // a minute, in steps of 20 ms
@@ -52,6 +52,32 @@ TEST_F(SiteTableTest, ChecksAllInTimeAndEvenly) {
     }
   }
   EXPECT_LT(most_a_second, 100u);  // 40 would be perfect
+}
+
+// Whatever passed before they are planned comes off the time over which they are spread, down to
+// half of what is allowed.
+TEST_F(SiteTableTest, FirstChecksAreSpreadOverWhatIsLeft) {
+  const struct {
+    milliseconds passed, from, until;
+  } cases[] = {{seconds(0), seconds(0), seconds(4)},
+               {milliseconds(1000), milliseconds(1000), seconds(4)},
+               {milliseconds(1500), milliseconds(1500), seconds(4)},
+               {milliseconds(3000), milliseconds(3000), milliseconds(5500)},
+               {seconds(60), seconds(60), milliseconds(62'500)}};
+  const BootTime since = clock_.Boot();
+  for (const auto& c : cases) {
+    const BootTime now = since + c.passed;
+    for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, since, now);
+    size_t in_the_middle = 0;
+    for (size_t i = 0; i < table_.size(); ++i) {
+      const auto due = table_.at(i).due - since;
+      EXPECT_GE(due, c.from);
+      EXPECT_LT(due, c.until);
+      const milliseconds third = (c.until - c.from) / 3;
+      if (due >= c.from + third && due < c.until - third) ++in_the_middle;
+    }
+    EXPECT_NEAR(static_cast<double>(in_the_middle), table_.size() / 3.0, table_.size() / 9.0);
+  }
 }
 
 // The Monitor's longest check bounds a site's own, at production's unit and in a lab, for every
@@ -81,7 +107,7 @@ TEST_F(SiteTableTest, NoCheckIsLongerThanTheMonitorsLongest) {
 }
 
 TEST_F(SiteTableTest, ARunningCheckIsNotDueAgain) {
-  table_.ScheduleFirst(0, clock_.Boot());
+  table_.ScheduleFirst(0, clock_.Boot(), clock_.Boot());
   clock_.Advance(seconds(6));
   EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);
   clock_.Advance(seconds(20));
@@ -91,15 +117,15 @@ TEST_F(SiteTableTest, ARunningCheckIsNotDueAgain) {
 }
 
 TEST_F(SiteTableTest, ASiteThatIsScheduledTwiceForAMomentIsCheckedOnce) {
-  table_.ScheduleFirst(0, clock_.Boot());
-  table_.ScheduleFirst(0, clock_.Boot());
+  table_.ScheduleFirst(0, clock_.Boot(), clock_.Boot());
+  table_.ScheduleFirst(0, clock_.Boot(), clock_.Boot());
   clock_.Advance(seconds(6));
   EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10).size(), 1u);
   EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
 }
 
 TEST_F(SiteTableTest, ARetryComesSoonerNeverLater) {
-  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, clock_.Boot());
+  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, clock_.Boot(), clock_.Boot());
   clock_.Advance(seconds(5));
   const auto first = table_.TakeDue(clock_.Boot(), 1000);
   ASSERT_EQ(first.size(), table_.size());
@@ -112,7 +138,7 @@ TEST_F(SiteTableTest, ARetryComesSoonerNeverLater) {
 }
 
 TEST_F(SiteTableTest, GoneOnesAreNeverDue) {
-  table_.ScheduleFirst(3, clock_.Boot());
+  table_.ScheduleFirst(3, clock_.Boot(), clock_.Boot());
   table_.MarkGone(3);
   clock_.Advance(seconds(60));
   EXPECT_TRUE(table_.TakeDue(clock_.Boot(), 10).empty());
@@ -124,7 +150,7 @@ TEST_F(SiteTableTest, AHostNameOverTlsIsASiteAsAnyOther) {
   https.bucket = 9;
   https.url = "https://example.com/";
   const size_t index = table_.Put(https, nullptr);
-  table_.ScheduleFirst(index, clock_.Boot());
+  table_.ScheduleFirst(index, clock_.Boot(), clock_.Boot());
   clock_.Advance(seconds(60));
   EXPECT_EQ(table_.TakeDue(clock_.Boot(), 10), std::vector<size_t>{index});
   EXPECT_EQ(table_.Summarise(9, clock_.Boot(), clock_.Boot()).sites, 1u);
@@ -193,7 +219,7 @@ TEST_F(SiteTableTest, NamesTheSitesThatAreLateForLongest) {
 
 TEST_F(SiteTableTest, ABucketThatLeavesIsNotScheduledAnyMore) {
   const BootTime began = clock_.Boot();
-  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began);
+  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began, began);
   clock_.Advance(milliseconds(500));
   const std::vector<size_t> running = table_.TakeDue(clock_.Boot(), 1000);
   const std::vector<size_t> left = table_.Leave(1);
@@ -201,7 +227,7 @@ TEST_F(SiteTableTest, ABucketThatLeavesIsNotScheduledAnyMore) {
   EXPECT_TRUE(table_.Leave(77).empty());
   clock_.Advance(seconds(10));
   for (size_t index : running) table_.Finished(index, SiteTable::Next::kSoon, clock_.Boot());
-  table_.ScheduleFirst(left[0], clock_.Boot());
+  table_.ScheduleFirst(left[0], clock_.Boot(), clock_.Boot());
   clock_.Advance(seconds(10));
   size_t due = 0;
   for (size_t index : table_.TakeDue(clock_.Boot(), 1000)) {
@@ -213,7 +239,7 @@ TEST_F(SiteTableTest, ABucketThatLeavesIsNotScheduledAnyMore) {
 }
 
 TEST_F(SiteTableTest, ABucketThatIsForgottenIsGoneButForWhatIsUnderWay) {
-  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, clock_.Boot());
+  for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, clock_.Boot(), clock_.Boot());
   clock_.Advance(milliseconds(500));
   std::optional<size_t> running;
   for (size_t index : table_.TakeDue(clock_.Boot(), 1000)) {

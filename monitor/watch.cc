@@ -37,8 +37,9 @@ Watch::~Watch() {
   wake_.wait(lock, [this] { return running_ == 0 && rounds_under_way_ == 0; });
 }
 
-void Watch::Start(bool adopt) {
+void Watch::Start(bool adopt, BootTime since) {
   adopt_ = adopt;
+  began_ = since;
   started_ = true;
   recorder_ = std::thread([this] { RecordLoop(); });
   decider_ = std::thread([this] { DecideLoop(); });
@@ -194,11 +195,11 @@ void Watch::RecordLoop() {
   }
   {
     std::lock_guard lock(mutex_);
-    began_ = parts_.clock->Boot();
-    for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began_);
+    const BootTime now = parts_.clock->Boot();
+    for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began_, now);
+    next_summary_ = next_refresh_ = now;
   }
   checking_ = true;
-  next_summary_ = next_refresh_ = began_;
   refresh_bucket_ = loaded_.min;
   while (!abandoned_) {
     std::vector<store::CheckHistoryRow> history;

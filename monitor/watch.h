@@ -60,8 +60,9 @@ class Watch {
   // them ends their drain.
   absl::Status Load();
   // Begins: takes v1's view over first if this is the epoch's first load (`adopt`), then checks.
-  // The lease must be open and renewed by then.
-  void Start(bool adopt);
+  // The lease must be open and renewed by then. `since`: when the range became this instance's;
+  // first checks are due, and late, from there on.
+  void Start(bool adopt, BootTime since);
   // Schedules nothing new; what is under way ends and is written.
   void BeginDrain();
   // The drain is over: nothing is in flight, everything is written.
@@ -180,7 +181,7 @@ class Watch {
   size_t running_ = 0, rounds_under_way_ = 0;
   uint64_t checks_ = 0;
   mutable Suspicion suspicion_;
-  BootTime began_;
+  BootTime began_;  // Start's `since`
   std::map<uint32_t, int64_t> bucket_first_check_ms_;
 
   // The recorder's own, and Load's before.

@@ -279,7 +279,7 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
       if (known && table_.IsConfiguredAs(*index, site)) continue;
       const bool running = index.has_value() && table_.at(*index).running;
       const size_t put = table_.Put(site, std::move(policy));
-      if (!running) table_.ScheduleFirst(put, now);
+      if (!running) table_.ScheduleFirst(put, now, now);
       changed.push_back(store::TargetOf(site));
     }
     auto indices = table_.buckets().find(bucket);

@@ -109,6 +109,10 @@ MUTATIONS = [
     Mutation("first-checks-at-once", "a range's first checks all go out in one moment",
              [swap(TABLE, "now + std::chrono::nanoseconds(w.phase * 1'000'003 % spread)", "now")],
              TABLE_TESTS),
+    Mutation("first-checks-count-from-the-adoption", "first checks are late by what adopting took",
+             [swap(WATCH, "table_.ScheduleFirst(i, began_, now)",
+                   "table_.ScheduleFirst(i, now, now)")],
+             ["//monitor:watch_test"]),
     # Judging.
     Mutation("quorum-of-one-less", "one Veriflier too few confirms an outage",
              [swap(VOTES, "v.down >= needed", "v.down + 1 >= needed")], CONFIG_TESTS),
