@@ -20,6 +20,15 @@ Notification Make(uint64_t event, const std::string& kind, uint64_t site, uint32
   return n;
 }
 
+// As a sender saw it.
+Notification Seen(const std::string& id, int attempts, const std::string& state = "queued") {
+  Notification n;
+  n.notification_id = id;
+  n.attempts = attempts;
+  n.state = state;
+  return n;
+}
+
 TEST(Notifications, AreUniquePerEventAndKind) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
@@ -55,13 +64,13 @@ TEST(Notifications, AreDueInOrderPerSite) {
                   // The end of an outage waits for its beginning, also while that is tried again.
                   EXPECT_TRUE(*QueueNotification(tx, Make(8, "down", 18)));
                   EXPECT_TRUE(*QueueNotification(tx, Make(8, "up", 18)));
-                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_8_down", 0, 9000));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_8_down", 0), 9000));
                   EXPECT_EQ(ids(100), "ntf_1_down ntf_3_down ");
-                  EXPECT_TRUE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
-                  EXPECT_FALSE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
+                  EXPECT_TRUE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
+                  EXPECT_FALSE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
                   EXPECT_EQ(ids(100), "ntf_1_up ntf_3_down ");
-                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_1_up", 0, 500));
-                  EXPECT_FALSE(*MarkFailedAttempt(tx, "ntf_1_up", 0, 500));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_1_up", 0), 500));
+                  EXPECT_FALSE(*MarkFailedAttempt(tx, Seen("ntf_1_up", 0), 500));
                   EXPECT_EQ(ids(100), "ntf_3_down ");  // and event 2 of that site waits behind
                   EXPECT_EQ(ids(500), "ntf_1_up ntf_3_down ");
                   return absl::OkStatus();
@@ -73,14 +82,43 @@ TEST(Notifications, WhoseAttemptIsOverMarksNothing) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
                   EXPECT_TRUE(*QueueNotification(tx, Make(1, "down", 10)));
-                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_1_down", 0, 500));
-                  EXPECT_FALSE(*MarkFailedAttempt(tx, "ntf_1_down", 0, 900));
-                  EXPECT_FALSE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0), 500));
+                  EXPECT_FALSE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0), 900));
+                  EXPECT_FALSE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
                   EXPECT_EQ(*CountQueued(tx, {0, 9}), 1u);
-                  EXPECT_TRUE(*MarkDelivered(tx, "ntf_1_down", 1, 102));
+                  EXPECT_TRUE(*MarkDelivered(tx, Seen("ntf_1_down", 1), 102));
                   EXPECT_EQ(*CountQueued(tx, {0, 9}), 0u);
                   return absl::OkStatus();
                 }).ok());
+}
+
+// Dialect v1: what has passed its commit point is due like what has not, and keeps its place.
+TEST(Notifications, WhatIsSendingIsDueAndMarkedAsSuch) {
+  TestDatabase db;
+  ASSERT_TRUE(
+      db->Write([](sql::Transaction& tx) -> absl::Status {
+          Notification sending = Make(1, "down", 10);
+          sending.state = "sending";
+          sending.dialect = LegacyDialect::kV1;
+          EXPECT_TRUE(*QueueNotification(tx, sending));
+          EXPECT_TRUE(*QueueNotification(tx, Make(1, "up", 10)));
+          EXPECT_TRUE(*QueueNotification(tx, Make(2, "down", 12)));
+          const auto due = *DueNotifications(tx, {0, 9}, 100, 10);
+          if (due.size() != 2) return absl::InternalError("not the two that are due");
+          EXPECT_EQ(due[0].state, "sending");
+          EXPECT_EQ(due[0].dialect, LegacyDialect::kV1);
+          EXPECT_EQ(due[1].notification_id, "ntf_2_down");
+          EXPECT_EQ(due[1].dialect, LegacyDialect::kJetmon2);
+          EXPECT_EQ(*CountQueued(tx, {0, 9}), 3u);
+          EXPECT_EQ(DueNotifications(tx, {0, 9}, 100, 1)->size(), 1u);
+          // A sender that saw it queued is too late.
+          EXPECT_FALSE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
+          EXPECT_FALSE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0), 900));
+          EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0, "sending"), 900));
+          EXPECT_TRUE(*MarkDelivered(tx, Seen("ntf_1_down", 1, "sending"), 101));
+          EXPECT_EQ(DueNotifications(tx, {0, 9}, 100, 10)->at(0).notification_id, "ntf_1_up");
+          return absl::OkStatus();
+        }).ok());
 }
 
 TEST(Notifications, InAnOutageOfThousandsAreStillFoundInOneTransaction) {
@@ -117,7 +155,7 @@ TEST(Notifications, OfTwoWhoDeliverOneMarksIt) {
       threads.emplace_back([&, d] {
         bool won = false;
         EXPECT_TRUE(d->Write([&](sql::Transaction& tx) -> absl::Status {
-                       auto done = MarkDelivered(tx, id, 0, 101);
+                       auto done = MarkDelivered(tx, Seen(id, 0), 101);
                        if (done.ok()) won = *done;
                        return done.status();
                      }).ok());

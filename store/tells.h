@@ -1,0 +1,65 @@
+#ifndef JETMON_STORE_TELLS_H_
+#define JETMON_STORE_TELLS_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "store/events.h"
+#include "store/notifications.h"
+#include "store/sql/database.h"
+
+// Telling people, in dialect v1. A tell is a row of the outbox; it has one commit point:
+//
+//   queued --CommitTell--> sending --MarkDelivered--> delivered
+//     |  ^                    |
+//     |  +----TakeBackTell----+   (the receiver was not reached: no byte was sent)
+//     |--cancelled    the incident ended untold, the site left, or the range is about to be v1's
+//     +--superseded   somebody else wrote the columns first
+//
+// Before the commit point a tell can be cancelled, and nobody knows of it. After it people count as
+// told: the legacy columns say so, and all that can still be done is to deliver the row, by the
+// same id. `recorded` stands for `delivered` where no receiver is configured.
+//
+// Each function runs inside the caller's transaction, which has passed the fence of the site's
+// bucket.
+namespace jetmon::store {
+
+enum class TellOutcome {
+  kCommitted,
+  kStale,       // the row is not as the caller saw it: nothing was written, read again
+  kCancelled,   // its site or its incident is gone; the row says so now
+  kSuperseded,  // the columns did not say what we wrote or read last: whoever wrote them has told.
+                // The row says so now, and the site was adopted
+};
+// Turns `n` from queued to sending (recorded if the actor has no receiver) and writes the columns:
+// 1 -> 0 for a down, 0 or 2 -> 1 for an up. An echo, which is a receiver's late write of what we
+// told within the actor's `echo_ms`, counts as what we wrote.
+absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification& n,
+                                       const Actor& actor);
+// sending -> queued, and the columns as they were before the commit. False, and nothing was
+// written, if the row or the columns are not as the commit left them: then the row stays sending.
+absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, const Actor& actor,
+                                  int64_t next_attempt_at_ms);
+
+// Ends the queued down of an incident that nobody was told of. Aborted if it is not queued any
+// more: the caller's transaction must run again, it finds the incident told.
+absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id);
+// Ends whatever is queued about a site that leaves its owner. How many rows.
+absl::StatusOr<uint64_t> CancelQueuedOfSite(sql::Transaction& tx, uint64_t site_id);
+
+// Whether the columns say what a tell of ours about the same (blog, URL) said, sent after
+// `since_ms`.
+absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, int64_t since_ms);
+// Whether the end of an incident of this site waits to be told: what its columns say of it is ours.
+absl::StatusOr<bool> UpIsQueued(sql::Transaction& tx, uint64_t site_id);
+
+// 0 -> 2 for an incident that people were told of `kStillDownAfterMinutes` (`after_ms`) ago.
+// Nobody is told. False if the columns do not say 0 of it any more.
+absl::StatusOr<bool> WriteStillDown(sql::Transaction& tx, const Event& e, int64_t after_ms,
+                                    const Actor& actor);
+
+}  // namespace jetmon::store
+
+#endif  // JETMON_STORE_TELLS_H_
