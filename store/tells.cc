@@ -170,12 +170,20 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
 }
 
 absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id) {
+  const std::string id = absl::StrCat("ntf_", event_id, "_down");
   auto cancelled = tx.ExecuteOne(
       "UPDATE jetmon_notifications SET state = 'cancelled' WHERE notification_id = ? AND state = "
       "'queued'",
-      {absl::StrCat("ntf_", event_id, "_down")});
-  if (!cancelled.ok()) return cancelled.status();
-  return *cancelled ? absl::OkStatus() : absl::AbortedError("people were told of it meanwhile");
+      {id});
+  if (!cancelled.ok() || *cancelled) return cancelled.status();
+  std::string state;
+  auto s = tx.Query("SELECT state FROM jetmon_notifications WHERE notification_id = ?", {id},
+                    [&](const sql::Row& row) {
+                      state = row.Text(0);
+                      return absl::OkStatus();
+                    });
+  if (!s.ok() || state == "cancelled" || state == "superseded") return s;
+  return absl::AbortedError("people were told of it meanwhile");
 }
 
 absl::StatusOr<uint64_t> CancelQueuedOfSite(sql::Transaction& tx, uint64_t site_id) {

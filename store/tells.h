@@ -43,8 +43,9 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
 absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, const Actor& actor,
                                   int64_t next_attempt_at_ms);
 
-// Ends the queued down of an incident that nobody was told of. Aborted if it is not queued any
-// more: the caller's transaction must run again, it finds the incident told.
+// Ends the queued down of an incident that nobody was told of. Nothing to do if it was cancelled or
+// superseded. Aborted if people were told meanwhile: the caller's transaction must run again, it
+// finds the incident told.
 absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id);
 // Ends whatever is queued about a site that leaves its owner. How many rows.
 absl::StatusOr<uint64_t> CancelQueuedOfSite(sql::Transaction& tx, uint64_t site_id);

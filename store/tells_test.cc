@@ -1,0 +1,479 @@
+// Dialect v1: what stands in the legacy columns at every step of an incident, and the commit point
+// of a tell.
+#include "store/tells.h"
+
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "store/test_incident.h"
+
+namespace jetmon::store {
+namespace {
+
+constexpr int64_t kSecond = 1000, kMinute = 60 * kSecond;
+
+class TellsTest : public IncidentTest {
+ protected:
+  TellsTest() {
+    actor_.dialect = LegacyDialect::kV1;
+    actor_.notify_sends = true;
+    actor_.echo_ms = kMinute;
+    SetColumns(1, kBefore);
+  }
+  void Pass(int64_t ms) { actor_.now_ms += ms; }
+  // As v1's receiver does.
+  void SetColumns(int status, const std::string& changed) {
+    Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute("UPDATE jetpack_monitor_sites SET site_status = ?, last_status_change = ?",
+                   {status, changed.empty() ? sql::Value() : sql::Value(changed)})
+          .status();
+    });
+  }
+  std::string Columns() {
+    std::string text;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      const auto site = *GetSite(tx, 1);
+      text = absl::StrCat(site->site_status, " ", site->last_status_change);
+      return absl::OkStatus();
+    });
+    return text;
+  }
+  std::string At(int status, int64_t ms) { return absl::StrCat(status, " ", LegacyTime(ms)); }
+  std::string Before() { return absl::StrCat("1 ", kBefore); }
+
+  std::optional<Event> Open() {
+    std::optional<Event> e;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      e = *OpenEventOfSite(tx, 1);
+      return absl::OkStatus();
+    });
+    return e;
+  }
+  ChangeOutcome Fail() {
+    return Did<ChangeOutcome>([&](sql::Transaction& tx) {
+      return OpenEvent(tx, site_, {1, 0, "intermittent", ""}, actor_, nullptr);
+    });
+  }
+  ChangeOutcome Confirm() {
+    const Event seen = *Open();
+    return Did<ChangeOutcome>([&](sql::Transaction& tx) {
+      return ConfirmDown(tx, seen, transition::kVerifierConfirmed, site_.url, "[]", actor_);
+    });
+  }
+  ChangeOutcome Close(const Event& seen, const char* reason = transition::kRecovered) {
+    return Did<ChangeOutcome>([&](sql::Transaction& tx) {
+      return CloseEvent(tx, seen, reason, site_.url, "[]", actor_);
+    });
+  }
+  // The first that is due.
+  std::optional<Notification> Due() {
+    std::vector<Notification> due;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      due = *DueNotifications(tx, {0, 9}, actor_.now_ms, 10);
+      return absl::OkStatus();
+    });
+    if (due.empty()) return std::nullopt;
+    return due[0];
+  }
+  TellOutcome Commit() { return Commit(*Due()); }
+  TellOutcome Commit(const Notification& n) {
+    return Did<TellOutcome>([&](sql::Transaction& tx) { return CommitTell(tx, n, actor_); });
+  }
+  bool TakeBack() {
+    const Notification n = *Due();
+    return Did<bool>(
+        [&](sql::Transaction& tx) { return TakeBackTell(tx, n, actor_, actor_.now_ms); });
+  }
+  void Deliver() {
+    const Notification n = *Due();
+    EXPECT_TRUE(
+        Did<bool>([&](sql::Transaction& tx) { return MarkDelivered(tx, n, actor_.now_ms); }));
+  }
+  // "down:sending up:queued", of all incidents in order.
+  std::string Outbox() {
+    std::string text;
+    Write([&](sql::Transaction& tx) {
+      text.clear();
+      return tx.Query("SELECT kind, state FROM jetmon_notifications ORDER BY event_id, kind", {},
+                      [&](const sql::Row& row) {
+                        absl::StrAppend(&text, text.empty() ? "" : " ", row.Text(0), ":",
+                                        row.Text(1));
+                        return absl::OkStatus();
+                      });
+    });
+    return text;
+  }
+  uint64_t Drift() {
+    uint64_t count = 0;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      count = FindDrift(tx, {3, 3}, 10)->count;
+      return absl::OkStatus();
+    });
+    return count;
+  }
+  // What `body` answers in a transaction of its own.
+  template <class T>
+  T Did(const std::function<absl::StatusOr<T>(sql::Transaction&)>& body) {
+    T did{};
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      auto result = body(tx);
+      if (result.ok()) did = *result;
+      return result.status();
+    });
+    return did;
+  }
+  // An incident that people were told of at actor_.now_ms.
+  void TellDown() {
+    EXPECT_EQ(Fail(), ChangeOutcome::kChanged);
+    EXPECT_EQ(Confirm(), ChangeOutcome::kChanged);
+    EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  }
+
+  static constexpr char kBefore[] = "2023-11-01 00:00:00";
+};
+
+TEST_F(TellsTest, TheColumnsSayWhatWasTold) {
+  Fail();
+  EXPECT_EQ(Columns(), Before());  // a suspicion
+  EXPECT_EQ(Drift(), 0u);
+  Confirm();
+  EXPECT_EQ(Columns(), Before());  // confirmed, and not yet sending
+  EXPECT_EQ(Drift(), 0u);
+  EXPECT_EQ(Outbox(), "down:queued");
+  Pass(1500);
+  const int64_t told = actor_.now_ms;
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(0, told));
+  EXPECT_EQ(Open()->told_at_ms, told);
+  EXPECT_EQ(Drift(), 0u);
+  Deliver();
+  EXPECT_EQ(Columns(), At(0, told));
+  Pass(kMinute);
+  EXPECT_EQ(Close(*Open()), ChangeOutcome::kChanged);
+  EXPECT_EQ(Columns(), At(0, told));  // its end is not told yet
+  EXPECT_EQ(Drift(), 0u);
+  EXPECT_EQ(Outbox(), "down:delivered up:queued");
+  EXPECT_EQ(Due()->status_id, 1);
+  Pass(kSecond);
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+  EXPECT_EQ(Drift(), 0u);
+  Deliver();
+  EXPECT_EQ(Outbox(), "down:delivered up:delivered");
+}
+
+TEST_F(TellsTest, ATimeIsWrittenInWholeSecondsAndFound) {
+  actor_.now_ms += 999;
+  TellDown();
+  EXPECT_EQ(Columns(), At(0, actor_.now_ms / 1000 * 1000));
+  Deliver();
+  Close(*Open());
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+}
+
+TEST_F(TellsTest, AColumnWithoutATimeIsFound) {
+  SetColumns(1, "");
+  TellDown();
+  EXPECT_EQ(Columns(), At(0, actor_.now_ms));
+}
+
+TEST_F(TellsTest, WhatEndsUntoldTellsNobody) {
+  Fail();
+  Close(*Open(), transition::kProbeCleared);
+  EXPECT_EQ(Outbox(), "");
+  Fail();
+  Confirm();
+  Close(*Open());
+  EXPECT_EQ(Outbox(), "down:cancelled");
+  EXPECT_EQ(Columns(), Before());
+  EXPECT_FALSE(Due().has_value());
+}
+
+// The decider's picture of the event is older than the tell.
+TEST_F(TellsTest, WhatWasToldMeanwhileOwesItsEnd) {
+  Fail();
+  Confirm();
+  const Event seen = *Open();
+  EXPECT_EQ(seen.told_at_ms, 0);
+  Commit();
+  EXPECT_EQ(Close(seen), ChangeOutcome::kChanged);
+  EXPECT_EQ(Outbox(), "down:sending up:queued");
+  EXPECT_EQ(Due()->kind, "down");  // in order
+}
+
+TEST_F(TellsTest, ACommitIsMadeOnce) {
+  Fail();
+  Confirm();
+  const Notification n = *Due();
+  EXPECT_EQ(Commit(n), TellOutcome::kCommitted);
+  const std::string columns = Columns();
+  Pass(kSecond);
+  EXPECT_EQ(Commit(n), TellOutcome::kStale);
+  EXPECT_EQ(Columns(), columns);
+  EXPECT_EQ(Outbox(), "down:sending");
+}
+
+TEST_F(TellsTest, WhatIsCancelledIsNotCommitted) {
+  Fail();
+  Confirm();
+  const Notification n = *Due();
+  Close(*Open());
+  EXPECT_EQ(Commit(n), TellOutcome::kStale);
+  EXPECT_EQ(Outbox(), "down:cancelled");
+  EXPECT_EQ(Columns(), Before());
+}
+
+TEST_F(TellsTest, WhoeverToldFirstIsTakenOver) {
+  Fail();
+  Confirm();
+  SetColumns(0, "2023-11-14 22:13:25");  // v1's last word, written late
+  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
+  EXPECT_EQ(Outbox(), "down:superseded");
+  EXPECT_EQ(Columns(), "0 2023-11-14 22:13:25");
+  EXPECT_EQ(Open()->notified, 2);
+  EXPECT_NE(Open()->told_at_ms, 0);
+  EXPECT_EQ(Drift(), 0u);
+  // Its end is ours to tell.
+  Close(*Open());
+  EXPECT_EQ(Outbox(), "down:superseded up:queued");
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+}
+
+TEST_F(TellsTest, WhoeverToldTheEndFirstIsTakenAtHisWord) {
+  Fail();
+  Confirm();
+  SetColumns(1, "2023-11-14 22:13:25");
+  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
+  EXPECT_FALSE(Open().has_value());
+  EXPECT_EQ(Fail(), ChangeOutcome::kChanged);  // the next failure is a new incident
+  Confirm();
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+}
+
+TEST_F(TellsTest, AnEndThatSomebodyElseToldIsNotToldAgain) {
+  TellDown();
+  Deliver();
+  Close(*Open());
+  SetColumns(1, "2023-11-14 22:14:00");
+  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
+  EXPECT_EQ(Outbox(), "down:delivered up:superseded");
+  EXPECT_EQ(Columns(), "1 2023-11-14 22:14:00");
+  EXPECT_FALSE(Open().has_value());
+}
+
+TEST_F(TellsTest, ANewDownInPlaceOfAnEndIsTakenOver) {
+  TellDown();
+  Deliver();
+  Close(*Open());
+  actor_.echo_ms = 0;
+  Pass(kSecond);
+  SetColumns(2, "2023-11-14 22:14:00");
+  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
+  ASSERT_TRUE(Open().has_value());
+  EXPECT_EQ(Open()->notified, 2);
+}
+
+TEST_F(TellsTest, AnEchoIsOurOwnWord) {
+  TellDown();
+  const int64_t told = actor_.now_ms;
+  Deliver();
+  SetColumns(0, LegacyTime(told + 20 * kSecond));  // the receiver writes what we told it
+  EXPECT_EQ(Drift(), 0u);
+  Pass(30 * kSecond);
+  Close(*Open());
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+}
+
+TEST_F(TellsTest, AnEchoIsNoneOnceTheReceiverIsDone) {
+  TellDown();
+  Deliver();
+  Pass(kMinute + kSecond);
+  SetColumns(0, LegacyTime(actor_.now_ms));
+  Close(*Open());
+  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
+}
+
+TEST_F(TellsTest, AStaleEchoIsRewrittenBeforeARelease) {
+  TellDown();
+  Deliver();
+  Pass(kSecond);
+  Close(*Open());
+  Commit();
+  Deliver();
+  const std::string columns = Columns();
+  SetColumns(0, LegacyTime(actor_.now_ms));  // the down, written after the up
+  EXPECT_EQ(Drift(), 1u);
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_), 1u);
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_), 0u);
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(Columns(), columns);
+  // And the other way round: the up, written after the next down.
+  Pass(kSecond);
+  TellDown();
+  const std::string down = Columns();
+  SetColumns(1, LegacyTime(actor_.now_ms));
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_), 1u);
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(Columns(), down);
+}
+
+TEST_F(TellsTest, AReleaseWritesNothingOfWhatNobodyWasTold) {
+  Fail();
+  Confirm();
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_), 0u);
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(Columns(), Before());
+}
+
+TEST_F(TellsTest, AnUnreachedReceiverWasToldNothing) {
+  TellDown();
+  EXPECT_TRUE(TakeBack());
+  EXPECT_EQ(Columns(), Before());
+  EXPECT_EQ(Outbox(), "down:queued");
+  EXPECT_EQ(Open()->told_at_ms, 0);
+  Pass(kSecond);
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  const std::string down = Columns();
+  Deliver();
+  Close(*Open());
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_TRUE(TakeBack());
+  EXPECT_EQ(Columns(), down);
+  EXPECT_EQ(Outbox(), "down:delivered up:queued");
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+}
+
+TEST_F(TellsTest, WhatChangedMeanwhileIsNotTakenBack) {
+  TellDown();
+  SetColumns(1, "2023-11-14 22:14:00");
+  EXPECT_FALSE(TakeBack());
+  EXPECT_EQ(Outbox(), "down:sending");
+  EXPECT_EQ(Columns(), "1 2023-11-14 22:14:00");
+}
+
+TEST_F(TellsTest, ANewIncidentBeforeTheEndOfTheLastIsTold) {
+  TellDown();
+  Deliver();
+  Close(*Open());
+  Pass(kSecond);
+  EXPECT_EQ(Fail(), ChangeOutcome::kChanged);
+  EXPECT_EQ(Open()->notified, 0);  // not adopted: that 0 is ours, and its end is queued
+  Confirm();
+  EXPECT_EQ(Outbox(), "down:delivered up:queued down:queued");
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  Deliver();
+  EXPECT_EQ(Due()->kind, "down");
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(0, actor_.now_ms));
+  EXPECT_EQ(Outbox(), "down:delivered up:delivered down:sending");
+}
+
+TEST_F(TellsTest, AFailureOfASiteThatIsToldDownIsTakenOver) {
+  SetColumns(0, "2023-11-14 22:00:00");
+  EXPECT_EQ(Fail(), ChangeOutcome::kChanged);
+  EXPECT_EQ(Open()->severity, Severity::kDown);
+  EXPECT_EQ(Open()->notified, 2);
+  EXPECT_EQ(Outbox(), "");
+}
+
+TEST_F(TellsTest, WhatIsNoWordOfV1sIsWrittenOver) {
+  SetColumns(7, kBefore);
+  TellDown();
+  EXPECT_EQ(Columns(), At(0, actor_.now_ms));
+  SetColumns(7, kBefore);
+  Deliver();
+  Close(*Open());
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+}
+
+TEST_F(TellsTest, ASiteThatLeftIsToldOfByNobody) {
+  Fail();
+  Confirm();
+  Write([&](sql::Transaction& tx) {
+    return tx.Execute("UPDATE jetpack_monitor_sites SET monitor_active = 0", {}).status();
+  });
+  EXPECT_EQ(Commit(), TellOutcome::kCancelled);
+  EXPECT_EQ(Outbox(), "down:cancelled");
+  EXPECT_EQ(Columns(), Before());
+  EXPECT_EQ(Fail(), ChangeOutcome::kStale);
+  actor_.project = false;
+  Close(*Open(), transition::kSiteRemoved);
+  EXPECT_EQ(Outbox(), "down:cancelled");
+}
+
+TEST_F(TellsTest, MutedNothingNewIsTold) {
+  actor_.muted = true;
+  Fail();
+  Confirm();
+  EXPECT_EQ(Outbox(), "");
+  EXPECT_EQ(Open()->notified, 0);
+  EXPECT_EQ(Columns(), Before());
+  Close(*Open());
+  EXPECT_EQ(Outbox(), "");
+  actor_.muted = false;
+  TellDown();
+  const std::string down = Columns();
+  Deliver();
+  actor_.muted = true;
+  Close(*Open());
+  EXPECT_EQ(Outbox(), "down:delivered");  // v1 finds the 0, and tells the end itself
+  EXPECT_EQ(Columns(), down);
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_EQ(*ProjectBucket(tx, 3, actor_), 0u);
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(Columns(), down);
+}
+
+TEST_F(TellsTest, WithoutAReceiverWhatIsRecordedCountsAsTold) {
+  actor_.notify_sends = false;
+  Fail();
+  Confirm();
+  EXPECT_EQ(Outbox(), "down:recorded");
+  EXPECT_EQ(Columns(), At(0, actor_.now_ms));
+  Pass(kSecond);
+  Close(*Open());
+  EXPECT_EQ(Outbox(), "down:recorded up:recorded");
+  EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+}
+
+TEST_F(TellsTest, StillDownIsWrittenOnceAndTellsNobody) {
+  constexpr int64_t kAfter = kStillDownAfterMinutes * kMinute;
+  TellDown();
+  Deliver();
+  const int64_t told = actor_.now_ms;
+  const auto write = [&] {
+    bool written = false;
+    const Event e = *Open();
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      written = *WriteStillDown(tx, e, kAfter, actor_);
+      return absl::OkStatus();
+    });
+    return written;
+  };
+  Pass(kAfter - 1);
+  EXPECT_FALSE(write());
+  EXPECT_EQ(Columns(), At(0, told));
+  Pass(1 + kMinute);
+  EXPECT_TRUE(write());
+  EXPECT_EQ(Columns(), At(2, told + kAfter));
+  EXPECT_FALSE(write());
+  EXPECT_EQ(Drift(), 0u);
+  EXPECT_EQ(Outbox(), "down:delivered");
+  Close(*Open());
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+}
+
+}  // namespace
+}  // namespace jetmon::store
