@@ -208,6 +208,8 @@ std::vector<FaultScenario> Make() {
   // Who dies while its canaries are checked leaves a job, which the next control plane ends.
   auto& canaries = add("preflight_canaries", {kBeginPreflight, kRecordPreflight},
                        [](FaultWorld& w) { return Preflight(w, true); });
+  // Its job is not renewed: in production a grace outlasts the longest preflight.
+  canaries.around = WithTimeToProbe;
   canaries.before = with_vantage;
   canaries.may_leave = {"job: preflight | 2-5 | monitor-a | 0 | failed",
                         // whose end the run's sequence counts
