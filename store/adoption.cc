@@ -14,8 +14,6 @@
 namespace jetmon::store {
 namespace {
 
-constexpr int kAdoptedDown = 2;  // Event.notified: v1 told people
-
 // v1's word as a severity. What is no word of v1's counts as Seems Down in dialect jetmon2: it will
 // be checked.
 Severity SeverityOf(LegacyDialect dialect, int site_status) {

@@ -36,6 +36,8 @@ inline constexpr char kSuperseded[] = "superseded";     // v1 began a newer one;
 inline constexpr char kSiteRemoved[] = "site_removed";  // ends, silent
 }  // namespace transition
 
+inline constexpr int kAdoptedDown = 2;  // Event.notified: v1 told people
+
 struct Event {
   uint64_t event_id = 0, site_id = 0, blog_id = 0;
   uint32_t bucket = 0;

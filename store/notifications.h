@@ -29,6 +29,7 @@ struct Notification {
   LegacyDialect dialect = LegacyDialect::kJetmon2;
   int attempts = 0;
   int64_t next_attempt_at_ms = 0, created_at_ms = 0, delivered_at_ms = 0;
+  int sent_attempts = 0;  // attempts when it passed its commit point: more have sent something
 };
 
 // Inserts unless (event, kind) is there already; true if inserted.
@@ -44,6 +45,8 @@ absl::StatusOr<bool> MarkFailedAttempt(sql::Transaction& tx, const Notification&
                                        int64_t next_attempt_at_ms);
 // Those of a range that are queued or sending.
 absl::StatusOr<uint64_t> CountQueued(sql::Transaction& tx, Range range);
+// Those of a range that are sending.
+absl::StatusOr<uint64_t> CountSending(sql::Transaction& tx, Range range);
 
 }  // namespace jetmon::store
 

@@ -121,8 +121,9 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
     return ended;
   }
   auto sending = tx.ExecuteOne(
-      "UPDATE jetmon_notifications SET state = ?, sent_at_ms = ?, prior_status = ?, prior_change = "
-      "? WHERE notification_id = ? AND attempts = ? AND state = 'queued'",
+      "UPDATE jetmon_notifications SET state = ?, sent_at_ms = ?, sent_attempts = attempts, "
+      "prior_status = ?, prior_change = ? WHERE notification_id = ? AND attempts = ? AND state = "
+      "'queued'",
       {actor.notify_sends ? "sending" : "recorded", actor.now_ms, seen.status,
        seen.changed.empty() ? sql::Value() : sql::Value(seen.changed), n.notification_id,
        n.attempts});
@@ -143,7 +144,7 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
   std::optional<LegacyColumns> prior;
   auto s = tx.Query(
       "SELECT prior_status, prior_change FROM jetmon_notifications WHERE notification_id = ? AND "
-      "state = 'sending' AND attempts = ?",
+      "state = 'sending' AND attempts = ? AND attempts = sent_attempts",
       {n.notification_id, n.attempts}, [&](const sql::Row& row) {
         prior = {static_cast<int>(row.OptInt(0).value_or(kStatusUp)), row.Text(1)};
         return absl::OkStatus();

@@ -39,7 +39,8 @@ enum class TellOutcome {
 absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification& n,
                                        const Actor& actor);
 // sending -> queued, and the columns as they were before the commit. False, and nothing was
-// written, if the row or the columns are not as the commit left them: then the row stays sending.
+// written, if the row or the columns are not as the commit left them, or an attempt since then may
+// have told somebody: then the row stays sending.
 absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, const Actor& actor,
                                   int64_t next_attempt_at_ms);
 

@@ -17,16 +17,22 @@ inline constexpr const char* k0006V1sWords[] = {
     // commit point; 0: they were not.
     "ALTER TABLE jetmon_events ADD COLUMN told_at_ms BIGINT NOT NULL DEFAULT 0",
 
-    // --- the commit point of a tell: when it passed, and what the columns said before. In dialect
-    // v1 the states are queued, sending, delivered, recorded, cancelled and superseded.
+    // --- the commit point of a tell: when it passed, after how many attempts, and what the columns
+    // said before. In dialect v1 the states are queued, sending, delivered, recorded, cancelled and superseded.
     "ALTER TABLE jetmon_notifications ADD COLUMN sent_at_ms BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE jetmon_notifications ADD COLUMN sent_attempts INT NOT NULL DEFAULT 0",
     "ALTER TABLE jetmon_notifications ADD COLUMN prior_status INT",
     "ALTER TABLE jetmon_notifications ADD COLUMN prior_change VARCHAR(32)",
 
     // --- how long after its first sight of the range an owner sends no tell: v1's last words may
     // still be on their way.
     "ALTER TABLE jetmon_rollout_range_locks ADD COLUMN hold_tells_ms BIGINT NOT NULL DEFAULT 0",
-    // --- since when the owner checks on and tells nothing more, before a release; 0: it tells.
+    // --- the buckets of it whose owner checks on and tells nothing more, for the release of that
+    // job; '': none.
+    "ALTER TABLE jetmon_rollout_range_locks ADD COLUMN muted_job_id VARCHAR(64) NOT NULL DEFAULT "
+    "''",
+    "ALTER TABLE jetmon_rollout_range_locks ADD COLUMN muted_min INT NOT NULL DEFAULT 0",
+    "ALTER TABLE jetmon_rollout_range_locks ADD COLUMN muted_max INT NOT NULL DEFAULT 0",
     "ALTER TABLE jetmon_rollout_range_locks ADD COLUMN muted_at_ms BIGINT NOT NULL DEFAULT 0",
     "ALTER TABLE jetmon_rollout_bucket_locks ADD COLUMN muted INT NOT NULL DEFAULT 0",
 };
