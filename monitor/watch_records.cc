@@ -309,6 +309,8 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
 void Watch::LookAtColumns(size_t index, const store::Site& read, bool is_new) {
   WatchedSite& w = table_.at(index);
   if (writer_.dialect != store::LegacyDialect::kV1 || w.deciding) return;
+  // What ended since stands there as told, for v1 to find.
+  if (muted_.has_value() && muted_->Contains(w.site.bucket)) return;
   IncidentOp op;
   op.index = index;
   op.site = w.site;
