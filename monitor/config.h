@@ -40,8 +40,9 @@ struct Config {
   }
   milliseconds StillDownAfter() const { return still_down_after * unit.count() / 60'000; }
   // How long after an activation v1's last words may be found: the receiver's delay, what a worker
-  // of v1's outlives its master (20 s), and a turn of the rolling read.
-  milliseconds LastWordsWithin() const { return receiver_delay + unit / 3 + RefreshPeriod(); }
+  // of v1's outlives its master (20 s), and then a whole turn of the rolling read, which may be
+  // late.
+  milliseconds LastWordsWithin() const { return receiver_delay + unit / 3 + 2 * RefreshPeriod(); }
   // What v1 said of a site ends with two good checks in a row, so far apart: 10 s.
   milliseconds SecondGoodCheckAfter() const { return unit / 6; }
   // How long a confirmation without a quorum is held before quorum_degraded decides.

@@ -185,11 +185,12 @@ bool Notifier::Commit(Due* due) {
   }
   if (outcome != store::TellOutcome::kCommitted) return false;
   due->n.state = "sending";
+  due->committed_now = true;
   return true;
 }
 
 bool Notifier::TakeBack(const Due& due, int64_t next_attempt_at_ms) {
-  if (due.epoch == 0 || due.n.dialect != store::LegacyDialect::kV1) return false;
+  if (!due.committed_now) return false;
   bool queued = false;
   const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
     queued = false;

@@ -52,6 +52,7 @@ class Notifier {
   struct Due {
     store::Notification n;
     uint64_t epoch = 0;
+    bool committed_now = false;  // no request was made since
   };
   // Reads what is due: of our own ranges, and of buckets that nobody holds.
   absl::Status Read(bool look_for_left, std::vector<Due>* own, std::vector<Due>* left);

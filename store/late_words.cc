@@ -72,7 +72,7 @@ absl::StatusOr<LateWord> TakeLateWord(sql::Transaction& tx, uint64_t site_id, ui
   auto waits = UpIsQueued(tx, site_id);
   if (!waits.ok()) return waits.status();
   if (*waits) return LateWord::kNone;
-  auto echo = IsEcho(tx, site, actor.now_ms - actor.echo_ms);
+  auto echo = IsEcho(tx, site, actor);
   if (!echo.ok()) return echo.status();
   if (open->has_value()) return OfOpen(tx, site, **open, *echo, v1_may_speak, actor);
   if (*echo || said == LegacyMeaning::kUnknown || !v1_may_speak) {

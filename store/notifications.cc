@@ -12,7 +12,7 @@ namespace {
 constexpr char kColumns[] =
     "notification_id, event_id, kind, site_id, blog_id, bucket_no, url, status_id, "
     "status_change_ms, checks, state, attempts, next_attempt_at_ms, created_at_ms, "
-    "delivered_at_ms, dialect, sent_attempts";
+    "delivered_at_ms, dialect";
 
 // Pages of candidates that one call looks through at most.
 constexpr int kMaxPages = 20;
@@ -35,7 +35,6 @@ Notification NotificationOf(const sql::Row& row) {
   n.created_at_ms = row.Int(13);
   n.delivered_at_ms = row.Int(14);
   n.dialect = ParseLegacyDialect(row.Text(15)).value_or(LegacyDialect::kJetmon2);
-  n.sent_attempts = static_cast<int>(row.Int(16));
   return n;
 }
 
@@ -61,8 +60,8 @@ absl::StatusOr<bool> OlderWaits(sql::Transaction& tx, const Notification& n) {
 absl::StatusOr<uint64_t> CountStates(sql::Transaction& tx, Range range,
                                      std::string_view condition) {
   uint64_t count = 0;
-  auto s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetmon_notifications WHERE ", std::string(condition),
-                                 " AND bucket_no BETWEEN ? AND ?"),
+  auto s = tx.Query(absl::StrCat("SELECT COUNT(*) FROM jetmon_notifications WHERE ",
+                                 std::string(condition), " AND bucket_no BETWEEN ? AND ?"),
                     {range.min, range.max}, [&](const sql::Row& row) {
                       count = row.Uint(0);
                       return absl::OkStatus();
@@ -109,10 +108,10 @@ absl::Status AddDue(sql::Transaction& tx, Range range, std::string_view state, i
 absl::StatusOr<bool> QueueNotification(sql::Transaction& tx, const Notification& n) {
   return tx.InsertIfNew(
       std::string("INSERT INTO jetmon_notifications (") + kColumns +
-          ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {n.notification_id, n.event_id, n.kind, n.site_id, n.blog_id, n.bucket, n.url, n.status_id,
        n.status_change_ms, n.checks_json, n.state, n.attempts, n.next_attempt_at_ms,
-       n.created_at_ms, n.delivered_at_ms, NameOf(n.dialect), n.sent_attempts});
+       n.created_at_ms, n.delivered_at_ms, NameOf(n.dialect)});
 }
 
 absl::StatusOr<std::vector<Notification>> DueNotifications(sql::Transaction& tx, Range range,

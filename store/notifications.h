@@ -29,7 +29,6 @@ struct Notification {
   LegacyDialect dialect = LegacyDialect::kJetmon2;
   int attempts = 0;
   int64_t next_attempt_at_ms = 0, created_at_ms = 0, delivered_at_ms = 0;
-  int sent_attempts = 0;  // attempts when it passed its commit point: more have sent something
 };
 
 // Inserts unless (event, kind) is there already; true if inserted.

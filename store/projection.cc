@@ -97,7 +97,6 @@ absl::StatusOr<bool> EndWasTold(sql::Transaction& tx, const Event& e) {
 // Dialect v1: every tell wrote the columns when it was committed. All that can differ is what the
 // receiver wrote later over a newer word of ours; what anybody else wrote is theirs.
 absl::StatusOr<uint64_t> RewriteEchoes(sql::Transaction& tx, uint32_t bucket, const Actor& actor) {
-  const int64_t since_ms = actor.now_ms - actor.echo_ms;
   auto events = OpenEventsOfBucket(tx, bucket);
   if (!events.ok()) return events.status();
   uint64_t written = 0;
@@ -108,7 +107,7 @@ absl::StatusOr<uint64_t> RewriteEchoes(sql::Transaction& tx, uint32_t bucket, co
     auto site = ActiveSiteOf(tx, e.site_id, bucket);
     if (!site.ok()) return site.status();
     if (!site->has_value() || (*site)->site_status != kStatusUp) continue;
-    auto echo = IsEcho(tx, **site, since_ms);
+    auto echo = IsEcho(tx, **site, actor);
     if (!echo.ok()) return echo.status();
     if (!*echo) continue;
     auto done = Rewrite(tx, e, {*e.projected_status, e.projected_change}, ColumnsOf(**site), actor);
@@ -119,7 +118,7 @@ absl::StatusOr<uint64_t> RewriteEchoes(sql::Transaction& tx, uint32_t bucket, co
   if (!not_up.ok()) return not_up.status();
   for (const Site& site : *not_up) {
     if (open.contains(site.site_id)) continue;
-    auto echo = IsEcho(tx, site, since_ms);
+    auto echo = IsEcho(tx, site, actor);
     if (!echo.ok()) return echo.status();
     if (!*echo) continue;
     auto last =

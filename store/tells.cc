@@ -1,5 +1,6 @@
 #include "store/tells.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,13 @@ absl::StatusOr<bool> SetState(sql::Transaction& tx, const Notification& n, const
       "UPDATE jetmon_notifications SET state = ? WHERE notification_id = ? AND attempts = ? AND "
       "state = 'queued'",
       {state, n.notification_id, n.attempts});
+}
+
+absl::StatusOr<bool> Cancel(sql::Transaction& tx, const std::string& id) {
+  return tx.ExecuteOne(
+      "UPDATE jetmon_notifications SET state = 'cancelled' WHERE notification_id = ? AND state = "
+      "'queued'",
+      {id});
 }
 
 absl::StatusOr<std::optional<Event>> EventOf(sql::Transaction& tx, uint64_t event_id) {
@@ -48,9 +56,11 @@ absl::Status Remember(sql::Transaction& tx, const Event& e, const LegacyColumns&
   return *told ? absl::OkStatus() : absl::InternalError("an event is gone");
 }
 
-// Writes the columns where they say what we know of, or echo what we told.
+// Writes the columns unless somebody else has told what is to be told. Where they say the same as
+// what we wrote or read last, at another time (a receiver's second write, a repeated tell of v1's),
+// or only echo what we told before, nobody has.
 absl::StatusOr<ColumnWrite> WriteOver(sql::Transaction& tx, const Event& e,
-                                      const LegacyColumns& now, int64_t echo_since_ms,
+                                      const LegacyColumns& now, const Actor& actor,
                                       LegacyColumns* seen) {
   *seen = Expected(e);
   auto written = WriteColumns(tx, e.site_id, e.bucket, now, *seen);
@@ -58,11 +68,12 @@ absl::StatusOr<ColumnWrite> WriteOver(sql::Transaction& tx, const Event& e,
   auto site = ActiveSiteOf(tx, e.site_id, e.bucket);
   if (!site.ok()) return site.status();
   if (!site->has_value()) return ColumnWrite::kSiteGone;
-  auto echo = IsEcho(tx, **site, echo_since_ms);
-  if (!echo.ok()) return echo.status();
-  const bool told_by_nobody =
-      MeaningOf(LegacyDialect::kV1, (*site)->site_status) == LegacyMeaning::kUnknown;
-  if (!*echo && !told_by_nobody) return ColumnWrite::kChangedMeanwhile;
+  const LegacyMeaning said = MeaningOf(LegacyDialect::kV1, (*site)->site_status);
+  if (said == MeaningOf(LegacyDialect::kV1, now.status)) {
+    auto echo = IsEcho(tx, **site, actor);
+    if (!echo.ok()) return echo.status();
+    if (!*echo) return ColumnWrite::kChangedMeanwhile;
+  }
   *seen = ColumnsOf(**site);
   return WriteColumns(tx, e.site_id, e.bucket, now, *seen);
 }
@@ -109,7 +120,7 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
   const LegacyColumns now = {StatusFor(LegacyDialect::kV1, {.severity = e.severity, .told = !up}),
                              LegacyTime(actor.now_ms)};
   LegacyColumns seen;
-  auto written = WriteOver(tx, e, now, actor.now_ms - actor.echo_ms, &seen);
+  auto written = WriteOver(tx, e, now, actor, &seen);
   if (!written.ok()) return written.status();
   if (*written == ColumnWrite::kSiteGone) {
     return End(tx, n, "cancelled", TellOutcome::kCancelled);
@@ -121,8 +132,8 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
     return ended;
   }
   auto sending = tx.ExecuteOne(
-      "UPDATE jetmon_notifications SET state = ?, sent_at_ms = ?, sent_attempts = attempts, "
-      "prior_status = ?, prior_change = ? WHERE notification_id = ? AND attempts = ? AND state = "
+      "UPDATE jetmon_notifications SET state = ?, sent_at_ms = ?, prior_status = ?, prior_change = "
+      "? WHERE notification_id = ? AND attempts = ? AND state = "
       "'queued'",
       {actor.notify_sends ? "sending" : "recorded", actor.now_ms, seen.status,
        seen.changed.empty() ? sql::Value() : sql::Value(seen.changed), n.notification_id,
@@ -144,7 +155,7 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
   std::optional<LegacyColumns> prior;
   auto s = tx.Query(
       "SELECT prior_status, prior_change FROM jetmon_notifications WHERE notification_id = ? AND "
-      "state = 'sending' AND attempts = ? AND attempts = sent_attempts",
+      "state = 'sending' AND attempts = ?",
       {n.notification_id, n.attempts}, [&](const sql::Row& row) {
         prior = {static_cast<int>(row.OptInt(0).value_or(kStatusUp)), row.Text(1)};
         return absl::OkStatus();
@@ -155,13 +166,20 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
   auto written = WriteColumns(tx, e.site_id, e.bucket, *prior, Expected(e));
   if (!written.ok()) return written.status();
   if (*written != ColumnWrite::kWritten) return false;
-  auto queued = tx.ExecuteOne(
-      "UPDATE jetmon_notifications SET state = 'queued', sent_at_ms = 0, attempts = attempts + 1, "
-      "next_attempt_at_ms = ? WHERE notification_id = ? AND attempts = ? AND state = 'sending'",
-      {next_attempt_at_ms, n.notification_id, n.attempts});
-  if (!queued.ok()) return queued.status();
-  if (!*queued) return absl::AbortedError("a tell was changed by another process meanwhile");
   const bool up = n.kind == "up";
+  // A down that nobody heard of, of an incident that has ended meanwhile: its end is no news
+  // either.
+  const bool over = !up && e.ended_at_ms.has_value();
+  auto back = tx.ExecuteOne(
+      "UPDATE jetmon_notifications SET state = ?, sent_at_ms = 0, attempts = attempts + 1, "
+      "next_attempt_at_ms = ? WHERE notification_id = ? AND attempts = ? AND state = 'sending'",
+      {over ? "cancelled" : "queued", next_attempt_at_ms, n.notification_id, n.attempts});
+  if (!back.ok()) return back.status();
+  if (!*back) return absl::AbortedError("a tell was changed by another process meanwhile");
+  if (over) {
+    s = Cancel(tx, absl::StrCat("ntf_", e.event_id, "_up")).status();
+    if (!s.ok()) return s;
+  }
   if (up) {
     if (s = MoveOn(tx, e, Expected(e), *prior, actor); !s.ok()) return s;
   }
@@ -172,10 +190,7 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
 
 absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id) {
   const std::string id = absl::StrCat("ntf_", event_id, "_down");
-  auto cancelled = tx.ExecuteOne(
-      "UPDATE jetmon_notifications SET state = 'cancelled' WHERE notification_id = ? AND state = "
-      "'queued'",
-      {id});
+  auto cancelled = Cancel(tx, id);
   if (!cancelled.ok() || *cancelled) return cancelled.status();
   std::string state;
   auto s = tx.Query("SELECT state FROM jetmon_notifications WHERE notification_id = ?", {id},
@@ -194,15 +209,18 @@ absl::StatusOr<uint64_t> CancelQueuedOfSite(sql::Transaction& tx, uint64_t site_
       {site_id});
 }
 
-absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, int64_t since_ms) {
+absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, const Actor& actor) {
   const LegacyMeaning said = MeaningOf(LegacyDialect::kV1, site.site_status);
   if (said == LegacyMeaning::kUnknown) return false;
   const char* kind = said == LegacyMeaning::kUp ? "up" : "down";
+  const int64_t written_ms = ParseLegacyTime(site.last_status_change);
+  const int64_t since_ms =
+      (written_ms == 0 ? actor.now_ms : std::min(written_ms, actor.now_ms)) - actor.echo_ms;
   bool echo = false;
   auto s = tx.Query(
       "SELECT n.notification_id FROM jetpack_monitor_sites s JOIN jetmon_notifications n ON "
-      "n.site_id = s.jetpack_monitor_site_id AND n.state IN ('sending', 'delivered') WHERE "
-      "s.blog_id = ? AND s.monitor_url = ? AND n.kind = ? AND n.sent_at_ms >= ? LIMIT 1",
+      "n.site_id = s.jetpack_monitor_site_id WHERE s.blog_id = ? AND s.monitor_url = ? AND n.kind "
+      "= ? AND (n.state = 'sending' OR (n.state = 'delivered' AND n.delivered_at_ms >= ?)) LIMIT 1",
       {site.blog_id, site.url, kind, since_ms}, [&](const sql::Row&) {
         echo = true;
         return absl::OkStatus();

@@ -34,13 +34,13 @@ enum class TellOutcome {
                 // The row says so now, and the site was adopted
 };
 // Turns `n` from queued to sending (recorded if the actor has no receiver) and writes the columns:
-// 1 -> 0 for a down, 0 or 2 -> 1 for an up. An echo, which is a receiver's late write of what we
-// told within the actor's `echo_ms`, counts as what we wrote.
+// 1 -> 0 for a down, 0 or 2 -> 1 for an up. An echo counts as what we wrote.
 absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification& n,
                                        const Actor& actor);
-// sending -> queued, and the columns as they were before the commit. False, and nothing was
-// written, if the row or the columns are not as the commit left them, or an attempt since then may
-// have told somebody: then the row stays sending.
+// sending -> queued, and the columns as they were before the commit. For the process alone that
+// committed `n`, and whose first request since then reached nobody. A down whose incident has ended
+// meanwhile is cancelled, with its up. False, and nothing was written, if the row or the columns
+// are not as the commit left them: then the row stays sending.
 absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, const Actor& actor,
                                   int64_t next_attempt_at_ms);
 
@@ -51,9 +51,10 @@ absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id);
 // Ends whatever is queued about a site that leaves its owner. How many rows.
 absl::StatusOr<uint64_t> CancelQueuedOfSite(sql::Transaction& tx, uint64_t site_id);
 
-// Whether the columns say what a tell of ours about the same (blog, URL) said, sent after
-// `since_ms`.
-absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, int64_t since_ms);
+// Whether the columns were written by the receiver of a tell of ours about the same (blog, URL):
+// they say what it said, and were written while it was being sent, or at most the actor's `echo_ms`
+// after it was delivered.
+absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, const Actor& actor);
 // Whether the end of an incident of this site waits to be told: what its columns say of it is ours.
 absl::StatusOr<bool> UpIsQueued(sql::Transaction& tx, uint64_t site_id);
 

@@ -242,15 +242,21 @@ TEST_F(TellsTest, WhoeverToldFirstIsTakenOver) {
   EXPECT_EQ(Columns(), At(1, actor_.now_ms));
 }
 
-TEST_F(TellsTest, WhoeverToldTheEndFirstIsTakenAtHisWord) {
+// A receiver's second write of the end of the incident before.
+TEST_F(TellsTest, TheSameWordAtAnotherTimeIsNoTell) {
   Fail();
   Confirm();
   SetColumns(1, "2023-11-14 22:13:25");
-  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
-  EXPECT_FALSE(Open().has_value());
-  EXPECT_EQ(Fail(), ChangeOutcome::kChanged);  // the next failure is a new incident
-  Confirm();
   EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(0, actor_.now_ms));
+  Deliver();
+  Close(*Open());
+  actor_.echo_ms = 0;
+  Pass(kSecond);
+  SetColumns(2, "2023-11-14 22:14:00");
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+  EXPECT_EQ(Outbox(), "down:delivered up:sending");
 }
 
 TEST_F(TellsTest, AnEndThatSomebodyElseToldIsNotToldAgain) {
@@ -262,18 +268,6 @@ TEST_F(TellsTest, AnEndThatSomebodyElseToldIsNotToldAgain) {
   EXPECT_EQ(Outbox(), "down:delivered up:superseded");
   EXPECT_EQ(Columns(), "1 2023-11-14 22:14:00");
   EXPECT_FALSE(Open().has_value());
-}
-
-TEST_F(TellsTest, ANewDownInPlaceOfAnEndIsTakenOver) {
-  TellDown();
-  Deliver();
-  Close(*Open());
-  actor_.echo_ms = 0;
-  Pass(kSecond);
-  SetColumns(2, "2023-11-14 22:14:00");
-  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
-  ASSERT_TRUE(Open().has_value());
-  EXPECT_EQ(Open()->notified, 2);
 }
 
 TEST_F(TellsTest, AnEchoIsOurOwnWord) {
@@ -288,13 +282,39 @@ TEST_F(TellsTest, AnEchoIsOurOwnWord) {
   EXPECT_EQ(Columns(), At(1, actor_.now_ms));
 }
 
-TEST_F(TellsTest, AnEchoIsNoneOnceTheReceiverIsDone) {
-  TellDown();
-  Deliver();
-  Pass(kMinute + kSecond);
+// The column says 0 when the second outage is to be told: v1's receiver wrote the first one late,
+// which is no tell of the second; or somebody else told the second.
+TEST_F(TellsTest, AnEchoIsOneByWhenItWasWritten) {
+  for (const bool echo : {true, false}) {
+    SCOPED_TRACE(echo);
+    TellDown();
+    Pass(kSecond);
+    Deliver();
+    const int64_t delivered = actor_.now_ms;
+    Close(*Open());
+    Commit();
+    Deliver();
+    Pass(10 * kMinute);
+    Fail();
+    Confirm();
+    SetColumns(0, LegacyTime(delivered + kMinute + (echo ? 0 : 2 * kSecond)));
+    EXPECT_EQ(Commit(), echo ? TellOutcome::kCommitted : TellOutcome::kSuperseded);
+    if (echo) Deliver();
+    Close(*Open());
+    EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+    Deliver();
+    Pass(10 * kMinute);
+  }
+}
+
+TEST_F(TellsTest, WhileARowIsSendingItsEchoIsOne) {
+  TellDown();  // and its receiver does not answer for long
+  Pass(10 * kMinute);
   SetColumns(0, LegacyTime(actor_.now_ms));
-  Close(*Open());
-  EXPECT_EQ(Commit(), TellOutcome::kSuperseded);
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*IsEcho(tx, **GetSite(tx, 1), actor_));
+    return absl::OkStatus();
+  });
 }
 
 TEST_F(TellsTest, AStaleEchoIsRewrittenBeforeARelease) {
@@ -351,6 +371,17 @@ TEST_F(TellsTest, AnUnreachedReceiverWasToldNothing) {
   EXPECT_EQ(Columns(), down);
   EXPECT_EQ(Outbox(), "down:delivered up:queued");
   EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+}
+
+TEST_F(TellsTest, AnOutageThatNobodyHeardOfHasNoEnd) {
+  TellDown();
+  const Notification n = *Due();
+  Close(*Open());
+  EXPECT_EQ(Outbox(), "down:sending up:queued");
+  EXPECT_TRUE(
+      Did<bool>([&](sql::Transaction& tx) { return TakeBackTell(tx, n, actor_, actor_.now_ms); }));
+  EXPECT_EQ(Outbox(), "down:cancelled up:cancelled");
+  EXPECT_EQ(Columns(), Before());
 }
 
 TEST_F(TellsTest, WhatChangedMeanwhileIsNotTakenBack) {

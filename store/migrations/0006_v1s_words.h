@@ -17,10 +17,9 @@ inline constexpr const char* k0006V1sWords[] = {
     // commit point; 0: they were not.
     "ALTER TABLE jetmon_events ADD COLUMN told_at_ms BIGINT NOT NULL DEFAULT 0",
 
-    // --- the commit point of a tell: when it passed, after how many attempts, and what the columns
+    // --- the commit point of a tell: when it passed, and what the columns
     // said before. In dialect v1 the states are queued, sending, delivered, recorded, cancelled and superseded.
     "ALTER TABLE jetmon_notifications ADD COLUMN sent_at_ms BIGINT NOT NULL DEFAULT 0",
-    "ALTER TABLE jetmon_notifications ADD COLUMN sent_attempts INT NOT NULL DEFAULT 0",
     "ALTER TABLE jetmon_notifications ADD COLUMN prior_status INT",
     "ALTER TABLE jetmon_notifications ADD COLUMN prior_change VARCHAR(32)",
 
