@@ -366,8 +366,9 @@ absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::str
           "UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
           "THEN 1 ELSE 0 END, state = 'draining', release_job_id = ?, revision = revision "
           "+ 1, draining_at_ms = ? WHERE epoch = ? AND part_job_id = '' AND (muted_job_id = '' OR "
-          "muted_job_id = ?) AND state IN ('preparing', 'activating', 'active')",
-          {job_id, now_ms, epoch, job_id}));
+          "(muted_min = bucket_min AND muted_max = bucket_max)) AND state IN ('preparing', "
+          "'activating', 'active')",
+          {job_id, now_ms, epoch}));
 }
 
 absl::StatusOr<bool> MuteRange(sql::Transaction& tx, uint64_t epoch, Range range,

@@ -167,7 +167,7 @@ absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch,
 absl::StatusOr<bool> MuteRange(sql::Transaction& tx, uint64_t epoch, Range range,
                                std::string_view job_id, int64_t now_ms);
 // preparing|activating|active -> draining, for `job_id`; not while a part of it is on its way, nor
-// while it is muted for another job. A range that the Monitor never saw (preparing) is marked
+// while a part of it is muted. A range that the Monitor never saw (preparing) is marked
 // drained at once.
 absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::string_view job_id,
                                   int64_t now_ms);

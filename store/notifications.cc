@@ -150,4 +150,24 @@ absl::StatusOr<uint64_t> CountSending(sql::Transaction& tx, Range range) {
   return CountStates(tx, range, "state = 'sending'");
 }
 
+absl::StatusOr<uint64_t> CancelQueued(sql::Transaction& tx, Range range) {
+  return tx.Execute(
+      "UPDATE jetmon_notifications SET state = 'cancelled' WHERE state = 'queued' AND dialect = "
+      "'v1' AND bucket_no BETWEEN ? AND ?",
+      {range.min, range.max});
+}
+
+absl::StatusOr<bool> AnyDeliveredSince(sql::Transaction& tx, Range range, int64_t since_ms) {
+  bool any = false;
+  auto s = tx.Query(
+      "SELECT notification_id FROM jetmon_notifications WHERE delivered_at_ms >= ? AND bucket_no "
+      "BETWEEN ? AND ? LIMIT 1",
+      {since_ms, range.min, range.max}, [&](const sql::Row&) {
+        any = true;
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return any;
+}
+
 }  // namespace jetmon::store

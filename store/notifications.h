@@ -44,6 +44,10 @@ absl::StatusOr<bool> MarkFailedAttempt(sql::Transaction& tx, const Notification&
                                        int64_t next_attempt_at_ms);
 // Those of a range that are queued or sending.
 absl::StatusOr<uint64_t> CountQueued(sql::Transaction& tx, Range range);
+// Dialect v1: cancels those of a range that are queued; v1 will tell those. How many.
+absl::StatusOr<uint64_t> CancelQueued(sql::Transaction& tx, Range range);
+// Whether one of the range was delivered since then.
+absl::StatusOr<bool> AnyDeliveredSince(sql::Transaction& tx, Range range, int64_t since_ms);
 // Those of a range that are sending.
 absl::StatusOr<uint64_t> CountSending(sql::Transaction& tx, Range range);
 

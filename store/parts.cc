@@ -137,10 +137,10 @@ absl::StatusOr<bool> BeginPartRelease(sql::Transaction& tx, uint64_t epoch, Rang
   if (job_id.empty()) return absl::InvalidArgumentError("a part's release needs its job");
   auto matched = tx.ExecuteOne(
       "UPDATE jetmon_rollout_range_locks SET part_job_id = ?, revision = revision + 1 WHERE epoch "
-      "= ? AND state = 'active' AND part_job_id = '' AND (muted_job_id = '' OR muted_job_id = ?) "
-      "AND "
-      "((bucket_min = ? AND bucket_max > ?) OR (bucket_max = ? AND bucket_min < ?))",
-      {job_id, epoch, job_id, part.min, part.max, part.max, part.min});
+      "= ? AND state = 'active' AND part_job_id = '' AND (muted_job_id = '' OR (muted_min = ? AND "
+      "muted_max = ?)) AND ((bucket_min = ? AND bucket_max > ?) OR (bucket_max = ? AND bucket_min "
+      "< ?))",
+      {job_id, epoch, part.min, part.max, part.min, part.max, part.max, part.min});
   if (!matched.ok() || !*matched) return matched;
   auto s = SetBuckets(tx, epoch, part, range_state::kActive, range_state::kDraining);
   if (!s.ok()) return s;

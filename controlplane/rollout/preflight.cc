@@ -287,8 +287,9 @@ absl::Status SeeTable(sql::Transaction& tx, store::Range range, Seen* seen) {
 
 // Gives up once the deadline has passed: a database that answers slowly is one that does not
 // answer.
-absl::Status See(sql::Transaction& tx, const Observer& observer, store::Range range,
-                 const std::string& owner_host, const std::function<bool()>& in_time, Seen* seen) {
+absl::Status See(sql::Transaction& tx, const Observer& observer, store::LegacyDialect dialect,
+                 store::Range range, const std::string& owner_host,
+                 const std::function<bool()>& in_time, Seen* seen) {
   *seen = Seen();
   const auto schema = sql::InspectSchema(tx, store::Migrations());
   if (!schema.ok()) return schema.status();
@@ -298,7 +299,7 @@ absl::Status See(sql::Transaction& tx, const Observer& observer, store::Range ra
       [&] { return SeeRange(tx, range, seen); },
       [&] { return SeeTable(tx, range, seen); },
       [&] {
-        auto owner = LookAtOwner(tx, observer, owner_host);
+        auto owner = LookAtOwner(tx, observer, owner_host, dialect);
         if (owner.ok()) seen->owner = *std::move(owner);
         return owner.status();
       },
@@ -386,7 +387,7 @@ absl::Status LookWithDatabase(sql::Session& session, const Parts& parts, const O
   observer.WaitUntilHeard(owner_host, std::min(options.times.hear_within, kHearWithin));
   Seen seen;
   s = session.Read(began + kFactsWithin, [&](sql::Transaction& tx) {
-    return See(tx, observer, range, owner_host, in_time, &seen);
+    return See(tx, observer, options.legacy.dialect, range, owner_host, in_time, &seen);
   });
   if (!s.ok()) return s;
   const bool readable = seen.schema.ok() && seen.missing_columns.empty();

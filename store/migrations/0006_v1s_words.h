@@ -23,6 +23,9 @@ inline constexpr const char* k0006V1sWords[] = {
     "ALTER TABLE jetmon_notifications ADD COLUMN prior_status INT",
     "ALTER TABLE jetmon_notifications ADD COLUMN prior_change VARCHAR(32)",
 
+    "CREATE INDEX IF NOT EXISTS jetmon_notifications_delivered ON jetmon_notifications "
+    "(delivered_at_ms)",
+
     // --- how long after its first sight of the range an owner sends no tell: v1's last words may
     // still be on their way.
     "ALTER TABLE jetmon_rollout_range_locks ADD COLUMN hold_tells_ms BIGINT NOT NULL DEFAULT 0",
