@@ -103,8 +103,29 @@ TEST(V1PlanTest, AStartReadsTooMuch) {
   EXPECT_EQ(Blockers(r.findings), Strings({"read_twice: buckets 100-127 are read by a and b (by a "
                                            "only in the first round after a start)"}));
   EXPECT_EQ(r.hosts[0].at_start.ToString(), "100-127");
+  EXPECT_FALSE(r.hosts[0].exact);
   EXPECT_EQ(*r.hosts[0].set_instead, (V1Settings{0, 99, 100}));
   EXPECT_TRUE(r.left.empty());
+}
+
+TEST(V1PlanTest, WhatIsReadAtAStartOnlyIsReadByNone) {
+  const V1PlanReport r = Judge({{"a", {0, 99, 128}}, {"b", {120, 511, 30}}});
+  EXPECT_EQ(Blockers(r.findings),
+            Strings({"read_twice: buckets 120-127 are read by a and b (by a only in the first "
+                     "round after a start)",
+                     std::string("read_by_none: buckets 100-119 are") + kNone}));
+}
+
+TEST(V1PlanTest, AHostOfOneBucket) {
+  const V1PlanReport r = Judge({{"a", {0, 6, 7}}, {"b", {7, 7, 1}}, {"c", {8, 511, 30}}});
+  EXPECT_FALSE(r.blocked());
+  EXPECT_EQ(r.hosts[1].intended.ToString(), "7");
+  EXPECT_EQ(r.hosts[1].reads.ToString(), "7");
+  EXPECT_TRUE(r.hosts[1].exact && r.hosts[1].exact_if_older);
+}
+
+TEST(V1PlanTest, StraysAreThoseOfAnyV1) {
+  EXPECT_EQ(Judge({{"a", {100, 199, 120}}}).hosts[0].strays.ToString(), "0-99");
 }
 
 TEST(V1PlanTest, AStartThatReadsBeyondTheLastBucketReadsNothingMore) {
