@@ -321,7 +321,9 @@ void SayRange(const Seen& seen, store::Range range, Items* items) {
         absl::StrCat("the database knows ", seen.bucket_rows, " of ", range.size(), " buckets"),
         "start the control plane with the fleet's --bucket_total");
   } else {
-    items->Ok("bucket_range", absl::StrCat("buckets ", range.ToString(), " are v1's"));
+    items->Ok("bucket_range",
+              absl::StrCat("buckets ", range.ToString(),
+                           " are v1's; what v1 reads of them: jetmon2 rollout v1-plan-check"));
   }
   if (seen.missing_columns.empty()) {
     items->Ok("legacy_table", "has the columns that are read");
