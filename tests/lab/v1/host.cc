@@ -195,6 +195,11 @@ bool V1Host::leaving() const {
   return rounds_left_.has_value();
 }
 
+bool V1Host::left() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return state_ == State::kLeft;
+}
+
 V1Host::Figures V1Host::figures() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   Figures figures;

@@ -71,6 +71,8 @@ class V1Host : public std::enable_shared_from_this<V1Host> {
   BucketRange range() const;
   bool ended() const;
   bool leaving() const;
+  // Ended by LeaveByHup, and nothing else.
+  bool left() const;
   struct Figures {
     uint64_t rounds = 0, rows = 0;
     size_t confirming = 0;
