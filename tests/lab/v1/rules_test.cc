@@ -312,7 +312,8 @@ TEST(V1Rules, WhatWasConfirmedIsLostAtTheEndAndBeginsAnew) {
     play.Pass(after, kBroken, 0);
     EXPECT_EQ(play.rules().confirming(), 1u);
     play.Forget();
-    play.Answer(Row(1), kBroken);
+    EXPECT_EQ(play.rules().confirming(), 0u);
+    for (int i = 0; i < 3; ++i) play.Answer(Row(1), kBroken);
     play.Pass(10 * kMinute, kBroken);
     EXPECT_THAT(play.told(), IsEmpty());
     const int64_t again = play.now() - kNow;
