@@ -25,6 +25,10 @@ class LabCase(unittest.TestCase):
     DATABASE = os.environ.get("JETMON_LAB_DATABASE", "sqlite")
     SPREAD: dict[str, int] | None = None
     CHECK_FLAGS: tuple[str, ...] = ()
+    UNIT_S = 1
+    V1 = "standin"
+    V1_FLAGS: tuple[str, ...] = ()
+    RECEIVER_FLAGS: tuple[str, ...] = ()
     lab: Lab
 
     @classmethod
@@ -33,7 +37,8 @@ class LabCase(unittest.TestCase):
         cls.addClassCleanup(cls.put_away)
         cls.lab = Lab(cls.folder, Programs.find(),
                       Settings(cls.SITES, cls.INTERVAL, database=cls.DATABASE, spread=cls.SPREAD,
-                               check_flags=cls.CHECK_FLAGS))
+                               check_flags=cls.CHECK_FLAGS, unit_s=cls.UNIT_S, v1=cls.V1,
+                               v1_flags=cls.V1_FLAGS, receiver_flags=cls.RECEIVER_FLAGS))
 
     @classmethod
     def put_away(cls) -> None:
