@@ -124,6 +124,8 @@ SECOND_LOOK = 15_000.0
 UNDECIDED, REPLICA = 60_000.0, 60_000.0
 # v1 sends an identical second request when it had no answer for 20 s, which may then come late too.
 V1_AGAIN = 45_000.0
+# The longest wait of v2's between two attempts of a tell; each is twice the one before.
+BACK_OFF = 300_000.0
 # v1 tells "still down", and v2 writes 2, at the first failing check so many minutes after the tell.
 STILL_DOWN_MIN = 59.0
 
@@ -162,9 +164,11 @@ def v1_up(unit_s: float) -> float:
     return limit(unit_s) + CONFIRMING
 
 
-def v2_up(unit_s: float) -> float:
-    """From the first good check: a second one may be wanted, and both are written."""
-    return SECOND_LOOK + 2 * limit(unit_s) + WRITE + CONFIRMING
+def v2_up(unit_s: float, adopted: bool) -> float:
+    """From the first good check, which is written and told; of what was adopted a second one is
+    wanted."""
+    return limit(unit_s) + WRITE + CONFIRMING + (
+        SECOND_LOOK + limit(unit_s) if adopted else 0.0)
 
 
 def tell_lag(unit_s: float) -> float:

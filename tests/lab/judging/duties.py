@@ -58,12 +58,12 @@ class Duties:
         if begin >= end:
             return FOREVER
         failed = self._check_by(spell, begin, end)
-        unit_s, spans = self.story.unit_s, self.watch.excuses
+        unit_s = self.story.unit_s
         if spell.hand == V1:
-            return extended(failed, bounds.v1_told(unit_s, segment.silent), spans)
+            return self.watch.told_by(failed, bounds.v1_told(unit_s, segment.silent), [])
         first = failed <= self.watch.first(V2, spell.loaded_ms)
-        due = extended(failed, bounds.v2_told(unit_s, segment.silent, first),
-                       spans + self.watch.blind)
+        due = self.watch.told_by(failed, bounds.v2_told(unit_s, segment.silent, first),
+                                 self.watch.blind)
         return max(due, self.conversation.held_ms(spell))
 
     def _check_by(self, spell: Spell, begin: float, end: float) -> float:
@@ -101,8 +101,9 @@ class Duties:
         """When the end must have been told, and what people take the site for then. Who told them
         late, and what the receiver wrote late, was seen late."""
         since = begin
+        known = self.conversation.known_at(begin)
         for _ in range(3):  # a tell, and its writing, may each put it off
-            due = self._up_due_since(spell, since, end)
+            due = self._up_due_since(spell, since, end, known)
             known = self.conversation.known_at(due)
             if known is None or not known.down:
                 return due, known
@@ -123,10 +124,12 @@ class Duties:
                    if w.key == self.watch.subject.key and w.status != 1
                    and w.at_ms >= known.from_ms - bounds.SAME)
 
-    def _up_due_since(self, spell: Spell, begin: float, end: float) -> float:
+    def _up_due_since(self, spell: Spell, begin: float, end: float, known: Known | None) -> float:
         if begin >= end:
             return FOREVER
         good, unit_s = self._check_by(spell, begin, end), self.story.unit_s
-        need = bounds.v1_up(unit_s) if spell.hand == V1 else bounds.v2_up(unit_s)
-        due = extended(good, need, self.watch.excuses)
-        return due if spell.hand == V1 else max(due, self.conversation.held_ms(spell))
+        if spell.hand == V1:
+            return self.watch.told_by(good, bounds.v1_up(unit_s), [])
+        adopted = known is None or known.by == V1 or known.from_ms < spell.loaded_ms
+        return max(self.watch.told_by(good, bounds.v2_up(unit_s, adopted), []),
+                   self.conversation.held_ms(spell))

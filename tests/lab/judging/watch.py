@@ -53,6 +53,11 @@ class Watch:
         self.excuses = watches.excuses + [Span(at, at + bounds.EDIT) for row in subject.rows
                                           for at in self.story.edits.get(row.site_id, [])]
         self.steered = self.excuses + watches.steered
+        # The receiver was away: v1 tries again in its next round, v2 after as long as it has tried.
+        round_ms = 1000 * bounds.allowed_s(subject.interval_s)
+        self._unheard = [Span(f.from_ms, f.until_ms + bounds.DELIVERY + max(round_ms, min(
+            bounds.BACK_OFF, f.until_ms - f.from_ms))) for f in self.story.faults
+            if f.what == "receiver"]
         self.blind = watches.blind
         self.spells = self._spells()
 
@@ -71,6 +76,12 @@ class Watch:
     def began_ms(self) -> float:
         """The first check by either: what was before it, nobody saw begin."""
         return min(self.first(V1, -FOREVER), self.first(V2, -FOREVER))
+
+    def told_by(self, from_ms: float, need_ms: float, spans: list[Span]) -> float:
+        """When something is told that takes so much time, with what the spans take from it; it is
+        under way in the last of it."""
+        sent_ms = extended(from_ms, need_ms - bounds.CONFIRMING, self.excuses + spans)
+        return extended(sent_ms, bounds.CONFIRMING, self.excuses + self._unheard)
 
     # --- hands
     def hand(self, at_ms: float) -> str:
@@ -214,9 +225,8 @@ class Watches:
     def __init__(self, story: Story):
         self.story, self.truth = story, Truth(story)
         self.switches: list[V1Switch] = sorted(story.v1_switches, key=lambda s: s.at_ms)
-        # The witness was away; or the receiver was, and both versions try again.
-        self.excuses = story.stalls + [Span(f.from_ms, f.until_ms + bounds.DELIVERY)
-                                       for f in story.faults if f.what == "receiver"]
+        # The witness was away.
+        self.excuses = story.stalls
         # A hand-off waits for the control plane.
         self.steered = [Span(f.from_ms, f.until_ms + bounds.RESUME) for f in story.faults
                         if f.what == "controlplane"]

@@ -7,7 +7,7 @@ from collections import Counter
 from judging import bounds
 from judging.story import FOREVER, UP, Tell
 from judging.subjects import Outage
-from judging.watch import V1, V2, Spell, Watch, extended
+from judging.watch import V1, V2, Spell, Watch
 
 STILL_DOWN = 2  # v1's
 
@@ -90,13 +90,13 @@ class Conversation:
         if tell.down:
             if not began:
                 return "and there had been no outage"
-            until_ms = extended(self._seen_up(began[-1], tell.sender), bounds.tell_lag(unit_s),
-                                self.watch.excuses)
+            until_ms = self.watch.told_by(self._seen_up(began[-1], tell.sender),
+                                          bounds.tell_lag(unit_s), [])
             return None if tell.at_ms <= until_ms else "and the site had been seen up before"
         if not began or began[-1].until_ms <= tell.at_ms or began[-1].unsure_by(tell.at_ms):
             return None
         # It was up before; a tell that is held may come when it is down again.
-        until_ms = extended(began[-1].from_ms, bounds.tell_lag(unit_s), self.watch.excuses)
+        until_ms = self.watch.told_by(began[-1].from_ms, bounds.tell_lag(unit_s), [])
         if tell.sender == V2:
             until_ms = max([until_ms] + [self.held_ms(s) for s in self.watch.spells
                                          if s.hand == V2 and s.from_ms <= tell.at_ms < s.until_ms])
@@ -110,8 +110,8 @@ class Conversation:
     def held_ms(self, spell: Spell) -> float:
         """Until when v2 may hold its tells after a load, for v1's last words."""
         looked_ms = min(self.watch.first(V2, spell.loaded_ms), spell.first_by_ms)
-        return extended(looked_ms, self.story.receiver_delay_ms + bounds.ORPHANS
-                        + bounds.CONFIRMING, self.watch.excuses)
+        return self.watch.told_by(looked_ms, self.story.receiver_delay_ms + bounds.ORPHANS
+                                  + bounds.CONFIRMING, [])
 
     # --- is it new?
     def _may_have_been_told(self, tell: Tell) -> bool:
@@ -120,8 +120,8 @@ class Conversation:
         if self.outages and self.outages[0].from_ms <= self.watch.began_ms():
             return True
         if tell.sender == V1:
-            return tell.at_ms <= extended(self.watch.began_ms(), bounds.v1_up(self.story.unit_s),
-                                          self.watch.excuses)
+            return tell.at_ms <= self.watch.told_by(self.watch.began_ms(),
+                                                    bounds.v1_up(self.story.unit_s), [])
         return not self.watch.v1_before(tell.at_ms)
 
     def _own(self, tell: Tell) -> bool:
