@@ -6,7 +6,7 @@ its first check that succeeds, up. What a hand-off or a fault interrupts begins 
 from __future__ import annotations
 
 from judging import bounds
-from judging.story import FOREVER
+from judging.story import FOREVER, UP
 from judging.subjects import Outage, Segment
 from judging.watch import V1, V2, Spell, Watch, extended
 from judging.words import Conversation, Known
@@ -55,6 +55,9 @@ class Duties:
     def _down_due_in(self, spell: Spell, segment: Segment) -> float:
         begin = max(segment.from_ms, spell.from_ms)
         end = min(segment.until_ms, spell.until_ms)
+        known = self.conversation.known_at(begin)
+        if known is not None and not known.down:  # until then the column may say it is known
+            begin = max(begin, self._written_ms(known, spell))
         if begin >= end:
             return FOREVER
         failed = self._check_by(spell, begin, end)
@@ -107,22 +110,23 @@ class Duties:
             known = self.conversation.known_at(due)
             if known is None or not known.down:
                 return due, known
-            later = max(since, known.from_ms, self._written_ms(known) + (
-                self.story.replica_lag_ms if spell.hand == V1 else 0))
+            later = max(since, self._written_ms(known, spell))
             if later <= since:
                 break
             since = later
         return due, known
 
-    def _written_ms(self, known: Known) -> float:
-        """When the column said that people know; FOREVER: it never did, and v1 knows no other way."""
+    def _written_ms(self, known: Known, spell: Spell) -> float:
+        """From when on who watches could read that people know; FOREVER: it was never written, and
+        nobody knows in another way. v2 writes itself when it tells."""
         if known.by == V2 or not self.story.written:
             return known.from_ms
         if self.conversation.never_written(known):
             return FOREVER
-        return min(w.at_ms for w in self.story.written
-                   if w.key == self.watch.subject.key and w.status != 1
-                   and w.at_ms >= known.from_ms - bounds.SAME)
+        lag_ms = self.story.replica_lag_ms if spell.hand == V1 else 0
+        return lag_ms + min(w.at_ms for w in self.story.written
+                            if w.key == self.watch.subject.key and (w.status != UP) == known.down
+                            and w.at_ms >= known.from_ms - bounds.SAME)
 
     def _up_due_since(self, spell: Spell, begin: float, end: float, known: Known | None) -> float:
         if begin >= end:

@@ -6,7 +6,7 @@ import bisect
 import dataclasses
 
 from judging import bounds
-from judging.story import FOREVER, Request, Span, Story, V1Switch
+from judging.story import FOREVER, Request, Sender, Span, Story, V1Switch
 from judging.subjects import Subject, Truth
 from judging.told import blind_spans
 
@@ -160,11 +160,15 @@ class Watch:
             if begin_ms > -FOREVER else self.first(V2, begin_ms, end_ms)
         result, loaded, since = [], begin_ms, begin_ms
         for fault in sorted(self.story.faults, key=lambda f: f.from_ms):
-            if not since <= fault.from_ms < end_ms or not self._hits(fault, hand, since, end_ms):
+            before = fault.from_ms < begin_ms and fault.how == "killed"
+            if before or fault.from_ms >= end_ms or fault.until_ms <= begin_ms or \
+                    not self._hits(fault, hand, begin_ms, end_ms):
                 continue
-            result.append(Spell(hand, since, fault.from_ms, min(tells_until, fault.from_ms),
-                                first_by, loaded))
-            since, first_by = self._after(fault, hand)
+            if fault.from_ms > since:
+                result.append(Spell(hand, since, fault.from_ms, min(tells_until, fault.from_ms),
+                                    first_by, loaded))
+            back, by = self._after(fault, hand)
+            since, first_by = max(since, back), max(first_by, by)
             loaded = since if fault.how == "killed" and fault.what != "database" else loaded
         result.append(Spell(hand, since, end_ms, tells_until, first_by, loaded))
         return [s for s in result if s.from_ms < s.until_ms]
@@ -187,22 +191,21 @@ class Watch:
         """Was it one of who watched then? The hand begins to count anew after it."""
         if fault.what == "database":
             return True
-        senders = {s.name: s for s in self.story.senders.values()}
-        hit = senders.get(fault.what)
-        if hand == V1 or hit is None or hit.role != "monitor":
-            return hand == V1 and fault.what == "v1"
+        hit = next((s for s in self.story.senders.values() if s.name == fault.what), None)
+        if hit is None or hit.role != ("v1" if hand == V1 else "monitor"):
+            return False
+        if hand == V1:
+            return True
         before = self.last(V2, fault.from_ms + bounds.WAKE, from_ms)
         if before is not None:
-            return self._sender_at(before) == hit.name
+            return self._sender_at(before).name == hit.name
         after = self.first(V2, fault.from_ms, until_ms)
-        return after < FOREVER and self._host(self._sender_at(after)) == hit.host
+        return after < FOREVER and self._sender_at(after).host == hit.host
 
-    def _sender_at(self, at_ms: float) -> str:
+    def _sender_at(self, at_ms: float) -> Sender:
+        """Who made the check of that moment."""
         request = self.requests[V2][bisect.bisect_left(self._times[V2], at_ms)]
-        return self.story.senders[request.source].name
-
-    def _host(self, name: str) -> str:
-        return next(s.host for s in self.story.senders.values() if s.name == name)
+        return self.story.senders[request.source]
 
     def _after(self, fault: Span, hand: str) -> tuple[float, float]:
         """From when on, and with a first check until when, it is watched again."""
