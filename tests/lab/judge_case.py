@@ -13,7 +13,7 @@ import synthetic as s  # noqa: E402
 import synthetic_people as p  # noqa: E402
 from judge import judge  # noqa: E402
 from judging.people import judge_9  # noqa: E402
-from judging.story import Span, Story, Tell  # noqa: E402
+from judging.story import FOREVER, Sender, Span, Start, Story, Tell  # noqa: E402
 
 
 def failed(story: Story) -> dict[int, list[str]]:
@@ -74,8 +74,11 @@ class PeopleCase(unittest.TestCase):
     def setUp(self) -> None:
         self.story = p.people_story()
 
+    def violations(self) -> list[str]:
+        return judge_9(self.story).violations
+
     def assert_refused(self, word: str) -> None:
-        violations = judge_9(self.story).violations
+        violations = self.violations()
         self.assertTrue(any(word in text for text in violations), violations)
 
     def assert_taken(self, evidence: str = "") -> None:
@@ -122,4 +125,10 @@ class PeopleCase(unittest.TestCase):
                                for r in p.checks_of(i, watch)]
 
     def fault(self, name: str, how: str, from_s: float, until_s: float) -> None:
-        self.story.faults.append(Span(s.ms(from_s), s.ms(until_s), name, how))
+        until_ms = FOREVER if until_s == FOREVER else s.ms(until_s)
+        self.story.faults.append(Span(s.ms(from_s), until_ms, name, how))
+
+    def succeed(self, name: str, host: str, source: str, second: float) -> None:
+        """Another instance of a host is started."""
+        self.story.senders[source] = Sender(name, "monitor", host)
+        self.story.starts.append(Start(s.ms(second), name, 311))

@@ -13,7 +13,7 @@ sys.path.insert(0, str(HERE))
 import synthetic as s  # noqa: E402
 import synthetic_people as p  # noqa: E402
 from judge_case import PeopleCase  # noqa: E402
-from judging.story import Decided, Sender, Span, Start, Tell, V1Switch  # noqa: E402
+from judging.story import Decided, Span, Tell, V1Switch  # noqa: E402
 
 LEAST_REFUSED, LEAST_TAKEN = 30, 10
 
@@ -35,8 +35,7 @@ class TwiceTest(PeopleCase):
 
     def test_a_successor_tells_down_again(self) -> None:
         """monitor-a is killed, and who takes over begins anew."""
-        self.story.senders["127.0.1.31"] = Sender("monitor-a-2", "monitor", "monitor-a")
-        self.story.starts.append(Start(s.ms(172), "monitor-a-2", 311))
+        self.succeed("monitor-a-2", "monitor-a", "127.0.1.31", 172)
         self.fault("monitor-a", "killed", 170, 210)
         self.watched(*p.WATCH[:1], (s.A, 103, 170), ("127.0.1.31", 208, 260), *p.WATCH[2:])
         self.say(220, 4, "v2", 2)
@@ -405,7 +404,7 @@ class TakenTest(PeopleCase):
         self.say(199, 9, "v1", 1)
         self.assert_taken("2 that nobody could know")
 
-    def test_urls_that_v1_does_not_understand(self) -> None:
+    def test_a_url_that_v1_finds_down_whatever_it_does(self) -> None:
         self.story.sites[19] = dataclasses.replace(self.story.sites[19],
                                                    url="HTTP://127.0.0.1:18080/s/19")
         self.story.people.append(Tell(s.ms(30), "v1", (100_019, "HTTP://127.0.0.1:18080/s/19"), 0))

@@ -73,6 +73,8 @@ class Duties:
         """The first check in that time; of v2 the last moment for it, if none is there: so long as a
         hand-off may take. v1 leaves out what it does not read, and nobody promises how often it
         checks."""
+        if spell.hand == V1 and self.watch.subject.v1_is_dumb:
+            return FOREVER
         found = self.watch.first(spell.hand, begin, end)
         if spell.hand == V1:
             return found

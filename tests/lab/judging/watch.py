@@ -168,7 +168,8 @@ class Watch:
                 result.append(Spell(hand, since, fault.from_ms, min(tells_until, fault.from_ms),
                                     first_by, loaded))
             back, by = self._after(fault, hand)
-            since, first_by = max(since, back), max(first_by, by)
+            looked = hand == V1 or self.last(V2, fault.from_ms, begin_ms) is not None
+            since, first_by = max(since, back), by if looked else max(first_by, by)
             loaded = since if fault.how == "killed" and fault.what != "database" else loaded
         result.append(Spell(hand, since, end_ms, tells_until, first_by, loaded))
         return [s for s in result if s.from_ms < s.until_ms]
