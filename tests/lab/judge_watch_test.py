@@ -257,6 +257,19 @@ class ColumnTest(PeopleCase):
         self.story.written.append(p.wrote(44, 1, 0))
         self.assertFalse(any("site 1 (" in text for text in self.violations()))
 
+    def test_down_since_before_the_first_check(self) -> None:
+        """v1 had it then, so nobody had been told before."""
+        self.play(19, (0, "down"), (90, "up"))
+        self.assert_refused("went down at 1790000000000 for 90.0 s, and nobody was told, v1 ought")
+
+    def test_nobody_ever_checks_it(self) -> None:
+        self.story.requests = [r for r in self.story.requests if r.site_id != 19]
+        self.play(19, (50, "down"), (90, "up"))  # v1 may not read it
+        self.assert_taken()
+        self.play(19, (50, "down"))
+        self.story.end_ms = s.ms(540)
+        self.assert_refused("went down at 1790000050000 for 490.0 s, and nobody was told, v2 ought")
+
     def test_a_short_outage_before_the_log_begins(self) -> None:
         self.play(19, (-5, "down"), (2, "up"))
         self.assert_taken()

@@ -125,7 +125,9 @@ class Duties:
             return known.from_ms
         if self.conversation.never_written(known):
             return FOREVER
-        lag_ms = self.story.replica_lag_ms if spell.hand == V1 else 0
+        # v1 checks by what it read when the round began.
+        lag_ms = self.story.replica_lag_ms + 1000 * self.watch.subject.interval_s \
+            if spell.hand == V1 else 0
         return lag_ms + min(w.at_ms for w in self.story.written
                             if w.key == self.watch.subject.key and (w.status != UP) == known.down
                             and w.at_ms >= known.from_ms - bounds.SAME)

@@ -74,8 +74,9 @@ class Watch:
         return times[at] if at >= 0 and times[at] >= from_ms else None
 
     def began_ms(self) -> float:
-        """The first check by either: what was before it, nobody saw begin."""
-        return min(self.first(V1, -FOREVER), self.first(V2, -FOREVER))
+        """When somebody had it first: what was before that, nobody saw begin."""
+        return min([self.first(V2, -FOREVER)] + [s.at_ms for s in self.switches
+                                                 if s.kind == "v1_started"])
 
     def told_by(self, from_ms: float, need_ms: float, spans: list[Span]) -> float:
         """When something is told that takes so much time, with what the spans take from it; it is

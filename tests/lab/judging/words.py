@@ -120,8 +120,9 @@ class Conversation:
         if self.outages and self.outages[0].from_ms <= self.watch.began_ms():
             return True
         if tell.sender == V1:
-            return tell.at_ms <= self.watch.told_by(self.watch.began_ms(),
-                                                    bounds.v1_up(self.story.unit_s), [])
+            return tell.at_ms < self.watch.first(V2, -FOREVER) and tell.at_ms <= \
+                self.watch.told_by(self.watch.first(V1, -FOREVER), bounds.v1_up(self.story.unit_s),
+                                   [])
         return not self.watch.v1_before(tell.at_ms)
 
     def _own(self, tell: Tell) -> bool:
