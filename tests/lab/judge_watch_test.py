@@ -111,6 +111,21 @@ class FaultTest(PeopleCase):
         self.story.stalls.append(Span(s.ms(430), s.ms(470)))
         self.assert_refused(UNTOLD)
 
+    def test_a_gap_without_a_database_is_no_release(self) -> None:
+        self.unsay(410, 8)
+        self.watched(*p.WATCH[:3], (s.B, 363, 430), (s.B, 470, p.END_S))
+        self.fault("database", "killed", 430, 460)
+        self.assert_refused(UNTOLD)
+
+    def test_a_fault_of_before_makes_no_gap(self) -> None:
+        """It was released at 412 s, and taken again."""
+        self.watched(*p.WATCH[:3], (s.B, 363, 412), (s.B, 440, p.END_S))
+        self.fault("monitor-b", "paused", 370, 371)
+        self.say_later(410, 8, 60)
+        self.say_later(438, 7, 30)
+        self.say_later(448, 18, 20)
+        self.assert_taken()
+
     def test_the_receiver_was_away_for_long(self) -> None:
         """The next attempt comes after as long as all before it."""
         self.say_later(410, 8, 70)
@@ -243,6 +258,15 @@ class ColumnTest(PeopleCase):
         self.assert_refused("went down at 1790000150000")
         self.unwrite(94, 16)
         self.assert_taken("1 that nobody could know")
+
+    def test_v1_finds_its_own_down_in_the_column(self) -> None:
+        """Its up is not written yet when the site fails again."""
+        self.play(16, (5, "down"), (90, "up"), (94, "down"), (97, "up"))
+        self.unwrite(94, 16)
+        self.story.written.append(p.wrote(97.5, 16, 1))
+        self.say(95, 16, "v1", 2)
+        self.say(98, 16, "v1", 1)
+        self.assert_taken("still down 2")
 
     def test_a_down_is_written_late(self) -> None:
         """v1 ends it when it can know."""
