@@ -70,6 +70,9 @@ class Settings:
     v1_ranges: str = f"0-{BUCKETS - 1}"  # a real v1 has a host a range, which stops as a whole
     v1_flags: tuple[str, ...] = ()  # of a real v1
     receiver_flags: tuple[str, ...] = ()
+    dialect: str = "jetmon2"  # what site_status means; v1 for a real one
+    receiver_delay_s: float = 3  # dialect v1: how late the receiver may write
+    replica_lag_s: float = 0  # dialect v1: how far behind v1 may read
 
 
 class Lab:
@@ -114,6 +117,12 @@ class Lab:
         return self.fixture_url + "/notify"
 
     @property
+    def word_flags(self) -> tuple[str, ...]:
+        """Of control plane and Monitors: what the legacy columns mean."""
+        return (f"--legacy_dialect={self.settings.dialect}",
+                f"--legacy_receiver_delay={self.settings.receiver_delay_s}s")
+
+    @property
     def unit(self) -> str:
         return f"{self.settings.unit_s}s"
 
@@ -121,7 +130,11 @@ class Lab:
         """Writes lab.json, what the judge needs, and returns its path."""
         path = self.folder / "lab.json"
         path.touch(mode=0o600)
-        people = {} if self.real_v1 is None else {"people_log": str(self.real_v1.people.path)}
+        people = {} if self.real_v1 is None else {"people": str(self.real_v1.people.path)}
+        if self.settings.dialect != "jetmon2":
+            people.update(dialect=self.settings.dialect,
+                          receiver_delay_s=self.settings.receiver_delay_s,
+                          replica_lag_s=self.settings.replica_lag_s)
         path.write_text(json.dumps({
             "database": self.database.url, "database_password": self.database.password,
             "request_log": str(self.request_log),
@@ -217,6 +230,7 @@ class Lab:
             f"--http_listen=127.0.0.1:{self.port['http']}",
             f"--source_address={SOURCES['controlplane']}", "--allow_cidr=127.0.0.0/8",
             f"--bucket_total={BUCKETS}", f"--interval_unit={self.unit}", "--server_host=cp-1",
+            *self.word_flags, f"--legacy_replica_lag={self.settings.replica_lag_s}s",
             *self.settings.check_flags,
             access=self.database.access("controlplane"))
         self.ready(process, self.api.is_healthy, "the control plane")
@@ -231,7 +245,7 @@ class Lab:
             "--rollout_mode=api-controlled", f"--source_address={source}",
             "--allow_cidr=127.0.0.0/8", f"--interval_unit={self.unit}",
             f"--bucket_total={BUCKETS}", f"--notify_url={self.notify_url}",
-            *self.settings.check_flags,
+            *self.word_flags, *self.settings.check_flags,
             access=self.database.access("monitor", name))
         self.ready(process, lambda: self.monitor_status(pid=process.pid), f"{name} to report")
         return process
@@ -434,8 +448,8 @@ class Lab:
             return not (
                 self.database.one("SELECT COUNT(*) FROM jetmon_rollout_jobs WHERE state IN "
                                   "('queued', 'running')")
-                or self.database.one("SELECT COUNT(*) FROM jetmon_notifications WHERE state = "
-                                     "'queued'")
+                or self.database.one("SELECT COUNT(*) FROM jetmon_notifications WHERE state IN "
+                                     "('queued', 'sending')")
                 or self.database.one("SELECT COUNT(*) FROM jetmon_rollout_range_locks WHERE state "
                                      "NOT IN ('active', 'released') OR part_job_id <> ''"))
         wait_until(at_rest, seconds, "the lab to come to rest")

@@ -12,7 +12,7 @@ from judge import judge
 from judging import evidence, handoff
 from judging.load import load
 from judging.story import Story
-from lab import Lab, Programs, Settings
+from lab import BUCKETS, Lab, Programs, Settings
 from launcher.rest import Answer, Json
 
 
@@ -29,6 +29,9 @@ class LabCase(unittest.TestCase):
     V1 = "standin"
     V1_FLAGS: tuple[str, ...] = ()
     RECEIVER_FLAGS: tuple[str, ...] = ()
+    DIALECT = "jetmon2"
+    RECEIVER_DELAY_S, REPLICA_LAG_S = 3.0, 0.0
+    V1_RANGES = f"0-{BUCKETS - 1}"
     lab: Lab
 
     @classmethod
@@ -38,7 +41,9 @@ class LabCase(unittest.TestCase):
         cls.lab = Lab(cls.folder, Programs.find(),
                       Settings(cls.SITES, cls.INTERVAL, database=cls.DATABASE, spread=cls.SPREAD,
                                check_flags=cls.CHECK_FLAGS, unit_s=cls.UNIT_S, v1=cls.V1,
-                               v1_flags=cls.V1_FLAGS, receiver_flags=cls.RECEIVER_FLAGS))
+                               v1_flags=cls.V1_FLAGS, receiver_flags=cls.RECEIVER_FLAGS,
+                               dialect=cls.DIALECT, receiver_delay_s=cls.RECEIVER_DELAY_S,
+                               replica_lag_s=cls.REPLICA_LAG_S, v1_ranges=cls.V1_RANGES))
 
     @classmethod
     def put_away(cls) -> None:

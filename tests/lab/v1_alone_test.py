@@ -102,7 +102,7 @@ class V1AloneTest(AloneCase):
                              ("v1", "", False, 1))
             self.assertEqual(one["blog_id"], 100_000 + site)
         # Each of its verifliers has asked.
-        for source in VERIFLIERS.values():
+        for source in VERIFLIERS:
             self.assertIn(site, lab.requests.sites_since(source, 0))
 
     def test_a_site_down_over_a_stop_and_a_start(self) -> None:
@@ -114,7 +114,7 @@ class V1AloneTest(AloneCase):
         stopped = lab.sites_of(*LOW)
         self.v1.wait_rounds(HIGH[0])
         self.assertEqual(self.told(site), [])
-        asked = {n for source in (SOURCE, *VERIFLIERS.values())
+        asked = {n for source in (SOURCE, *VERIFLIERS)
                  for n in lab.requests.sites_since(source, at)}
         self.assertEqual(asked & stopped, set())
         self.assertTrue(asked)

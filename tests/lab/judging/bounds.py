@@ -181,3 +181,6 @@ def first_check_by(interval_s: float) -> float:
     """From v1's stop to the first check of v2: operator, activation, load, and the first window."""
     return OPERATOR + ACKNOWLEDGE + POLL + WRITE + LOAD + 1000 * allowed_s(
         first_window_s(interval_s))
+
+# --- dialect v1: what v1 said of a site ends with two good checks, so many minutes apart (10 s)
+SECOND_GOOD_MIN = 1 / 6

@@ -105,7 +105,7 @@ class Outbox:
             (event["event_id"], "down")) in TOLD_STATES
 
     def must_be_told(self, event: Row, at_ms: float) -> bool:
-        """Of what was confirmed then. In dialect v1 an owner that is about to release tells nothing
+        """Of what was confirmed, or has ended, then. In dialect v1 an owner that is about to release tells nothing
         new: v1 does, and people's log shows it (invariant 9)."""
         return not (self.v1 and any(lock.get("muted_at_ms") and covers(lock, event["bucket_no"])
                                     and at_ms >= lock["muted_at_ms"] - bounds.SAME

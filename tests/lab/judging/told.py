@@ -35,7 +35,7 @@ def judge_outbox(story: Story) -> list[str]:
         if event["notified"] == 2 and not adopted:
             result.append(f"{name} counts as told by v1, and was not adopted as down")
         if outbox.told(event) and event["end_reason"] == "recovered" and \
-                not outbox.has(event, "up"):
+                not outbox.has(event, "up") and outbox.must_be_told(event, event["ended_at_ms"]):
             result.append(f"{name} was told, has recovered, and no up is in the outbox")
     received = set(story.deliveries)
     for n in outbox.rows:

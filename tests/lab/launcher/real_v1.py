@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from lab import Lab
 
 SOURCE = "127.0.1.5"  # of its checks, and of its tells
-VERIFLIERS = {"v1-veriflier-1": "127.0.1.6", "v1-veriflier-2": "127.0.1.7",
-              "v1-veriflier-3": "127.0.1.8"}
+VERIFLIERS = ("127.0.1.6", "127.0.1.7", "127.0.1.8")
 BATCH = 32  # BATCH_SIZE
 
 
@@ -101,14 +100,14 @@ class RealV1:
         """v1's process with a host a range."""
         lab = self._lab
         lab.port["v1"] = lab.ports.take()
-        for name, source in VERIFLIERS.items():
-            lab.senders[source] = {"name": name, "role": "v1", "host": ""}
+        for source in VERIFLIERS:  # they are this process's, too
+            lab.senders[source] = {"name": "v1", "role": "v1", "host": ""}
         process = lab.start("v1", "tests/lab/v1/v1_host",
                             f"--listen=127.0.0.1:{lab.port['v1']}", "--ranges=",
                             f"--log={self.log.path}", f"--interval_unit={lab.unit}",
                             f"--round_minutes={lab.settings.interval}",
                             f"--source_address={SOURCE}",
-                            f"--veriflier_addresses={','.join(VERIFLIERS.values())}",
+                            f"--veriflier_addresses={','.join(VERIFLIERS)}",
                             f"--receiver={self.receiver_url}", *lab.settings.v1_flags,
                             access=lab.database.access("v1"))
         lab.ready(process, lambda: Api(self._url).call("GET", "/status").status == 200, "v1")
