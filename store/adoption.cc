@@ -153,12 +153,11 @@ Step AdoptAsJetmon2(sql::Transaction& tx, const Site& site, const Event& open, c
   return {Adopted::kNothing, KeepAs(tx, site, open, actor)};
 }
 
-// The same by those of dialect v1. An event that an older build opened says by `notified` whether
-// it was told.
+// The same by those of dialect v1. An event of the other dialect, of an older build or before a
+// change of the flag, does not say when it was told: it makes way for one that does.
 Step AdoptAsV1(sql::Transaction& tx, const Site& site, const Event& open, const Actor& actor) {
-  const bool told =
-      open.told_at_ms != 0 || (open.dialect == LegacyDialect::kJetmon2 && open.notified != 0);
-  const bool left = open.bucket != site.bucket;
+  const bool told = open.told_at_ms != 0;
+  const bool left = open.bucket != site.bucket || open.dialect != LegacyDialect::kV1;
   switch (MeaningOf(LegacyDialect::kV1, site.site_status)) {
     case LegacyMeaning::kUp:
       return {Adopted::kClosed, TakeOver(tx, site, open, transition::kV1Recovered, false, actor)};

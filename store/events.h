@@ -71,6 +71,8 @@ struct Actor {
   LegacyDialect dialect = LegacyDialect::kJetmon2;
   bool muted = false;   // dialect v1: the range is about to be v1's, so nothing new is told
   int64_t echo_ms = 0;  // dialect v1: a receiver writes what we tell it at most this late
+  // Of ProjectBucket in dialect jetmon2: v1 reads the columns next, and takes 0 for told.
+  bool hand_to_v1 = false;
   int64_t now_ms = 0;
 };
 

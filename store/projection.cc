@@ -54,7 +54,10 @@ absl::StatusOr<uint64_t> ProjectSeverities(sql::Transaction& tx, uint32_t bucket
     open.insert(e.site_id);
     auto site = ActiveSiteOf(tx, e.site_id, bucket);
     if (!site.ok()) return site.status();
-    const int expected = StatusFor(LegacyDialect::kJetmon2, {.severity = e.severity});
+    const Standing standing = {.severity = e.severity,
+                               .told = e.severity == Severity::kDown && e.notified != 0};
+    const int expected =
+        StatusFor(actor.hand_to_v1 ? LegacyDialect::kV1 : LegacyDialect::kJetmon2, standing);
     if (!site->has_value() || (*site)->site_status == expected) continue;
     auto done =
         Rewrite(tx, e,

@@ -202,13 +202,6 @@ absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id) {
   return absl::AbortedError("people were told of it meanwhile");
 }
 
-absl::StatusOr<uint64_t> CancelQueuedOfSite(sql::Transaction& tx, uint64_t site_id) {
-  return tx.Execute(
-      "UPDATE jetmon_notifications SET state = 'cancelled' WHERE site_id = ? AND state = 'queued' "
-      "AND dialect = 'v1'",
-      {site_id});
-}
-
 absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, const Actor& actor) {
   const LegacyMeaning said = MeaningOf(LegacyDialect::kV1, site.site_status);
   if (said == LegacyMeaning::kUnknown) return false;

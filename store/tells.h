@@ -48,8 +48,6 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
 // superseded. Aborted if people were told meanwhile: the caller's transaction must run again, it
 // finds the incident told.
 absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id);
-// Ends whatever is queued about a site that leaves its owner. How many rows.
-absl::StatusOr<uint64_t> CancelQueuedOfSite(sql::Transaction& tx, uint64_t site_id);
 
 // Whether the columns were written by the receiver of a tell of ours about the same (blog, URL):
 // they say what it said, and were written while it was being sent, or at most the actor's `echo_ms`

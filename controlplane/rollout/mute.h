@@ -25,9 +25,8 @@ class MutePhase {
 
   // One look at the muted range. True: it drains now, or has changed meanwhile.
   absl::StatusOr<bool> Turn(const store::RangeLock& lock);
-  // Rows that were cancelled, and sites that were rewritten, by this worker.
+  // Tells that were cancelled, by this worker.
   uint64_t cancelled() const { return cancelled_; }
-  uint64_t rewritten() const { return rewritten_; }
 
  private:
   absl::Status Cancel();

@@ -105,7 +105,7 @@ std::string HowItEnded(const store::RangePart& leaving) {
   return leaving.revoked_at_ms != 0 ? "revoked" : "owner_dead";
 }
 
-absl::Status Complete(JobRun& run, const View& view, uint64_t projected) {
+absl::Status Complete(JobRun& run, const View& view, uint64_t projected, uint64_t cancelled) {
   const store::RangeLock& lock = view.lock;
   const store::RangePart& left = view.leaving;
   const std::string how = HowItEnded(left);
@@ -130,6 +130,9 @@ absl::Status Complete(JobRun& run, const View& view, uint64_t projected) {
       result->set_kept_bucket_max(lock.range.max);
       kept = absl::StrCat("; ", lock.owner_host, " keeps ", lock.range.ToString());
     }
+  }
+  if (cancelled > 0) {
+    absl::StrAppend(&kept, "; ", cancelled, " outages that nobody was told of are v1's to tell");
   }
   answer.set_status("ok");
   answer.set_summary(absl::StrCat("buckets ", left.range.ToString(), " are v1's again (", how, ", ",
@@ -235,6 +238,9 @@ store::Actor ReleasingActor(const JobRun& run, const store::RangeLock& lock) {
   actor.epoch = run.job.epoch;
   actor.instance = run.options.instance;
   actor.dialect = lock.dialect;
+  // A range of an older build goes back to v1 in v1's own words.
+  actor.hand_to_v1 = lock.dialect != store::LegacyDialect::kV1 &&
+                     run.options.legacy.dialect == store::LegacyDialect::kV1;
   actor.echo_ms = run.options.legacy.receiver_delay.count();
   actor.now_ms = run.parts.clock->WallMs();
   return actor;
@@ -254,7 +260,7 @@ absl::Status ExecuteRelease(JobRun& run) {
       continue;
     }
     const std::string& state = view->leaving.state;
-    if (state == rs::kReleased) return Complete(run, *view, projected);
+    if (state == rs::kReleased) return Complete(run, *view, projected, mute.cancelled());
     if (state != rs::kDraining && state != rs::kRevoked) {
       return absl::InternalError(absl::StrCat("the range is ", state, ", not draining"));
     }

@@ -7,7 +7,6 @@ namespace jetmon::store::migrations {
 inline constexpr const char* k0006V1sWords[] = {
     // --- the dialect: "v1", or "jetmon2"; empty: a row of an older build, which knew jetmon2 only.
     "ALTER TABLE jetmon_rollout_range_locks ADD COLUMN dialect VARCHAR(8) NOT NULL DEFAULT ''",
-    "ALTER TABLE jetmon_rollout_sessions ADD COLUMN dialect VARCHAR(8) NOT NULL DEFAULT ''",
     "ALTER TABLE jetmon_events ADD COLUMN dialect VARCHAR(8) NOT NULL DEFAULT ''",
     "ALTER TABLE jetmon_notifications ADD COLUMN dialect VARCHAR(8) NOT NULL DEFAULT ''",
     // Of a process: what it was started with.

@@ -1,0 +1,275 @@
+// Dialect v1: what a release waits for before the range drains, while its owner checks on.
+#include <thread>
+
+#include "controlplane/rollout/test_service.h"
+#include "store/notifications.h"
+#include "store/parts.h"
+
+namespace jetmon::rollout {
+namespace {
+
+namespace rs = store::range_state;
+using std::chrono::milliseconds;
+
+constexpr store::Range kPrefix{2, 3}, kRest{4, 5};
+
+class MuteTest : public ServiceTest {
+ protected:
+  // kRange is active, held by this run under dialect v1.
+  void SetUp() override {
+    monitor_.dialect = store::LegacyDialect::kV1;
+    LegacyTimes& legacy = rollout_.options().legacy;
+    legacy.dialect = store::LegacyDialect::kV1;
+    legacy.receiver_delay = milliseconds(150);
+    legacy.replica_lag = milliseconds(100);
+    legacy.deliver_within = milliseconds(400);
+    rollout_.options().unit = milliseconds(300);  // v1's workers outlive it by 100 ms
+    NewService();
+    monitor_.Run();
+    run_ = Activate();
+    epoch_ = Held().front().epoch;
+  }
+  // With the options as they are now.
+  void NewService() {
+    service_.reset();
+    service_ = MakeService();
+  }
+  // The grant was long ago, so that v1 has said its last word.
+  void LongAgo() {
+    rollout_.Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute("UPDATE jetmon_rollout_range_locks SET granted_at_ms = 1 WHERE epoch = ?",
+                   {epoch_})
+          .status();
+    });
+  }
+  std::vector<store::RangeLock> Held() {
+    return rollout_.Get([](sql::Transaction& tx) { return store::ListHeldRanges(tx); });
+  }
+  v1::PlannedRequest Of(store::Range range) { return On<v1::PlannedRequest>(run_, range); }
+  std::string Begin(store::Range range) {
+    v1::OperationResponse answer;
+    EXPECT_TRUE(Planned(Operation::kRelease,
+                        Executing(Of(range), Token(Operation::kRelease, Of(range)), "0s"), &answer)
+                    .ok());
+    EXPECT_EQ(answer.status(), "running") << answer.ShortDebugString();
+    return answer.job_id();
+  }
+  v1::OperationResponse End(const std::string& job_id) {
+    v1::OperationResponse answer;
+    EXPECT_TRUE(service_
+                    ->WatchJob(job_id, {},
+                               [&](const v1::OperationResponse& r) {
+                                 answer = r;
+                                 return true;
+                               })
+                    .ok());
+    return answer;
+  }
+  void Queue(uint64_t event, const std::string& state, uint32_t bucket, int64_t delivered_ms = 0) {
+    store::Notification n;
+    n.notification_id = "ntf_" + std::to_string(event) + "_down";
+    n.event_id = event;
+    n.kind = "down";
+    n.site_id = event;
+    n.bucket = bucket;
+    n.checks_json = "[]";
+    n.state = state;
+    n.dialect = store::LegacyDialect::kV1;
+    n.delivered_at_ms = delivered_ms;
+    rollout_.Write([&](sql::Transaction& tx) { return store::QueueNotification(tx, n).status(); });
+  }
+  std::string StateOf(uint64_t event) {
+    std::string state;
+    rollout_.Read([&](sql::Transaction& tx) {
+      return tx.Query("SELECT state FROM jetmon_notifications WHERE event_id = ?", {event},
+                      [&](const sql::Row& row) {
+                        state = row.Text(0);
+                        return absl::OkStatus();
+                      });
+    });
+    return state;
+  }
+  void Deliver(uint64_t event) {
+    rollout_.Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute(
+              "UPDATE jetmon_notifications SET state = 'delivered', delivered_at_ms = ? WHERE "
+              "event_id = ?",
+              {rollout_.clock().WallMs(), event})
+          .status();
+    });
+  }
+  bool IsActive() { return rollout_.Lock(epoch_).state == rs::kActive; }
+  // How long the range stayed active from now on.
+  milliseconds UntilItDrains() {
+    const BootTime from = SystemClock().Boot();
+    EXPECT_TRUE(Comes([&] { return !IsActive(); }));
+    return std::chrono::duration_cast<milliseconds>(SystemClock().Boot() - from);
+  }
+
+  std::string run_;
+  uint64_t epoch_ = 0;
+};
+
+TEST_F(MuteTest, AGrantSaysItsDialectAndHowLongTellsAreHeld) {
+  const store::RangeLock lock = rollout_.Lock(epoch_);
+  EXPECT_EQ(lock.dialect, store::LegacyDialect::kV1);
+  EXPECT_GT(lock.hold_tells_ms, 0);
+  EXPECT_LE(lock.hold_tells_ms, 250);
+  EXPECT_FALSE(lock.mute.has_value());
+}
+
+TEST_F(MuteTest, WhereNothingWasToldLatelyTheRangeDrainsAtOnce) {
+  LongAgo();
+  const std::string job = Begin(kRange);
+  EXPECT_EQ(End(job).status(), "ok");
+  const store::RangeLock lock = rollout_.Lock(epoch_);
+  EXPECT_EQ(lock.state, rs::kReleased);
+  ASSERT_TRUE(lock.mute.has_value());
+  EXPECT_LE(lock.draining_at_ms - lock.mute->at_ms, 5'000);
+  for (const auto& b :
+       rollout_.Get([](sql::Transaction& tx) { return store::ListBuckets(tx, kRange); })) {
+    EXPECT_EQ(b.pool, store::kPoolV1);
+  }
+}
+
+TEST_F(MuteTest, NothingIsToldFromTheExecutionOn) {
+  Queue(1, "sending", 3);  // holds the release up
+  Begin(kRange);
+  const auto tells = [&](const char* instance) {
+    bool may = false;
+    rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+      auto fence = store::FenceTell(tx, 3, epoch_, instance);
+      if (fence.ok()) may = *fence;
+      return fence.status();
+    });
+    return may;
+  };
+  EXPECT_FALSE(tells(monitor_.instance().c_str()));
+  bool checks = false;
+  rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+    auto fence = store::FenceBucket(tx, 3, epoch_, monitor_.instance());
+    if (fence.ok()) checks = *fence;
+    return fence.status();
+  });
+  EXPECT_TRUE(checks);
+  EXPECT_TRUE(IsActive());
+}
+
+TEST_F(MuteTest, WhatIsQueuedIsCancelledAndWhatIsSendingWaitedFor) {
+  LongAgo();
+  rollout_.options().legacy.deliver_within = std::chrono::minutes(1);
+  NewService();
+  Queue(1, "queued", 3);
+  Queue(2, "sending", 4);
+  Queue(3, "queued", 7);  // of another range
+  const std::string job = Begin(kRange);
+  EXPECT_TRUE(Comes([&] { return StateOf(1) == "cancelled"; }));
+  std::this_thread::sleep_for(milliseconds(300));  // many looks
+  EXPECT_TRUE(IsActive());
+  Deliver(2);
+  // The receiver's delay and v1's orphans: 250 ms from there on.
+  EXPECT_GE(UntilItDrains(), milliseconds(200));
+  EXPECT_EQ(End(job).status(), "ok");
+  EXPECT_EQ(StateOf(2), "delivered");
+  EXPECT_EQ(StateOf(3), "queued");
+}
+
+TEST_F(MuteTest, WhatWasToldLatelyHasItsDelay) {
+  LongAgo();
+  Queue(1, "delivered", 3, rollout_.clock().WallMs());
+  const std::string job = Begin(kRange);
+  EXPECT_GE(UntilItDrains(), milliseconds(200));
+  EXPECT_EQ(End(job).status(), "ok");
+}
+
+TEST_F(MuteTest, WhatV1ToldRightBeforeTheGrantHasItsDelay) {
+  const std::string job = Begin(kRange);
+  EXPECT_GE(UntilItDrains(), milliseconds(150));
+  EXPECT_EQ(End(job).status(), "ok");
+}
+
+// A receiver that is away holds no range for ever: whoever runs then goes on, by the same id.
+TEST_F(MuteTest, WhatIsNeverDeliveredIsLeftBehind) {
+  LongAgo();
+  Queue(1, "sending", 3);
+  const std::string job = Begin(kRange);
+  EXPECT_EQ(End(job).status(), "ok");
+  EXPECT_EQ(StateOf(1), "sending");
+  EXPECT_EQ(rollout_.Lock(epoch_).state, rs::kReleased);
+}
+
+// The owner had not read of the mute yet when it confirmed an outage.
+TEST_F(MuteTest, WhatIsQueuedAfterTheMuteIsCancelledToo) {
+  LongAgo();
+  rollout_.options().legacy.deliver_within = std::chrono::minutes(1);
+  NewService();
+  Queue(1, "sending", 3);
+  const std::string job = Begin(kRange);
+  EXPECT_TRUE(Comes([&] { return rollout_.Lock(epoch_).mute.has_value(); }));
+  Queue(2, "queued", 4);
+  Deliver(1);
+  EXPECT_EQ(End(job).status(), "ok");
+  EXPECT_EQ(StateOf(2), "cancelled");
+}
+
+TEST_F(MuteTest, APartIsMutedAlone) {
+  LongAgo();
+  Queue(1, "queued", 3);
+  Queue(2, "queued", 4);  // of what stays
+  const std::string job = Begin(kPrefix);
+  EXPECT_EQ(End(job).status(), "ok");
+  const store::RangeLock lock = rollout_.Lock(epoch_);
+  EXPECT_EQ(lock.state, rs::kActive);
+  EXPECT_EQ(lock.range, kRest);
+  EXPECT_FALSE(lock.mute.has_value());
+  EXPECT_EQ(StateOf(1), "cancelled");
+  EXPECT_EQ(StateOf(2), "queued");
+  EXPECT_EQ(End(Begin(kRest)).status(), "ok");
+}
+
+TEST_F(MuteTest, WhileSomeAreMutedNothingElseOfTheRangeIsReleased) {
+  LongAgo();
+  rollout_.options().legacy.deliver_within = std::chrono::minutes(1);
+  NewService();
+  Queue(1, "sending", 3);
+  const std::string job = Begin(kPrefix);
+  v1::OperationResponse answer;
+  answer = Plan(Operation::kRelease, Of(kRange));
+  ASSERT_EQ(answer.blockers_size(), 1);
+  EXPECT_EQ(answer.blockers(0).code(), "owner_range_conflict");
+  EXPECT_NE(answer.blockers(0).text().find(job), std::string::npos);
+  // The same release again is the one that is on its way.
+  EXPECT_EQ(Plan(Operation::kRelease, Of(kPrefix)).job_id(), job);
+  Deliver(1);
+  EXPECT_EQ(End(job).status(), "ok");
+}
+
+TEST_F(MuteTest, TheSweepGoesOnWithAMutedRangeThatHasNoJob) {
+  LongAgo();
+  service_->Stop();
+  rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::MuteRange(tx, epoch_, kPrefix, "rjob_gone", TestRollout::kNow));
+    EXPECT_FALSE(*store::MuteRange(tx, epoch_, kPrefix, "rjob_other", TestRollout::kNow));
+    EXPECT_FALSE(*store::BeginRelease(tx, epoch_, "rjob_other", TestRollout::kNow));
+    return absl::OkStatus();
+  });
+  service_ = MakeService();
+  EXPECT_TRUE(Comes([&] { return Held().front().range == kRest; }));
+}
+
+TEST_F(MuteTest, AMonitorOfAnotherDialectGetsNoRange) {
+  EXPECT_EQ(End(Begin(kRange)).status(), "ok");
+  monitor_.Kill();
+  FakeMonitor other(rollout_.db(), "monitor-b", "b-1");
+  other.Run();
+  const v1::PlannedRequest request =
+      On<v1::PlannedRequest>(OpenSession(kRange, "monitor-b"), kRange);
+  EXPECT_TRUE(Comes([&] {
+    return Codes(Plan(Operation::kActivate, request)).contains("legacy_dialect_mismatch");
+  }));
+}
+
+}  // namespace
+}  // namespace jetmon::rollout
