@@ -19,7 +19,7 @@ DEFINE_string(verifliers, "", "the static list: name=host:port,...");
 DEFINE_uint32(bucket_total, 512, "how many buckets there are, 1..65536");
 DEFINE_uint32(peer_offline_limit, 3, "distinct vantages that a rollout needs, 1..100");
 DEFINE_string(interval_unit, "60s", "what a check_interval of 1 means, 10ms..1h");
-DEFINE_string(legacy_dialect, "jetmon2",
+DEFINE_string(legacy_dialect, "v1",
               "what site_status means to the program that had the sites before: v1 (0 is down and "
               "told) or jetmon2 (0 seems down); as the Monitors'");
 DEFINE_string(

@@ -27,7 +27,7 @@ DEFINE_string(interval_unit, "60s", "length of one unit of check_interval; 1s in
 DEFINE_int32(bucket_total, 512, "buckets in all, as the control plane's");
 DEFINE_string(notify_url, "", "where notifications are posted; left out: recorded, not sent");
 DEFINE_bool(legacy_projection, true, "write site_status and last_status_change as v1 did");
-DEFINE_string(legacy_dialect, "jetmon2",
+DEFINE_string(legacy_dialect, "v1",
               "what site_status means to the program that had the sites before: v1 (0 is down and "
               "told) or jetmon2 (0 seems down); as the control plane's");
 DEFINE_string(legacy_receiver_delay, "60s",
