@@ -156,8 +156,8 @@ struct Drift {
   uint32_t bucket = 0;
   int site_status = 1, expected_status = 1;
   uint64_t event_id = 0;  // 0 = no open event
-  // missing_event, stale_projection, unexpected_status (none of 0, 1, 2), event_elsewhere (the open
-  // event is of a bucket that the site has left).
+  // missing_event (in a range of dialect v1: foreign_write), stale_projection, unexpected_status
+  // (none of 0, 1, 2), event_elsewhere (the open event is of a bucket that the site has left).
   std::string cause;
 };
 inline constexpr size_t kMostDriftGroups = 2000;

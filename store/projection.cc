@@ -148,6 +148,20 @@ absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, co
 
 namespace {
 
+// Whether a range of dialect v1 has the bucket.
+absl::StatusOr<bool> IsHeldInV1sWords(sql::Transaction& tx, uint32_t bucket) {
+  bool v1 = false;
+  auto s = tx.Query(
+      "SELECT l.dialect FROM jetmon_rollout_bucket_locks b JOIN jetmon_rollout_range_locks l ON "
+      "l.epoch = b.epoch WHERE b.bucket_no = ?",
+      {bucket}, [&](const sql::Row& row) {
+        v1 = row.Text(0) == NameOf(LegacyDialect::kV1);
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return v1;
+}
+
 // Why the column and the events differ; "" if they agree.
 std::string CauseOf(const Drift& d, uint32_t event_bucket) {
   if (d.site_status == d.expected_status) return "";
@@ -188,10 +202,14 @@ absl::StatusOr<std::vector<Drift>> FindDriftOfBucket(sql::Transaction& tx, uint3
         return absl::OkStatus();
       });
   if (!s.ok()) return s;
+  if (candidates.empty()) return std::vector<Drift>();
+  auto v1 = IsHeldInV1sWords(tx, bucket);
+  if (!v1.ok()) return v1.status();
   std::vector<Drift> found;
   for (auto& [id, c] : candidates) {
     c.drift.cause = CauseOf(c.drift, c.event_bucket);
     if (c.drift.cause.empty()) continue;
+    if (*v1 && c.drift.cause == "missing_event") c.drift.cause = "foreign_write";
     // Dialect v1: until the end of an incident is told, the columns say that it goes on.
     auto waits = UpIsQueued(tx, id);
     if (!waits.ok()) return waits.status();

@@ -259,6 +259,13 @@ TEST_F(MuteTest, TheSweepGoesOnWithAMutedRangeThatHasNoJob) {
   EXPECT_TRUE(Comes([&] { return Held().front().range == kRest; }));
 }
 
+TEST_F(MuteTest, WhatSomebodyElseWroteIsDriftOfItsOwnCause) {
+  rollout_.AddSite(1, 3, /*status=*/0);
+  const auto drift = Gate(Service::Gate::kDrift).drift();
+  ASSERT_EQ(drift.rows_size(), 1);
+  EXPECT_EQ(drift.rows(0).cause(), "foreign_write");
+}
+
 TEST_F(MuteTest, AMonitorOfAnotherDialectGetsNoRange) {
   EXPECT_EQ(End(Begin(kRange)).status(), "ok");
   monitor_.Kill();
