@@ -126,8 +126,34 @@ TEST_F(V1WordsTest, AnOutageIsToldOnceAndItsEndOnce) {
   ExpectAllTold("du");
 }
 
+// A site that fails from the first check on has its three local checks a quarter of a unit apart,
+// and later ones a unit.
+TEST_F(V1WordsTest, InTheFirstRoundLocalChecksFollowSooner) {
+  down_ = true;
+  Begin();
+  ASSERT_TRUE(Play([&] { return AllTold("d"); }));
+  for (uint64_t site = 1; site <= kSites; ++site) {
+    const std::vector<BootTime> times = RequestsFor(site);
+    ASSERT_GE(times.size(), 3u);
+    EXPECT_LT(times[2] - times[0], config_.RetryDelay()) << site;
+  }
+  down_ = false;
+  ASSERT_TRUE(Play([&] { return AllTold("du"); }));
+  std::map<uint64_t, size_t> before;
+  for (uint64_t site = 1; site <= kSites; ++site) before[site] = RequestsFor(site).size();
+  down_ = true;
+  ASSERT_TRUE(Play([&] { return AllTold("dud"); }));
+  for (uint64_t site = 1; site <= kSites; ++site) {
+    const std::vector<BootTime> times = RequestsFor(site);
+    ASSERT_GE(times.size(), before[site] + 3);
+    // The first of them may still have been up; the second has failed.
+    EXPECT_GE(times[before[site] + 2] - times[before[site] + 1], config_.RetryDelay()) << site;
+  }
+}
+
 TEST_F(V1WordsTest, AShortOutageIsToldToNobody) {
   Begin();
+  PlayOn();  // each was up once
   down_ = true;
   ASSERT_TRUE(Play([&] { return OpenEventOf(5).has_value(); }));
   down_ = false;

@@ -315,10 +315,13 @@ void Watch::TakeResult(const Result& result) {
     }
   }
   const bool retry = !up && (!w.event.has_value() || w.event->severity != store::Severity::kDown);
+  const bool at_first = w.first_round && writer_.dialect == store::LegacyDialect::kV1 &&
+                        w.failures < parts_.config->num_of_checks;
   table_.Finished(result.index,
-                  retry    ? SiteTable::Next::kRetry
-                  : second ? SiteTable::Next::kSecond
-                           : SiteTable::Next::kRegular,
+                  retry && at_first ? SiteTable::Next::kFirstRetry
+                  : retry           ? SiteTable::Next::kRetry
+                  : second          ? SiteTable::Next::kSecond
+                                    : SiteTable::Next::kRegular,
                   now);
 }
 
@@ -327,6 +330,7 @@ bool Watch::OnSuccess(size_t index, const probe::CheckResult& check) {
   constexpr int kGoodChecks = 2;  // that end what v1 said
   WatchedSite& w = table_.at(index);
   w.failures = 0;
+  w.first_round = false;
   if (!w.event.has_value() || w.deciding) return false;
   const bool v1s =
       writer_.dialect == store::LegacyDialect::kV1 && w.event->notified == store::kAdoptedDown;

@@ -121,6 +121,42 @@ TEST(Notifications, WhatIsSendingIsDueAndMarkedAsSuch) {
         }).ok());
 }
 
+// What a release of buckets 2 and 3 looks at and does.
+TEST(Notifications, ARangeThatIsReleasedIsCountedAndCancelled) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  uint64_t event = 0;
+                  const auto add = [&](uint32_t bucket, const char* state, LegacyDialect dialect,
+                                       int64_t delivered_ms = 0) {
+                    ++event;
+                    Notification n = Make(event, "down", event);
+                    n.bucket = bucket;
+                    n.state = state;
+                    n.dialect = dialect;
+                    n.delivered_at_ms = delivered_ms;
+                    EXPECT_TRUE(*QueueNotification(tx, n));
+                  };
+                  add(2, "queued", LegacyDialect::kV1);
+                  add(3, "queued", LegacyDialect::kV1);
+                  add(3, "queued", LegacyDialect::kJetmon2);
+                  add(3, "sending", LegacyDialect::kV1);
+                  add(2, "delivered", LegacyDialect::kV1, 1000);
+                  add(4, "queued", LegacyDialect::kV1);
+                  add(4, "sending", LegacyDialect::kV1);
+                  EXPECT_EQ(*CountSending(tx, {2, 3}), 1u);
+                  EXPECT_EQ(*CountSending(tx, {2, 4}), 2u);
+                  EXPECT_TRUE(*AnyDeliveredSince(tx, {2, 3}, 1000));
+                  EXPECT_FALSE(*AnyDeliveredSince(tx, {2, 3}, 1001));
+                  EXPECT_FALSE(*AnyDeliveredSince(tx, {3, 4}, 1000));
+                  EXPECT_EQ(*CancelQueued(tx, {2, 3}), 2u);
+                  EXPECT_EQ(*CancelQueued(tx, {2, 3}), 0u);
+                  // What an older build queued is delivered by whoever runs.
+                  EXPECT_EQ(*CountQueued(tx, {2, 3}), 2u);
+                  EXPECT_EQ(*CountQueued(tx, {4, 4}), 2u);
+                  return absl::OkStatus();
+                }).ok());
+}
+
 TEST(Notifications, InAnOutageOfThousandsAreStillFoundInOneTransaction) {
   TestDatabase db;
   constexpr uint64_t kSites = 20'000;  // their square would pass the transaction's limit

@@ -74,6 +74,39 @@ TEST_F(TellsTest, WhatWasToldMeanwhileOwesItsEnd) {
   EXPECT_EQ(Due()->kind, "down");  // in order
 }
 
+TEST_F(TellsTest, OnlyWhatIsQueuedIsCancelled) {
+  Fail();
+  Confirm();
+  const uint64_t event = Open()->event_id;
+  const auto cancel = [&] {
+    absl::Status status;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      status = CancelQueuedDown(tx, event);
+      return absl::OkStatus();
+    });
+    return status;
+  };
+  const auto up_waits = [&] {
+    return Did<bool>([](sql::Transaction& tx) { return UpIsQueued(tx, 1); });
+  };
+  EXPECT_TRUE(cancel().ok());
+  EXPECT_TRUE(cancel().ok());  // it is
+  EXPECT_EQ(Outbox(), "down:cancelled");
+  Close(*Open());
+  EXPECT_FALSE(up_waits());
+  TellDown();
+  const uint64_t told = Open()->event_id;
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(absl::IsAborted(CancelQueuedDown(tx, told)));
+    return absl::OkStatus();
+  });
+  Deliver();
+  Close(*Open());
+  EXPECT_TRUE(up_waits());
+  Commit();
+  EXPECT_FALSE(up_waits());
+}
+
 TEST_F(TellsTest, ACommitIsMadeOnce) {
   Fail();
   Confirm();

@@ -184,3 +184,6 @@ def first_check_by(interval_s: float) -> float:
 
 # --- dialect v1: what v1 said of a site ends with two good checks, so many minutes apart (10 s)
 SECOND_GOOD_MIN = 1 / 6
+# In the first round after a load the second and third checks of a site that fails follow a quarter of
+# a minute after the one before.
+FIRST_ROUND_RETRY_MIN = 1 / 4

@@ -4,7 +4,8 @@ A Monitor checks on a schedule: a site's checks are due one interval after the o
 phase, and may be late; one that was late is followed early by as much. The first check after a load
 comes anywhere within the interval, and the next one in the phase: both are free. A check that failed
 is repeated after a unit, until the site is known to be Down; such retries come on top, as does, in
-dialect v1, the second good check of a site that v1 said is down.
+dialect v1, the second good check of a site that v1 said is down. In dialect v1 retries follow sooner
+for a site that has failed at each check since it was loaded.
 """
 from __future__ import annotations
 
@@ -54,11 +55,14 @@ class Often:
     def _first_early(self, lock: Row, site: Site, requests: list[Request]
                      ) -> tuple[Request, Request, float] | None:
         interval_ms = 1000 * site.interval_s
+        first_round = True  # it has failed at each check so far
         due_ms: float | None = None  # the earliest at which the last regular check can have been due
         away = {span: FREE for span in
                 self.excuses.lapses(lock) + self.excuses.of_edits(site.site_id)}
         for before, request in zip(requests, requests[1:]):
-            retry_ms = before.boot_ms + 1000 * self.story.unit_s - bounds.RETRY_SLACK
+            first_round = first_round and before.failed
+            minutes = bounds.FIRST_ROUND_RETRY_MIN if first_round and self.story.dialect == V1 else 1
+            retry_ms = before.boot_ms + 1000 * self.story.unit_s * minutes - bounds.RETRY_SLACK
             if request.boot_ms >= retry_ms and self._retried(site, before):
                 continue
             if self._second_good(site, before, request):
