@@ -84,6 +84,10 @@ int Notifier::Turn() {
   std::vector<Due> own, left;
   if (!Read(look, &own, &left).ok()) return 0;  // at the next turn
   if (look) next_look_ = clock_.Boot() + kLookPeriod;
+  // What its receiver refuses again and again holds up nothing that was not tried yet.
+  const auto fewer = [](const Due& a, const Due& b) { return a.n.attempts < b.n.attempts; };
+  std::stable_sort(own.begin(), own.end(), fewer);
+  std::stable_sort(left.begin(), left.end(), fewer);
   const int delivered = DeliverAll(std::move(own));
   return delivered + DeliverAll(std::move(left));
 }
@@ -92,13 +96,15 @@ absl::Status Notifier::Read(bool look_for_left, std::vector<Due>* own, std::vect
   return db_.Read([&](sql::Transaction& tx) -> absl::Status {
     own->clear();
     left->clear();
-    const auto add = [&](store::Range range, uint64_t epoch, std::vector<Due>* to) -> absl::Status {
+    const auto add = [&](store::Range range, uint64_t epoch, std::optional<store::Range> muted,
+                         std::vector<Due>* to) -> absl::Status {
       auto rows = store::DueNotifications(tx, range, clock_.WallMs(), kAtOnce);
       if (!rows.ok()) return rows.status();
       for (store::Notification& n : *rows) {
         // v1 tells that itself.
         const bool untold = n.dialect == store::LegacyDialect::kV1 && n.state == "queued";
-        if (epoch != 0 || !untold) to->push_back({std::move(n), epoch});
+        const bool v1s = epoch == 0 || (muted.has_value() && muted->Contains(n.bucket));
+        if (!v1s || !untold) to->push_back({std::move(n), epoch});
       }
       return absl::OkStatus();
     };
@@ -108,14 +114,15 @@ absl::Status Notifier::Read(bool look_for_left, std::vector<Due>* own, std::vect
     uint32_t next = 0;  // the first bucket behind the ranges so far
     for (const store::RangeLock& lock : *locks) {
       if (lock.owner_host == config_.host && lock.owner_instance == config_.instance) {
-        if (auto s = add(lock.range, lock.epoch, own); !s.ok()) return s;
+        const auto muted = lock.mute.has_value() ? std::optional(lock.mute->range) : std::nullopt;
+        if (auto s = add(lock.range, lock.epoch, muted, own); !s.ok()) return s;
       }
       if (look_for_left && lock.range.min > next) {
-        if (auto s = add({next, lock.range.min - 1}, 0, left); !s.ok()) return s;
+        if (auto s = add({next, lock.range.min - 1}, 0, std::nullopt, left); !s.ok()) return s;
       }
       next = lock.range.max + 1;
     }
-    return look_for_left ? add({next, kLastBucket}, 0, left) : absl::OkStatus();
+    return look_for_left ? add({next, kLastBucket}, 0, std::nullopt, left) : absl::OkStatus();
   });
 }
 
@@ -133,8 +140,24 @@ int Notifier::DeliverAll(std::vector<Due> due) {
 }
 
 bool Notifier::MayBegin(Due* due) {
+  const bool v1 = due->n.dialect == store::LegacyDialect::kV1;
+  if (v1 && due->n.state == "sending" && !StillSo(*due)) return false;
   if (due->epoch == 0) return Claim(&due->n);
-  return due->n.dialect != store::LegacyDialect::kV1 || Commit(due);
+  return !v1 || Commit(due);
+}
+
+bool Notifier::StillSo(const Due& due) {
+  bool so = false;
+  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+    auto stands = store::StillStands(tx, due.n);
+    if (stands.ok()) so = *stands;
+    return stands.status();
+  });
+  if (s.ok() && !so) {
+    LogInfo(
+        absl::StrCat(due.n.notification_id, " is superseded: people were told otherwise since"));
+  }
+  return s.ok() && so;
 }
 
 bool Notifier::Claim(store::Notification* n) {
@@ -164,8 +187,9 @@ store::Actor Notifier::TellingActor(uint64_t epoch) const {
 }
 
 bool Notifier::Commit(Due* due) {
-  if (!gate_.MayTell(due->epoch, clock_.Boot(), config_.Deadlines().notification())) return false;
-  if (due->n.state == "sending") return true;
+  const milliseconds limit = config_.Deadlines().notification();
+  if (due->n.state == "sending") return gate_.MaySend(due->epoch, clock_.Boot(), limit);
+  if (!gate_.MayTell(due->epoch, clock_.Boot(), limit)) return false;
   store::TellOutcome outcome = store::TellOutcome::kStale;
   const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
     outcome = store::TellOutcome::kStale;
@@ -183,10 +207,11 @@ bool Notifier::Commit(Due* due) {
                              ? " is superseded: somebody else has written site_status"
                              : " is cancelled: its site or its incident is gone"));
   }
-  if (outcome != store::TellOutcome::kCommitted) return false;
+  if (outcome != store::TellOutcome::kCommitted) return false;  // or another row told it
   due->n.state = "sending";
   due->committed_now = true;
-  return true;
+  // The commit may have taken long. If so it is sent later, by whoever may.
+  return gate_.MaySend(due->epoch, clock_.Boot(), limit);
 }
 
 bool Notifier::TakeBack(const Due& due, int64_t next_attempt_at_ms) {

@@ -63,6 +63,8 @@ class Notifier {
   // The receiver was not reached: nobody was told. False if the row stays as it is.
   bool TakeBack(const Due& due, int64_t next_attempt_at_ms);
   store::Actor TellingActor(uint64_t epoch) const;
+  // Dialect v1: whether what was committed is still what people should hear.
+  bool StillSo(const Due& due);
   // Whether this attempt may begin.
   bool MayBegin(Due* due);
   // Delivers them until told to stop or the breaker opens.

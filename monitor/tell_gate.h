@@ -30,13 +30,22 @@ class TellGate {
     std::lock_guard lock(mutex_);
     epoch_ = 0;
   }
-  // Whether a request that takes up to `limit` may begin now.
+  // Whether something new may be told now, by a request that takes up to `limit`.
   bool MayTell(uint64_t epoch, BootTime now, std::chrono::milliseconds limit) const {
     std::lock_guard lock(mutex_);
-    return epoch != 0 && epoch == epoch_ && now >= from_ && now + limit < until_;
+    return now >= from_ && Outlasts(epoch, now, limit);
+  }
+  // Whether the lease outlasts such a request. What was told already is sent again without more.
+  bool MaySend(uint64_t epoch, BootTime now, std::chrono::milliseconds limit) const {
+    std::lock_guard lock(mutex_);
+    return Outlasts(epoch, now, limit);
   }
 
  private:
+  bool Outlasts(uint64_t epoch, BootTime now, std::chrono::milliseconds limit) const {
+    return epoch != 0 && epoch == epoch_ && now + limit < until_;
+  }
+
   mutable std::mutex mutex_;
   uint64_t epoch_ = 0;  // 0: none
   BootTime from_, until_;

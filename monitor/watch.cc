@@ -32,7 +32,8 @@ Watch::Watch(const WatchParts& parts, const store::RangeLock& lock)
               false},
       loaded_(lock.part.has_value() ? lock.range.Without(lock.part->range) : lock.range),
       table_(*parts.config),
-      range_(loaded_) {
+      range_(loaded_),
+      at_once_(kMostAtOnce) {
   for (uint32_t i = 0; i < loaded_.size(); ++i) bucket_leases_.emplace_back(lease_);
 }
 
@@ -224,7 +225,7 @@ void Watch::RecordLoop() {
     std::lock_guard lock(mutex_);
     const BootTime now = parts_.clock->Boot();
     for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began_, now);
-    next_summary_ = next_refresh_ = now;
+    next_summary_ = next_refresh_ = turn_began_ = now;
   }
   checking_ = true;
   refresh_bucket_ = loaded_.min;
@@ -381,7 +382,7 @@ void Watch::WritePending() {
     {
       std::lock_guard lock(mutex_);
       std::erase_if(pending_, [this](const auto& op) { return table_.at(op.index).dropped; });
-      const size_t n = std::min(pending_.size(), kMostAtOnce);
+      const size_t n = std::min(pending_.size(), at_once_);
       ops.assign(pending_.begin(), pending_.begin() + n);
     }
     if (ops.empty() || abandoned_ || fenced_out_) return;
@@ -389,6 +390,7 @@ void Watch::WritePending() {
                                           parts_.clock->Boot() + kWriteLimit, WriterNow(), &ops);
     if (s.ok()) {
       Settle(ops);
+      at_once_ = std::min(2 * at_once_, kMostAtOnce);
       continue;
     }
     if (IsFencedOut(s)) {
@@ -396,8 +398,12 @@ void Watch::WritePending() {
       LogWarning(absl::StrCat("epoch ", writer_.epoch, ": a write was refused: ", s.message()));
       return;
     }
-    // They stay queued, and are tried again while the lease lasts.
+    // They stay queued, and are tried again while the lease lasts; one by one, so that one that
+    // can't be written holds up no other.
     LogWarning(absl::StrCat("incidents wait to be written: ", s.message()));
+    std::lock_guard lock(mutex_);
+    if (ops.size() == 1) std::rotate(pending_.begin(), pending_.begin() + 1, pending_.end());
+    at_once_ = 1;
     return;
   }
 }

@@ -172,6 +172,8 @@ class Watch {
   std::deque<BucketLease> bucket_leases_;  // by bucket, from loaded_.min on
   std::atomic<bool> started_{false}, draining_{false}, drained_{false}, part_drained_{false},
       abandoned_{false}, fenced_out_{false}, checking_{false}, local_only_{false};
+  // All columns were read since v1's last word can have been written.
+  std::atomic<bool> v1_has_spoken_{false};
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -200,6 +202,8 @@ class Watch {
   // The recorder's own, and Load's before.
   CheckPolicies policies_;
   BootTime next_summary_, next_refresh_;
+  size_t at_once_;       // ops that are written together
+  BootTime turn_began_;  // of the rolling read
   uint32_t refresh_bucket_ = 0;
   bool adopt_ = false;
   std::thread scheduler_, decider_, recorder_;

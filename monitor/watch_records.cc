@@ -233,11 +233,14 @@ void Watch::RefreshNextBucket() {
         next_refresh_ + std::chrono::nanoseconds(parts_.config->RefreshPeriod()) / loaded_.size();
     if (now - next_refresh_ > std::chrono::seconds(5)) next_refresh_ = now;  // after a pause
     uint32_t bucket = refresh_bucket_, next = 0;
+    bool ends_turn = false;
     {
       std::lock_guard lock(mutex_);
       const store::Range range = Staying();
       if (!range.Contains(bucket)) bucket = range.min;
-      next = bucket == range.max ? range.min : bucket + 1;
+      if (bucket == range.min) turn_began_ = now;
+      ends_turn = bucket == range.max;
+      next = ends_turn ? range.min : bucket + 1;
     }
     std::vector<store::Site> sites;
     SitePolicies policies;
@@ -250,6 +253,14 @@ void Watch::RefreshNextBucket() {
     }
     refresh_bucket_ = next;
     ApplyRefresh(bucket, sites, policies);
+    if (!v1_has_spoken_ && ends_turn && turn_began_ - began_ >= parts_.config->LastWordsWithin()) {
+      // What this turn found is decided by what held when it was read.
+      WritePending();
+      std::lock_guard lock(mutex_);
+      v1_has_spoken_ = std::none_of(pending_.begin(), pending_.end(), [](const IncidentOp& op) {
+        return op.kind == IncidentOp::Kind::kLook;
+      });
+    }
   }
 }
 

@@ -87,9 +87,13 @@ absl::StatusOr<Begin> BeginUntold(sql::Transaction& tx, const Actor& actor, Even
   if (!site.ok()) return site.status();
   if (!site->has_value()) return Begin::kSiteGone;
   if (MeaningOf(actor.dialect, (*site)->site_status) == LegacyMeaning::kToldDown) {
-    auto ours = UpIsQueued(tx, e->site_id);
+    auto ours = UpIsQueued(tx, e->site_id, e->bucket);
     if (!ours.ok()) return ours.status();
-    if (!*ours) {
+    auto echo = IsEcho(tx, **site, actor);
+    if (!echo.ok()) return echo.status();
+    auto last = LastWordOf(tx, **site);
+    if (!last.ok()) return last.status();
+    if (!*ours && !(*echo && *last == LastWord::kEndTold)) {
       if (auto s = OpenAdopted(tx, **site, actor); !s.ok()) return s;
       return Begin::kAdopted;
     }
@@ -208,7 +212,7 @@ absl::StatusOr<ChangeOutcome> CloseEvent(sql::Transaction& tx, const Event& seen
   bool told = false;
   auto outcome = Apply(tx, seen, change, actor, &told);
   if (!outcome.ok() || *outcome != ChangeOutcome::kChanged) return outcome;
-  if (actor.dialect == LegacyDialect::kV1 && !told && seen.notified == 1) {
+  if (seen.dialect == LegacyDialect::kV1 && !told && seen.notified == 1) {
     if (auto s = CancelQueuedDown(tx, seen.event_id); !s.ok()) return s;
   }
   if (word != transition::kRecovered || !told || actor.muted) return outcome;

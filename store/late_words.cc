@@ -62,6 +62,9 @@ absl::StatusOr<LateWord> TakeLateWord(sql::Transaction& tx, uint64_t site_id, ui
   const LegacyMeaning said = MeaningOf(site);
   if (open->has_value()) {
     const Event& e = **open;
+    if (e.bucket != bucket || e.dialect != LegacyDialect::kV1) {
+      return TakenOver(AdoptOpen(tx, site, e, actor).status());
+    }
     if (e.projected_status == site.site_status && e.projected_change == site.last_status_change) {
       return LateWord::kNone;
     }
@@ -69,13 +72,16 @@ absl::StatusOr<LateWord> TakeLateWord(sql::Transaction& tx, uint64_t site_id, ui
     return LateWord::kNone;
   }
   // The end of an incident of ours waits to be told: until then the columns say that it goes on.
-  auto waits = UpIsQueued(tx, site_id);
+  auto waits = UpIsQueued(tx, site_id, bucket);
   if (!waits.ok()) return waits.status();
   if (*waits) return LateWord::kNone;
   auto echo = IsEcho(tx, site, actor);
   if (!echo.ok()) return echo.status();
   if (open->has_value()) return OfOpen(tx, site, **open, *echo, v1_may_speak, actor);
-  if (*echo || said == LegacyMeaning::kUnknown || !v1_may_speak) {
+  auto last = LastWordOf(tx, site);
+  if (!last.ok()) return last.status();
+  if (*last == LastWord::kStillTold) return TakenOver(OpenAdopted(tx, site, actor));
+  if ((*echo && *last == LastWord::kEndTold) || said == LegacyMeaning::kUnknown || !v1_may_speak) {
     return Correct(tx, site, {kStatusUp, LegacyTime(actor.now_ms)}, *echo);
   }
   return TakenOver(OpenAdopted(tx, site, actor));

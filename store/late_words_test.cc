@@ -115,5 +115,105 @@ TEST_F(LateWordsTest, AStaleEchoIsWrittenOverByWhoLooks) {
   EXPECT_EQ(look(), LateWord::kNone);
 }
 
+// The receiver writes the first outage's 0 after its end was told, and the site fails again before
+// anybody has looked: that 0 is no tell of the second one.
+TEST_F(LateWordsTest, AFailureBehindAnEchoIsAnOutageOfItsOwn) {
+  TellDown();
+  Deliver();
+  Pass(kSecond);
+  Close(*Open());
+  Commit();
+  Deliver();
+  Pass(kSecond);
+  SetColumns(0, LegacyTime(actor_.now_ms));
+  EXPECT_EQ(Fail(), ChangeOutcome::kChanged);
+  EXPECT_EQ(Open()->notified, 0);
+  Confirm();
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+  EXPECT_EQ(Outbox(), "down:delivered up:delivered down:sending");
+}
+
+TEST_F(LateWordsTest, TheLastWordIsTheLastThatWasTold) {
+  const auto last = [&] {
+    return Did<LastWord>([&](sql::Transaction& tx) { return LastWordOf(tx, **GetSite(tx, 1)); });
+  };
+  EXPECT_EQ(last(), LastWord::kNone);
+  TellDown();
+  Deliver();
+  actor_.project = false;
+  Close(*Open(), transition::kSiteRemoved);
+  EXPECT_EQ(last(), LastWord::kStillTold);
+  SetColumns(0, "2023-11-14 23:00:00");
+  EXPECT_EQ(last(), LastWord::kNone);  // somebody else's
+  SetColumns(1, kBefore);
+  TellDown();
+  Deliver();
+  Close(*Open());
+  EXPECT_EQ(last(), LastWord::kStillTold);
+  Commit();
+  EXPECT_EQ(last(), LastWord::kEndTold);
+  Deliver();
+  Fail();  // a false alarm tells nobody
+  Close(*Open(), transition::kFalseAlarm);
+  EXPECT_EQ(last(), LastWord::kEndTold);
+}
+
+// Switched off and on again, or moved to another bucket of ours: people still think that it is
+// down.
+TEST_F(LateWordsTest, WhatWasToldStaysToldWhenASiteComesBack) {
+  for (const uint32_t bucket : {3u, 5u}) {
+    SCOPED_TRACE(bucket);
+    TellDown();
+    Deliver();
+    Pass(30 * kMinute);
+    actor_.project = false;
+    Close(*Open(), transition::kSiteRemoved);
+    actor_.project = true;
+    Write([&](sql::Transaction& tx) {
+      return tx.Execute("UPDATE jetpack_monitor_sites SET bucket_no = ?", {bucket}).status();
+    });
+    site_.bucket = bucket;
+    EXPECT_EQ(Did<LateWord>([&](sql::Transaction& tx) {
+                return TakeLateWord(tx, 1, bucket, /*v1_may_speak=*/false, actor_);
+              }),
+              LateWord::kAdopted);
+    ASSERT_TRUE(Open().has_value());
+    EXPECT_NE(Open()->told_at_ms, 0);
+    Close(*Open());
+    EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+    Deliver();
+    Pass(10 * kMinute);
+  }
+}
+
+// It moves before its old owner has ended the incident there.
+TEST_F(LateWordsTest, AnIncidentOfTheOldBucketIsTakenOver) {
+  TellDown();
+  Deliver();
+  Write([](sql::Transaction& tx) {
+    return tx.Execute("UPDATE jetpack_monitor_sites SET bucket_no = 5", {}).status();
+  });
+  EXPECT_EQ(Did<LateWord>([&](sql::Transaction& tx) {
+              return TakeLateWord(tx, 1, 5, /*v1_may_speak=*/true, actor_);
+            }),
+            LateWord::kAdopted);
+  EXPECT_EQ(Open()->bucket, 5u);
+  EXPECT_NE(Open()->told_at_ms, 0);
+}
+
+// An incident of an older build, whose site leaves: it ends, whatever became of its notification.
+TEST_F(LateWordsTest, AnOlderBuildsIncidentEnds) {
+  actor_.dialect = LegacyDialect::kJetmon2;
+  Fail();
+  Confirm();
+  Deliver();
+  const Event seen = *Open();
+  actor_.dialect = LegacyDialect::kV1;
+  actor_.project = false;
+  EXPECT_EQ(Close(seen, transition::kSiteRemoved), ChangeOutcome::kChanged);
+  EXPECT_FALSE(Open().has_value());
+  EXPECT_EQ(Outbox(), "down:delivered");
+}
+
 }  // namespace
 }  // namespace jetmon::store

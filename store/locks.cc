@@ -366,8 +366,8 @@ absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::str
           "UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
           "THEN 1 ELSE 0 END, state = 'draining', release_job_id = ?, revision = revision "
           "+ 1, draining_at_ms = ? WHERE epoch = ? AND part_job_id = '' AND (muted_job_id = '' OR "
-          "(muted_min = bucket_min AND muted_max = bucket_max)) AND state IN ('preparing', "
-          "'activating', 'active')",
+          "(muted_min = bucket_min AND muted_max = bucket_max)) AND (state IN ('preparing', "
+          "'activating') OR (state = 'active' AND (dialect <> 'v1' OR muted_job_id <> '')))",
           {job_id, now_ms, epoch}));
 }
 

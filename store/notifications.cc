@@ -157,6 +157,15 @@ absl::StatusOr<uint64_t> CancelQueued(sql::Transaction& tx, Range range) {
       {range.min, range.max});
 }
 
+absl::Status HurrySending(sql::Transaction& tx, Range range, int64_t now_ms) {
+  return tx
+      .Execute(
+          "UPDATE jetmon_notifications SET next_attempt_at_ms = ? WHERE state = 'sending' AND "
+          "bucket_no BETWEEN ? AND ? AND next_attempt_at_ms > ?",
+          {now_ms, range.min, range.max, now_ms})
+      .status();
+}
+
 absl::StatusOr<bool> AnyDeliveredSince(sql::Transaction& tx, Range range, int64_t since_ms) {
   bool any = false;
   auto s = tx.Query(

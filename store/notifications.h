@@ -48,6 +48,8 @@ absl::StatusOr<uint64_t> CountQueued(sql::Transaction& tx, Range range);
 absl::StatusOr<uint64_t> CancelQueued(sql::Transaction& tx, Range range);
 // Whether one of the range was delivered since then.
 absl::StatusOr<bool> AnyDeliveredSince(sql::Transaction& tx, Range range, int64_t since_ms);
+// Those of a range that are sending are due now, however often they failed.
+absl::Status HurrySending(sql::Transaction& tx, Range range, int64_t now_ms);
 // Those of a range that are sending.
 absl::StatusOr<uint64_t> CountSending(sql::Transaction& tx, Range range);
 

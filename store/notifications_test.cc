@@ -145,6 +145,10 @@ TEST(Notifications, ARangeThatIsReleasedIsCountedAndCancelled) {
                   add(4, "sending", LegacyDialect::kV1);
                   EXPECT_EQ(*CountSending(tx, {2, 3}), 1u);
                   EXPECT_EQ(*CountSending(tx, {2, 4}), 2u);
+                  EXPECT_EQ(DueNotifications(tx, {4, 4}, -5, 10)->size(), 0u);
+                  EXPECT_TRUE(HurrySending(tx, {4, 4}, -5).ok());
+                  EXPECT_EQ(DueNotifications(tx, {4, 4}, -5, 10)->size(), 1u);
+                  EXPECT_EQ(DueNotifications(tx, {2, 3}, -5, 10)->size(), 0u);
                   EXPECT_TRUE(*AnyDeliveredSince(tx, {2, 3}, 1000));
                   EXPECT_FALSE(*AnyDeliveredSince(tx, {2, 3}, 1001));
                   EXPECT_FALSE(*AnyDeliveredSince(tx, {3, 4}, 1000));

@@ -54,8 +54,10 @@ absl::StatusOr<uint64_t> ProjectSeverities(sql::Transaction& tx, uint32_t bucket
     open.insert(e.site_id);
     auto site = ActiveSiteOf(tx, e.site_id, bucket);
     if (!site.ok()) return site.status();
-    const Standing standing = {.severity = e.severity,
-                               .told = e.severity == Severity::kDown && e.notified != 0};
+    const Standing standing = {
+        .severity = e.severity,
+        .told = e.severity == Severity::kDown && e.notified != 0,
+        .still_down = actor.now_ms - e.confirmed_at_ms >= kStillDownAfterMinutes * 60'000};
     const int expected =
         StatusFor(actor.hand_to_v1 ? LegacyDialect::kV1 : LegacyDialect::kJetmon2, standing);
     if (!site->has_value() || (*site)->site_status == expected) continue;
@@ -211,7 +213,7 @@ absl::StatusOr<std::vector<Drift>> FindDriftOfBucket(sql::Transaction& tx, uint3
     if (c.drift.cause.empty()) continue;
     if (*v1 && c.drift.cause == "missing_event") c.drift.cause = "foreign_write";
     // Dialect v1: until the end of an incident is told, the columns say that it goes on.
-    auto waits = UpIsQueued(tx, id);
+    auto waits = UpIsQueued(tx, id, c.drift.bucket);
     if (!waits.ok()) return waits.status();
     const bool down =
         MeaningOf(LegacyDialect::kV1, c.drift.site_status) == LegacyMeaning::kToldDown;

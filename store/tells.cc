@@ -7,6 +7,7 @@
 #include "store/adoption.h"
 #include "store/event_rows.h"
 #include "store/legacy_columns.h"
+#include "store/twins.h"
 
 namespace jetmon::store {
 namespace {
@@ -131,11 +132,17 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
     if (auto s = AdoptInstead(tx, e, actor); !s.ok()) return s;
     return ended;
   }
+  auto site = ActiveSiteOf(tx, e.site_id, e.bucket);
+  if (!site.ok()) return site.status();
+  if (!site->has_value()) return absl::AbortedError("a site left between two statements");
+  auto twin = ToldByTwin(tx, **site, e, up);
+  if (!twin.ok()) return twin.status();
+  const char* state = *twin ? "superseded" : actor.notify_sends ? "sending" : "recorded";
   auto sending = tx.ExecuteOne(
       "UPDATE jetmon_notifications SET state = ?, sent_at_ms = ?, prior_status = ?, prior_change = "
       "? WHERE notification_id = ? AND attempts = ? AND state = "
       "'queued'",
-      {actor.notify_sends ? "sending" : "recorded", actor.now_ms, seen.status,
+      {state, actor.now_ms, seen.status,
        seen.changed.empty() ? sql::Value() : sql::Value(seen.changed), n.notification_id,
        n.attempts});
   if (!sending.ok()) return sending.status();
@@ -145,7 +152,22 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
   if (up) {
     if (auto s = MoveOn(tx, e, seen, now, actor); !s.ok()) return s;
   }
-  return TellOutcome::kCommitted;
+  return *twin ? TellOutcome::kToldByTwin : TellOutcome::kCommitted;
+}
+
+absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n) {
+  auto site = GetSite(tx, n.site_id);
+  if (!site.ok()) return site.status();
+  const LegacyMeaning told = n.kind == "up" ? LegacyMeaning::kUp : LegacyMeaning::kToldDown;
+  const bool stands =
+      site->has_value() && MeaningOf(LegacyDialect::kV1, (*site)->site_status) == told;
+  if (stands) return true;
+  auto ended = tx.ExecuteOne(
+      "UPDATE jetmon_notifications SET state = 'superseded' WHERE notification_id = ? AND attempts "
+      "= ? AND state = 'sending'",
+      {n.notification_id, n.attempts});
+  if (!ended.ok()) return ended.status();
+  return false;
 }
 
 absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, const Actor& actor,
@@ -222,12 +244,33 @@ absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, const Actor&
   return echo;
 }
 
-absl::StatusOr<bool> UpIsQueued(sql::Transaction& tx, uint64_t site_id) {
+absl::StatusOr<LastWord> LastWordOf(sql::Transaction& tx, const Site& site) {
+  auto events = SelectEvents(
+      tx, "WHERE site_id = ? AND told_at_ms <> 0 ORDER BY event_id DESC LIMIT 1", {site.site_id});
+  if (!events.ok()) return events.status();
+  if (events->empty()) return LastWord::kNone;
+  const Event& e = (*events)[0];
+  bool told = false;
+  auto s = tx.Query(
+      "SELECT state FROM jetmon_notifications WHERE notification_id = ? AND state IN ('sending', "
+      "'delivered', 'recorded')",
+      {absl::StrCat("ntf_", e.event_id, "_up")}, [&](const sql::Row&) {
+        told = true;
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  if (told) return LastWord::kEndTold;
+  return Expected(e) == ColumnsOf(site) ? LastWord::kStillTold : LastWord::kNone;
+}
+
+absl::StatusOr<bool> UpIsQueued(sql::Transaction& tx, uint64_t site_id, uint32_t bucket) {
   bool waits = false;
   auto s = tx.Query(
-      "SELECT kind, dialect FROM jetmon_notifications WHERE site_id = ? AND state = 'queued'",
+      "SELECT kind, dialect, bucket_no FROM jetmon_notifications WHERE site_id = ? AND state = "
+      "'queued'",
       {site_id}, [&](const sql::Row& row) {
-        waits = waits || (row.Text(0) == "up" && row.Text(1) == NameOf(LegacyDialect::kV1));
+        waits = waits || (row.Text(0) == "up" && row.Text(1) == NameOf(LegacyDialect::kV1) &&
+                          row.Int(2) == bucket);
         return absl::OkStatus();
       });
   if (!s.ok()) return s;

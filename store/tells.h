@@ -28,6 +28,8 @@ namespace jetmon::store {
 
 enum class TellOutcome {
   kCommitted,
+  kToldByTwin,  // the same, but nothing is to be sent: another row of this (blog, URL) told it. The
+                // row is superseded
   kStale,       // the row is not as the caller saw it: nothing was written, read again
   kCancelled,   // its site or its incident is gone; the row says so now
   kSuperseded,  // the columns did not say what we wrote or read last: whoever wrote them has told.
@@ -44,6 +46,11 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
 absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, const Actor& actor,
                                   int64_t next_attempt_at_ms);
 
+// Whether what a row that is sending says is still so, by the columns of its site: whoever tells
+// people after us writes them. If not, it is superseded, and nobody sends it again. False also if
+// the row is not as the caller saw it.
+absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n);
+
 // Ends the queued down of an incident that nobody was told of. Nothing to do if it was cancelled or
 // superseded. Aborted if people were told meanwhile: the caller's transaction must run again, it
 // finds the incident told.
@@ -53,8 +60,16 @@ absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id);
 // they say what it said, and were written while it was being sent, or at most the actor's `echo_ms`
 // after it was delivered.
 absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, const Actor& actor);
-// Whether the end of an incident of this site waits to be told: what its columns say of it is ours.
-absl::StatusOr<bool> UpIsQueued(sql::Transaction& tx, uint64_t site_id);
+// What people know of a site without an open incident, by the last one that they were told of.
+enum class LastWord {
+  kNone,       // nothing of ours
+  kStillTold,  // that it is down: its end was not told, and the columns are as we left them
+  kEndTold,    // that it is up again
+};
+absl::StatusOr<LastWord> LastWordOf(sql::Transaction& tx, const Site& site);
+// Whether the end of an incident of this site, in that bucket, waits to be told: what its columns
+// say of it is ours.
+absl::StatusOr<bool> UpIsQueued(sql::Transaction& tx, uint64_t site_id, uint32_t bucket);
 
 // 0 -> 2 for an incident that people were told of `kStillDownAfterMinutes` (`after_ms`) ago.
 // Nobody is told. False if the columns do not say 0 of it any more.

@@ -14,6 +14,8 @@ namespace jetmon::rollout {
 namespace {
 
 constexpr uint32_t kBucketsATransaction = 32;
+// What is being sent is tried again so often, however long it would back off.
+constexpr std::chrono::seconds kHurryPeriod{5};
 
 }  // namespace
 
@@ -54,12 +56,23 @@ absl::StatusOr<bool> MutePhase::ToldLately(const store::RangeLock& lock) {
   return lately;
 }
 
+absl::Status MutePhase::Hurry(BootTime now) {
+  if (hurried_.has_value() && now - *hurried_ < kHurryPeriod) return absl::OkStatus();
+  hurried_ = now;
+  return run_.Write(commits::kCancelTells, [&](sql::Transaction& tx) {
+    return store::HurrySending(tx, run_.job.range, run_.parts.clock->WallMs());
+  });
+}
+
 absl::StatusOr<bool> MutePhase::IsQuiet(const store::RangeLock& lock) {
   if (quiet_) return true;
   auto sending = CountSending();
   if (!sending.ok()) return sending.status();
   const BootTime now = run_.parts.clock->Boot();
-  if (*sending > 0 && now - *since_ < run_.options.legacy.deliver_within) return false;
+  if (*sending > 0 && now - *since_ < run_.options.legacy.deliver_within) {
+    if (auto s = Hurry(now); !s.ok()) return s;
+    return false;
+  }
   if (*sending > 0) {
     LogWarning(absl::StrCat(run_.job.job_id, ": ", *sending,
                             " notifications are still not delivered; any Monitor goes on with "
@@ -68,7 +81,7 @@ absl::StatusOr<bool> MutePhase::IsQuiet(const store::RangeLock& lock) {
   auto lately = ToldLately(lock);
   if (!lately.ok()) return lately.status();
   quiet_ = true;
-  if (*sending > 0 || *lately) written_ = now;
+  if (*sending > 0 || *lately) told_ = now;
   return true;
 }
 
@@ -109,22 +122,23 @@ absl::StatusOr<bool> MutePhase::Drain(const store::RangeLock& lock) {
 
 absl::StatusOr<bool> MutePhase::Turn(const store::RangeLock& lock) {
   if (!since_.has_value()) {
-    since_ = run_.parts.clock->Boot();
+    // The owner may have written a column right before.
+    since_ = written_ = run_.parts.clock->Boot();
     if (auto s = Cancel(); !s.ok()) return s;
   }
   auto quiet = IsQuiet(lock);
   if (!quiet.ok() || !*quiet) return quiet;
-  const auto passed = [&](std::chrono::milliseconds delay) {
-    return !written_.has_value() || run_.parts.clock->Boot() - *written_ >= delay;
+  const auto passed = [&](std::optional<BootTime> since, std::chrono::milliseconds delay) {
+    return !since.has_value() || run_.parts.clock->Boot() - *since >= delay;
   };
   if (!rewrote_) {
-    if (!passed(run_.options.LastWordsWithin())) return false;
+    if (!passed(told_, run_.options.LastWordsWithin())) return false;
     const uint64_t before = rewritten_;
     if (auto s = Rewrite(lock); !s.ok()) return s;
     rewrote_ = true;
-    if (rewritten_ > before) written_ = run_.parts.clock->Boot();
+    if (rewritten_ > before || told_.has_value()) written_ = run_.parts.clock->Boot();
   }
-  if (!passed(run_.options.legacy.replica_lag)) return false;
+  if (!passed(written_, run_.options.legacy.replica_lag)) return false;
   return Drain(lock);
 }
 

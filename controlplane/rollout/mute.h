@@ -31,6 +31,8 @@ class MutePhase {
  private:
   absl::Status Cancel();
   absl::StatusOr<uint64_t> CountSending();
+  // What is being sent does not back off while a release waits for it.
+  absl::Status Hurry(BootTime now);
   // Whether something was told so lately that the receiver may still be writing it.
   absl::StatusOr<bool> ToldLately(const store::RangeLock& lock);
   // Whether nothing is sent any more, or was waited for long enough.
@@ -40,8 +42,10 @@ class MutePhase {
 
   JobRun& run_;
   uint64_t cancelled_ = 0, rewritten_ = 0;
-  std::optional<BootTime> since_;    // the mute was first seen
-  std::optional<BootTime> written_;  // when a column was written last, or a tell was under way
+  std::optional<BootTime> since_;  // the mute was first seen
+  std::optional<BootTime> hurried_;
+  std::optional<BootTime> told_;     // when the last tell was still under way, if there was one
+  std::optional<BootTime> written_;  // when a column can have been written last
   bool quiet_ = false, rewrote_ = false;
 };
 

@@ -120,6 +120,34 @@ TEST_F(MuteTest, AGrantSaysItsDialectAndHowLongTellsAreHeld) {
   EXPECT_FALSE(lock.mute.has_value());
 }
 
+// The hold counts from the checkpoint that the activation rests on, as this process recorded it.
+TEST_F(MuteTest, TheHoldCountsFromTheStopThatCounts) {
+  EXPECT_EQ(End(Begin(kRange)).status(), "ok");
+  const auto hold = [&](const std::string& run) {
+    Do(Operation::kActivate, Overridden(On<v1::PlannedRequest>(run)));
+    const int64_t ms = Held().front().hold_tells_ms;
+    v1::OperationResponse answer;
+    EXPECT_TRUE(Planned(Operation::kRelease,
+                        Executing(On<v1::PlannedRequest>(run),
+                                  Token(Operation::kRelease, On<v1::PlannedRequest>(run))),
+                        &answer)
+                    .ok());
+    EXPECT_EQ(answer.status(), "ok");
+    return ms;
+  };
+  const std::string run = OpenSession();
+  Checkpoint(run, "v1_stopped");
+  rollout_.clock().Push(milliseconds(10'000));
+  EXPECT_EQ(hold(run), 0);
+  // That stop is older than the change of owner: it counts no more.
+  EXPECT_GT(hold(run), 200);
+  // As if another replica had recorded it.
+  const std::string other = OpenSession();
+  rollout_.AddCheckpoint(other, store::checkpoint::kV1Stopped, kRange, "");
+  rollout_.clock().Push(milliseconds(10'000));
+  EXPECT_GT(hold(other), 200);
+}
+
 TEST_F(MuteTest, WhereNothingWasToldLatelyTheRangeDrainsAtOnce) {
   LongAgo();
   const std::string job = Begin(kRange);

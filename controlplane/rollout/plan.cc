@@ -139,6 +139,7 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const 
   plan->owner_generation = owner->generation;
   Evidence evidence;
   if (auto s = BlockMissingEvidence(tx, call, now_ms, plan, &evidence); !s.ok()) return s;
+  plan->v1_stopped = evidence.v1_stopped;
   digest->insert(digest->end(), evidence.ids.begin(), evidence.ids.end());
   digest->push_back(absl::StrCat("instance:", plan->owner_instance));
   digest->push_back(absl::StrCat("generation:", plan->owner_generation));

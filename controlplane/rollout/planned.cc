@@ -230,9 +230,10 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, cons
       NewJob(caller, OperationName(call.op), call.run_id, call.range, plan->owner_host);
   job.request = call.request;
   if (call.op == Operation::kActivate) {
-    store::Grant grant{call.range,   plan->owner_host, plan->owner_instance, plan->owner_generation,
-                       call.run_id,  job.job_id,       plan->overrides_json, now,
-                       call.dialect, HoldOfTells(call)};
+    store::Grant grant{
+        call.range,   plan->owner_host,  plan->owner_instance, plan->owner_generation,
+        call.run_id,  job.job_id,        plan->overrides_json, now,
+        call.dialect, HoldOfTells(*plan)};
     auto granted = store::GrantRange(tx, grant);
     if (!granted.ok()) return granted.status();
     if (granted->outcome != store::GrantOutcome::kGranted) {
@@ -272,9 +273,9 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, cons
   return absl::OkStatus();
 }
 
-int64_t Service::HoldOfTells(const PlannedCall& call) {
-  if (call.dialect != store::LegacyDialect::kV1) return 0;
-  const std::chrono::nanoseconds since = stops_.Since(call.run_id, parts_.clock->Boot());
+int64_t Service::HoldOfTells(const Plan& plan) {
+  if (options_.legacy.dialect != store::LegacyDialect::kV1) return 0;
+  const std::chrono::nanoseconds since = stops_.Since(plan.v1_stopped, parts_.clock->Boot());
   const std::chrono::nanoseconds left = options_.LastWordsWithin() - since;
   return std::max<int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }

@@ -132,6 +132,7 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
     if (!range.ok()) return range.status();
     part = *range;
   }
+  uint64_t ordinal = 0;
   const absl::Status s =
       parts_.Commit(commits::kRecordCheckpoint, [&](sql::Transaction& tx) -> absl::Status {
         if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
@@ -161,6 +162,7 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
         c.created_at_ms = parts_.clock->WallMs();
         auto inserted = store::InsertCheckpoint(tx, std::move(c));
         if (!inserted.ok()) return inserted.status();
+        ordinal = inserted->ordinal;
         *response = CheckpointMessage(*inserted);
         if (auto s = store::TouchSession(tx, request.run_id(), parts_.clock->WallMs()); !s.ok()) {
           return s;
@@ -170,7 +172,7 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
                                 absl::StrCat(request.run_id(), "/", inserted->ordinal));
       });
   if (s.ok() && kind == store::checkpoint::kV1Stopped) {
-    stops_.Stopped(request.run_id(), parts_.clock->Boot());
+    stops_.Stopped(ordinal, parts_.clock->Boot());
   }
   return s;
 }

@@ -103,7 +103,7 @@ class Service {
                              const std::function<bool()>& cancelled,
                              v1::OperationResponse* response);
   // For how long the owner of a new grant must hold its tells, in ms.
-  int64_t HoldOfTells(const PlannedCall& call);
+  int64_t HoldOfTells(const Plan& plan);
   store::Job NewJob(const Caller& caller, const std::string& operation, const std::string& run_id,
                     store::Range range, const std::string& owner_host) const;
 

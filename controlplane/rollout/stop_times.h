@@ -1,9 +1,9 @@
 #ifndef JETMON_CONTROLPLANE_ROLLOUT_STOP_TIMES_H_
 #define JETMON_CONTROLPLANE_ROLLOUT_STOP_TIMES_H_
 
+#include <cstdint>
 #include <map>
 #include <mutex>
-#include <string>
 
 #include "clock/clock.h"
 
@@ -13,21 +13,22 @@ namespace jetmon::rollout {
 // what another control plane recorded, nothing is known: no time has passed. Thread-safe.
 class StopTimes {
  public:
-  void Stopped(const std::string& run_id, BootTime at) {
+  // The checkpoint of that ordinal was recorded.
+  void Stopped(uint64_t ordinal, BootTime at) {
     std::lock_guard lock(mutex_);
-    if (at_.size() >= kMost && !at_.contains(run_id)) at_.erase(at_.begin());
-    at_[run_id] = at;
+    at_[ordinal] = at;
+    if (at_.size() > kMost) at_.erase(at_.begin());
   }
-  std::chrono::nanoseconds Since(const std::string& run_id, BootTime now) const {
+  std::chrono::nanoseconds Since(uint64_t ordinal, BootTime now) const {
     std::lock_guard lock(mutex_);
-    const auto at = at_.find(run_id);
+    const auto at = at_.find(ordinal);
     return at == at_.end() ? std::chrono::nanoseconds(0) : now - at->second;
   }
 
  private:
-  static constexpr size_t kMost = 1000;  // run ids begin with their time: the oldest goes first
+  static constexpr size_t kMost = 1000;
   mutable std::mutex mutex_;
-  std::map<std::string, BootTime> at_;
+  std::map<uint64_t, BootTime> at_;  // by ordinal: the oldest goes first
 };
 
 }  // namespace jetmon::rollout
