@@ -96,6 +96,31 @@ TEST_F(TellsTest, WhatIsCancelledIsNotCommitted) {
   EXPECT_EQ(Columns(), Before());
 }
 
+// A release has cancelled it since it was read; the incident goes on.
+TEST_F(TellsTest, WhatAReleaseCancelledIsNotCommitted) {
+  Fail();
+  Confirm();
+  const Notification n = *Due();
+  EXPECT_EQ(Did<uint64_t>([](sql::Transaction& tx) { return CancelQueued(tx, {3, 3}); }), 1u);
+  EXPECT_TRUE(absl::IsAborted(Refusal(n)));
+  EXPECT_EQ(Outbox(), "down:cancelled");
+  EXPECT_EQ(Columns(), Before());
+  EXPECT_EQ(Open()->told_at_ms, 0);
+}
+
+// Another process has committed it, reached nobody, and taken it back since it was read.
+TEST_F(TellsTest, AnOlderAttemptIsNotCommitted) {
+  Fail();
+  Confirm();
+  const Notification n = *Due();
+  Commit(n);
+  EXPECT_TRUE(TakeBack());
+  EXPECT_TRUE(absl::IsAborted(Refusal(n)));
+  EXPECT_EQ(Outbox(), "down:queued");
+  EXPECT_EQ(Columns(), Before());
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+}
+
 TEST_F(TellsTest, WhoeverToldFirstIsTakenOver) {
   Fail();
   Confirm();
