@@ -42,8 +42,8 @@ struct Config {
   // How long after an activation v1's last words may still be written: the receiver's delay, and
   // what a worker of v1's outlives its master, 20 s.
   milliseconds LastWordsWithin() const { return receiver_delay + unit / 3; }
-  // In the first round after an activation in dialect v1 the second and third local checks follow so
-  // much sooner: 15 s. An outage of that moment was nobody's for as long as the hand-off took.
+  // In the first round after an activation in dialect v1 the second and third local checks follow
+  // so much sooner: 15 s. An outage of that moment was nobody's for as long as the hand-off took.
   milliseconds FirstRoundRetryDelay() const { return std::min(RetryDelay(), unit / 4); }
   // What v1 said of a site ends with two good checks in a row, so far apart: 10 s.
   milliseconds SecondGoodCheckAfter() const { return unit / 6; }

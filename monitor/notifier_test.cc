@@ -160,6 +160,24 @@ TEST_F(LeftBehindTest, OneOfTwoThatReadTheSameDelivers) {
   EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_1_down", "ntf_2_down"}));
 }
 
+// Dialect v1: what is not begun is v1's to tell; what is has to be delivered.
+TEST_F(LeftBehindTest, WhatNobodyHasBegunToTellIsV1s) {
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
+  Queue(1, "down", 11, kNobodys);
+  Queue(2, "down", 12, kNobodys);
+  ASSERT_TRUE(
+      db_->Write([](sql::Transaction& tx) -> absl::Status {
+           auto s = tx.Execute("UPDATE jetmon_notifications SET dialect = 'v1'", {});
+           if (!s.ok()) return s.status();
+           return tx
+               .Execute("UPDATE jetmon_notifications SET state = 'sending' WHERE event_id = 2", {})
+               .status();
+         })
+          .ok());
+  EXPECT_EQ(notifier.Turn(), 1);
+  EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_2_down"}));
+}
+
 TEST_F(LeftBehindTest, LooksEveryFiveSecondsAndTriesAgain) {
   Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   EXPECT_EQ(notifier.Turn(), 0);

@@ -219,6 +219,11 @@ class OwnershipTest : public testing::Test {
     BootTime at;
     std::string text;
   };
+  // The next watch begins anew.
+  void ForgetRequests() {
+    std::lock_guard lock(mutex_);
+    log_.clear();
+  }
   std::vector<Request> Requests() {
     std::lock_guard lock(mutex_);
     return log_;

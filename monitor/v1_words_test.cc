@@ -80,17 +80,36 @@ class V1WordsTest : public OwnershipTest {
     }
     return true;
   }
+  bool AnySays(int status) {
+    for (uint64_t site = 1; site <= kSites; ++site) {
+      if (Status(site) == status) return true;
+    }
+    return false;
+  }
   bool NoneIsOpen() {
     for (uint64_t site = 1; site <= kSites; ++site) {
       if (OpenEventOf(site).has_value()) return false;
     }
     return true;
   }
-  void MuteAll() {
+  bool AllAreConfirmed() {
+    for (uint64_t site = 1; site <= kSites; ++site) {
+      const auto e = OpenEventOf(site);
+      if (!e.has_value() || e->severity != store::Severity::kDown) return false;
+    }
+    return true;
+  }
+  // As a release does.
+  void Mute(store::Range range) {
     Write([&](sql::Transaction& tx) -> absl::Status {
-      EXPECT_TRUE(*store::MuteRange(tx, epoch_, {0, 3}, "rjob_2", 9));
+      EXPECT_TRUE(*store::MuteRange(tx, epoch_, range, "rjob_2", 9));
       return absl::OkStatus();
     });
+    CancelQueued();
+  }
+  void MuteAll() { Mute({0, 3}); }
+  void CancelQueued() {
+    Write([](sql::Transaction& tx) { return store::CancelQueued(tx, {0, 3}).status(); });
   }
   void Begin() {
     epoch_ = Give();
@@ -98,12 +117,14 @@ class V1WordsTest : public OwnershipTest {
     ASSERT_EQ(ownership_->state(), "active");
   }
   bool IsDown(uint64_t site) override {
-    if (site != flaps_) return down_;
+    if (site != flaps_) return down_ && (only_ == 0 || only_ == site);
     return RequestsFor(site).size() % 2 == 0;
   }
 
   uint64_t epoch_ = 0;
+  std::atomic<uint64_t> only_{0};   // the one that is down; 0: all
   std::atomic<uint64_t> flaps_{0};  // a site that is up at every other check
+  std::atomic<uint64_t> only_{0};   // the one that is down when `down_` says so; 0: all
   Notifier::Posted posted_ = Notifier::Posted::kTaken;
   std::vector<std::string> ids_;
   std::map<uint64_t, std::string> told_;
@@ -153,7 +174,8 @@ TEST_F(V1WordsTest, InTheFirstRoundLocalChecksFollowSooner) {
 
 TEST_F(V1WordsTest, AShortOutageIsToldToNobody) {
   Begin();
-  PlayOn();  // each was up once
+  PlayOn();  // it was up once
+  only_ = 5;
   down_ = true;
   ASSERT_TRUE(Play([&] { return OpenEventOf(5).has_value(); }));
   down_ = false;
@@ -167,13 +189,7 @@ TEST_F(V1WordsTest, NothingIsToldWhileV1sLastWordsMayBeOnTheirWay) {
   Begin();
   const BootTime began = clock_.Boot();
   down_ = true;
-  ASSERT_TRUE(Play([&] {
-    for (uint64_t site = 1; site <= kSites; ++site) {
-      const auto e = OpenEventOf(site);
-      if (!e.has_value() || e->severity != store::Severity::kDown) return false;
-    }
-    return true;
-  }));
+  ASSERT_TRUE(Play([&] { return AllAreConfirmed(); }));
   ASSERT_LT(clock_.Boot() - began, seconds(25));
   ExpectAllTold("");
   EXPECT_TRUE(AllSay(1));
@@ -288,9 +304,75 @@ TEST_F(V1WordsTest, TheEndOfWhatWasToldIsV1sToTellOnceItIsMuted) {
   ownership_->Poll();
   down_ = false;
   ASSERT_TRUE(Play([&] { return NoneIsOpen(); }));
+  CancelQueued();  // as a release does again right before the drain
   PlayOn();
   ExpectAllTold("d");
   EXPECT_TRUE(AllSay(0));
+}
+
+TEST_F(V1WordsTest, AMutedPartIsTheOnlyOneOfWhichNothingIsTold) {
+  Begin();
+  Mute({0, 1});
+  ownership_->Poll();
+  down_ = true;
+  ASSERT_TRUE(Play([&] { return AllAreConfirmed(); }));
+  PlayOn();
+  for (uint64_t site = 1; site <= kSites; ++site) {
+    EXPECT_EQ(told_[site], site % 4 <= 1 ? "" : "d") << site;
+  }
+}
+
+// What waits to be told when a range begins to drain is v1's to tell.
+TEST_F(V1WordsTest, ADrainDoesNotWaitForWhatIsV1s) {
+  hold_tells_ms_ = 600'000;
+  Begin();
+  down_ = true;
+  ASSERT_TRUE(Play([&] { return AllAreConfirmed(); }));
+  MuteAll();
+  Write([&](sql::Transaction& tx) -> absl::Status {
+    EXPECT_TRUE(*store::BeginRelease(tx, epoch_, "rjob_2", 9));
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(Play([&] { return Lock(epoch_).drained; }));
+  EXPECT_EQ(Lock(epoch_).notifications_left, 0u);
+  ExpectAllTold("");
+}
+
+// Its successor goes on, and may do so at once.
+TEST_F(V1WordsTest, AMonitorThatHasStoppedSendsNothing) {
+  Begin();
+  only_ = 5;
+  down_ = true;
+  posted_ = Notifier::Posted::kUnknown;
+  ASSERT_TRUE(Play([&] { return ids_.size() == 1; }));
+  ownership_->Stop(seconds(0));
+  clock_.Advance(seconds(2));  // it would be tried again
+  EXPECT_EQ(notifier_->Turn(), 0);
+  EXPECT_EQ(ids_.size(), 1u);
+}
+
+// It was another owner's, or nobody's: the columns are what v1 said, however long ago the range was
+// activated.
+TEST_F(V1WordsTest, ASiteThatComesInIsTakenOverAsItsColumnsSay) {
+  const auto activate = [&](bool active) {
+    Write([&](sql::Transaction& tx) {
+      return tx
+          .Execute(
+              "UPDATE jetpack_monitor_sites SET monitor_active = ? WHERE jetpack_monitor_site_id = "
+              "5",
+              {active ? 1 : 0})
+          .status();
+    });
+  };
+  activate(false);
+  Begin();
+  PlayOn();
+  EXPECT_TRUE(RequestsFor(5).empty());
+  Say(5, 0, "2023-11-14 22:13:21");
+  activate(true);
+  ASSERT_TRUE(Play([&] { return told_[5] == "u"; }));
+  EXPECT_EQ(Status(5), 1);
+  EXPECT_EQ(ownership_->watch()->figures().foreign, 0u);
 }
 
 // The mute is not read yet: what is confirmed meanwhile is queued, and refused by the fence.
@@ -341,6 +423,7 @@ TEST_F(V1WordsTest, WhatMayHaveBeenTakenIsSentAgainByItsId) {
   posted_ = Notifier::Posted::kUnknown;
   ASSERT_TRUE(Play([&] { return !ids_.empty(); }));
   const std::string id = ids_[0];
+  EXPECT_TRUE(AnySays(0));
   posted_ = Notifier::Posted::kTaken;
   ASSERT_TRUE(Play([&] { return AllTold("d"); }));
   EXPECT_GE(std::count(ids_.begin(), ids_.end(), id), 2);
@@ -364,6 +447,28 @@ TEST_F(V1WordsTest, ASuccessorSendsWhatWasCommitted) {
   ASSERT_TRUE(Play([&] { return AllTold("d"); }));
   EXPECT_EQ(std::count(ids_.begin(), ids_.end(), id), 1);
   EXPECT_TRUE(AllSay(0));
+}
+
+// Its predecessor may have told: that its own request reaches nobody says nothing of that.
+TEST_F(V1WordsTest, ASuccessorTakesNothingBack) {
+  Begin();
+  only_ = 5;
+  down_ = true;
+  posted_ = Notifier::Posted::kUnknown;
+  ASSERT_TRUE(Play([&] { return ids_.size() == 1; }));
+  notifier_.reset();
+  ownership_.reset();
+  config_.instance = "ins_2";
+  ownership_ = NewOwnership();
+  NewNotifier();
+  posted_ = Notifier::Posted::kNotReached;
+  ids_.clear();
+  ASSERT_TRUE(Play([&] { return !ids_.empty(); }));
+  EXPECT_EQ(Status(5), 0);
+  down_ = false;
+  ASSERT_TRUE(Play([&] { return NoneIsOpen(); }));
+  posted_ = Notifier::Posted::kTaken;
+  ASSERT_TRUE(Play([&] { return told_[5] == "du"; }));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Dialect v1: which buckets of a range may be muted, what a mute stops, and what goes on.
+// Dialect v1: of which buckets an owner may tell, and what else may happen to a range of which some
+// are muted.
 #include <atomic>
 #include <thread>
 
@@ -8,136 +9,191 @@
 namespace jetmon::store {
 namespace {
 
+constexpr Range kAll{2, 5}, kPrefix{2, 3}, kRest{4, 5};
+constexpr char kJob[] = "rjob_mute", kOther[] = "rjob_other";
+
 class MutesTest : public LocksFixture {
  protected:
-  MutesTest() : epoch_(Activate({4, 9}, 1)) {}
-
-  bool Mute(Range range, const char* job = "rjob_2") {
-    return Do([&](auto& tx) { return MuteRange(tx, epoch_, range, job, 20); });
+  bool Mute(uint64_t epoch, Range range, const char* job = kJob) {
+    return Do([&](auto& tx) { return MuteRange(tx, epoch, range, job, 8); });
   }
-  bool MayTell(uint32_t bucket, uint64_t epoch = 0, int host = 1) {
-    return Do([&](auto& tx) {
-      return FenceTell(tx, bucket, epoch == 0 ? epoch_ : epoch, Instance(host));
-    });
+  // The buckets of which host 0 may tell, as "2 3 ".
+  std::string Tells(uint64_t epoch) {
+    std::string tells;
+    for (uint32_t bucket = 0; bucket < 8; ++bucket) {
+      if (Do([&](auto& tx) { return FenceTell(tx, bucket, epoch, Instance(0)); })) {
+        absl::StrAppend(&tells, bucket, " ");
+      }
+    }
+    return tells;
   }
-  bool MayWrite(uint32_t bucket) {
-    return Do([&](auto& tx) { return FenceBucket(tx, bucket, epoch_, Instance(1)); });
+  std::string Checks(uint64_t epoch) {
+    std::string checks;
+    for (uint32_t bucket = 0; bucket < 8; ++bucket) {
+      if (Do([&](auto& tx) { return FenceBucket(tx, bucket, epoch, Instance(0)); })) {
+        absl::StrAppend(&checks, bucket, " ");
+      }
+    }
+    return checks;
   }
-
-  const uint64_t epoch_;
 };
 
-TEST_F(MutesTest, AnActiveRangesOwnerMayTell) {
-  EXPECT_TRUE(MayTell(4));
-  EXPECT_TRUE(MayTell(9));
-  EXPECT_FALSE(MayTell(3));
-  EXPECT_FALSE(MayTell(4, epoch_ + 1));
-  EXPECT_FALSE(MayTell(4, epoch_, 2));
-}
-
-TEST_F(MutesTest, AMuteStopsTellsAndNothingElse) {
-  const uint64_t before = Lock(epoch_).revision;
-  EXPECT_TRUE(Mute({4, 9}));
-  const RangeLock lock = Lock(epoch_);
-  EXPECT_EQ(lock.state, range_state::kActive);
-  EXPECT_GT(lock.revision, before);  // who renews has read of it
+TEST_F(MutesTest, WhoIsMutedChecksOnAndTellsNothing) {
+  const uint64_t epoch = Activate(kAll, 0);
+  EXPECT_EQ(Tells(epoch), "2 3 4 5 ");
+  EXPECT_TRUE(Mute(epoch, kAll));
+  EXPECT_EQ(Tells(epoch), "");
+  EXPECT_EQ(Checks(epoch), "2 3 4 5 ");
+  const RangeLock lock = Lock(epoch);
   ASSERT_TRUE(lock.mute.has_value());
-  EXPECT_EQ(lock.mute->job_id, "rjob_2");
-  EXPECT_EQ(lock.mute->range, (Range{4, 9}));
-  EXPECT_EQ(lock.mute->at_ms, 20);
-  for (uint32_t bucket = 4; bucket <= 9; ++bucket) {
-    EXPECT_FALSE(MayTell(bucket));
-    EXPECT_TRUE(MayWrite(bucket));
+  EXPECT_EQ(lock.mute->job_id, kJob);
+  EXPECT_EQ(lock.mute->range, kAll);
+  EXPECT_EQ(lock.mute->at_ms, 8);
+  // Its owner renews no more before it has read that.
+  EXPECT_FALSE(Do([&](auto& tx) { return RenewLease(tx, epoch, Instance(0), lock.revision - 1); }));
+}
+
+TEST_F(MutesTest, OfTheRestItTellsOn) {
+  const uint64_t epoch = Activate(kAll, 0);
+  EXPECT_TRUE(Mute(epoch, kPrefix));
+  EXPECT_EQ(Tells(epoch), "4 5 ");
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch, kPrefix, kJob, 9); }));
+  EXPECT_EQ(Tells(epoch), "4 5 ");
+  EXPECT_TRUE(Do([&](auto& tx) { return ReportPartDrained(tx, kJob, Instance(0), 0, 10); }));
+  EXPECT_TRUE(Do([&](auto& tx) { return FreePartDrained(tx, kJob, 11); }));
+  EXPECT_EQ(Tells(epoch), "4 5 ");
+  EXPECT_FALSE(Lock(epoch).mute.has_value());
+  // The next part leaves in the same way.
+  EXPECT_TRUE(Mute(epoch, {5, 5}, kOther));
+  EXPECT_EQ(Tells(epoch), "4 ");
+}
+
+TEST_F(MutesTest, WhatWasMutedIsNotWhenItIsGivenAgain) {
+  uint64_t epoch = Activate(kAll, 0);
+  EXPECT_TRUE(Mute(epoch, kAll));
+  Release(epoch);
+  epoch = Activate(kAll, 0);
+  EXPECT_EQ(Tells(epoch), "2 3 4 5 ");
+  EXPECT_TRUE(Mute(epoch, kPrefix));
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch, kPrefix, kJob, 9); }));
+  const uint64_t seq = Lock(epoch).lease_seq;
+  EXPECT_TRUE(Do([&](auto& tx) { return FreePartDead(tx, kJob, seq, 11); }));
+  Release(epoch);
+  epoch = Activate(kAll, 0);
+  EXPECT_EQ(Tells(epoch), "2 3 4 5 ");
+}
+
+TEST_F(MutesTest, OnlyAnActiveRangeTells) {
+  const uint64_t epoch = Give(kAll, 0);
+  EXPECT_FALSE(Mute(epoch, kAll));
+  EXPECT_EQ(Tells(epoch), "");
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginActivating(tx, epoch, 6); }));
+  EXPECT_FALSE(Mute(epoch, kAll));
+  EXPECT_EQ(Tells(epoch), "");
+  const uint64_t revision = Lock(epoch).revision;
+  EXPECT_TRUE(Do([&](auto& tx) { return AcknowledgeRange(tx, epoch, Instance(0), revision, 7); }));
+  EXPECT_EQ(Tells(epoch), "2 3 4 5 ");
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginRelease(tx, epoch, kJob, 8); }));
+  EXPECT_EQ(Tells(epoch), "");
+  EXPECT_EQ(Checks(epoch), "2 3 4 5 ");
+  EXPECT_FALSE(Mute(epoch, kAll));
+}
+
+TEST_F(MutesTest, NobodyElseTells) {
+  const uint64_t epoch = Activate(kAll, 0);
+  EXPECT_FALSE(Do([&](auto& tx) { return FenceTell(tx, 2, epoch, Instance(1)); }));
+  EXPECT_FALSE(Do([&](auto& tx) { return FenceTell(tx, 2, epoch + 1, Instance(0)); }));
+}
+
+TEST_F(MutesTest, OnlyWhatCanLeaveIsMuted) {
+  const uint64_t epoch = Activate(kAll, 0);
+  for (const Range range : {Range{3, 4}, Range{3, 3}, Range{1, 3}, Range{4, 6}, Range{1, 6}}) {
+    EXPECT_FALSE(Mute(epoch, range)) << range.ToString();
   }
-  EXPECT_FALSE(Do([&](auto& tx) { return RenewLease(tx, epoch_, Instance(1), before); }));
-  EXPECT_TRUE(Do([&](auto& tx) { return RenewLease(tx, epoch_, Instance(1), lock.revision); }));
+  EXPECT_EQ(Tells(epoch), "2 3 4 5 ");
+  EXPECT_FALSE(Lock(epoch).mute.has_value());
+  EXPECT_TRUE(Mute(epoch, kRest));
+  EXPECT_EQ(Tells(epoch), "2 3 ");
 }
 
-TEST_F(MutesTest, OneEndOrAllAndOnceAtATime) {
-  for (const Range wrong : {Range{5, 8}, Range{3, 6}, Range{8, 10}, Range{0, 3}}) {
-    EXPECT_FALSE(Mute(wrong)) << wrong.ToString();
+TEST_F(MutesTest, WhileSomeAreMutedNothingElseLeaves) {
+  const uint64_t epoch = Activate(kAll, 0);
+  EXPECT_TRUE(Mute(epoch, kPrefix));
+  const std::string before = Dump();
+  EXPECT_FALSE(Mute(epoch, kPrefix, kOther));
+  EXPECT_FALSE(Mute(epoch, kRest, kOther));
+  EXPECT_FALSE(Mute(epoch, kAll, kOther));
+  EXPECT_FALSE(Do([&](auto& tx) { return BeginRelease(tx, epoch, kOther, 9); }));
+  for (const Range range : {kRest, Range{2, 2}, Range{2, 4}}) {
+    EXPECT_FALSE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch, range, kOther, 9); }));
   }
-  EXPECT_TRUE(Mute({4, 6}));
-  EXPECT_FALSE(Mute({4, 6}, "rjob_3"));
-  EXPECT_FALSE(Mute({8, 9}, "rjob_3"));
-  EXPECT_FALSE(MayTell(6));
-  EXPECT_TRUE(MayTell(7));
-  // Nothing else of it leaves meanwhile.
-  EXPECT_FALSE(Do([&](auto& tx) { return BeginRelease(tx, epoch_, "rjob_3", 21); }));
-  EXPECT_FALSE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch_, {8, 9}, "rjob_3", 21); }));
-  EXPECT_TRUE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch_, {4, 6}, "rjob_3", 21); }));
+  EXPECT_EQ(Dump(), before);
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch, kPrefix, kJob, 9); }));
+  EXPECT_FALSE(Mute(epoch, kRest, kOther));
 }
 
-TEST_F(MutesTest, WhoHasThePartNextMayTell) {
-  EXPECT_TRUE(Mute({4, 6}));
-  EXPECT_TRUE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch_, {4, 6}, "rjob_2", 21); }));
-  EXPECT_FALSE(MayTell(4));
-  EXPECT_TRUE(Do([&](auto& tx) { return ReportPartDrained(tx, "rjob_2", Instance(1), 0, 22); }));
-  EXPECT_TRUE(Do([&](auto& tx) { return FreePartDrained(tx, "rjob_2", 23); }));
-  EXPECT_FALSE(Lock(epoch_).mute.has_value());
-  EXPECT_TRUE(MayTell(7));
-  const uint64_t next = Activate({4, 6}, 2);
-  EXPECT_TRUE(MayTell(4, next, 2));
-  EXPECT_TRUE(Mute({7, 9}));  // and the rest can be muted in its turn
+TEST_F(MutesTest, WhileAPartLeavesNothingIsMuted) {
+  const uint64_t epoch = Activate(kAll, 0);
+  EXPECT_TRUE(Do([&](auto& tx) { return BeginPartRelease(tx, epoch, kPrefix, kJob, 9); }));
+  EXPECT_FALSE(Mute(epoch, kRest, kOther));
+  EXPECT_EQ(Tells(epoch), "4 5 ");
 }
 
-TEST_F(MutesTest, WhoHasTheRangeNextMayTell) {
-  EXPECT_TRUE(Mute({4, 9}));
-  EXPECT_TRUE(Do([&](auto& tx) { return BeginRelease(tx, epoch_, "rjob_2", 21); }));
-  EXPECT_FALSE(MayTell(4));
-  EXPECT_TRUE(Do([&](auto& tx) { return ReportDrained(tx, epoch_, Instance(1), 0, 22); }));
-  EXPECT_TRUE(Do([&](auto& tx) { return FreeDrained(tx, epoch_, 23); }));
-  const uint64_t next = Activate({4, 9}, 1);
-  EXPECT_FALSE(Lock(next).mute.has_value());
-  EXPECT_TRUE(MayTell(9, next));
+TEST_F(MutesTest, ABucketThatIsLostIsAnErrorThatRollsBack) {
+  const uint64_t epoch = Activate(kAll, 0);
+  Write([](sql::Transaction& tx) {
+    return tx.Execute("UPDATE jetmon_rollout_bucket_locks SET epoch = 0 WHERE bucket_no = 3", {})
+        .status();
+  });
+  const std::string before = Dump();
+  const absl::Status s = first_->Write(
+      [&](sql::Transaction& tx) { return MuteRange(tx, epoch, kAll, kJob, 8).status(); });
+  EXPECT_TRUE(absl::IsInternal(s)) << s;
+  EXPECT_EQ(Dump(), before);
 }
 
-TEST_F(MutesTest, NothingButAnActiveRangeIsMuted) {
-  const uint64_t preparing = Give({12, 13}, 3);
-  EXPECT_FALSE(Do([&](auto& tx) { return MuteRange(tx, preparing, {12, 13}, "rjob_2", 20); }));
-  EXPECT_TRUE(Do([&](auto& tx) { return BeginRelease(tx, epoch_, "rjob_2", 21); }));
-  EXPECT_FALSE(Mute({4, 9}));
-  EXPECT_FALSE(MayTell(4));
-  EXPECT_TRUE(MayWrite(4));  // it drains
+TEST_F(MutesTest, AMuteNeedsAJob) {
+  const uint64_t epoch = Activate(kAll, 0);
+  const absl::Status s = first_->Write(
+      [&](sql::Transaction& tx) { return MuteRange(tx, epoch, kAll, "", 8).status(); });
+  EXPECT_TRUE(absl::IsInvalidArgument(s)) << s;
 }
 
 TEST_F(MutesTest, ASuccessorIsMutedToo) {
-  EXPECT_TRUE(Mute({4, 6}));
-  const uint64_t seq = Lock(epoch_).lease_seq;
+  const uint64_t epoch = Activate(kAll, 0);
+  EXPECT_TRUE(Mute(epoch, kPrefix));
+  const uint64_t seq = Lock(epoch).lease_seq;
   EXPECT_TRUE(
-      Do([&](auto& tx) { return TakeOverRange(tx, epoch_, Instance(1), seq, "ins_new", 30); }));
+      Do([&](auto& tx) { return TakeOverRange(tx, epoch, Instance(0), seq, "ins_new", 30); }));
   const auto tells = [&](uint32_t bucket) {
-    return Do([&](auto& tx) { return FenceTell(tx, bucket, epoch_, "ins_new"); });
+    return Do([&](auto& tx) { return FenceTell(tx, bucket, epoch, "ins_new"); });
   };
-  EXPECT_FALSE(tells(5));
-  EXPECT_TRUE(tells(7));
+  EXPECT_FALSE(tells(3));
+  EXPECT_TRUE(tells(4));
 }
 
 // A tell and a mute at the same moment: one of them is first, for all to see.
 TEST_F(MutesTest, OfATellAndAMuteAtOnceOneIsFirst) {
-  for (uint32_t bucket = 4; bucket <= 9; ++bucket) {
-    Write([&](sql::Transaction& tx) {
-      return tx
-          .Execute("UPDATE jetmon_rollout_range_locks SET muted_job_id = '' WHERE epoch = ?",
-                   {epoch_})
-          .status();
-    });
-    Write([&](sql::Transaction& tx) {
+  const uint64_t epoch = Activate(kAll, 0);
+  for (int round = 0; round < 5; ++round) {
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      auto lock = tx.Execute(
+          "UPDATE jetmon_rollout_range_locks SET muted_job_id = '' WHERE epoch = ?", {epoch});
+      if (!lock.ok()) return lock.status();
       return tx.Execute("UPDATE jetmon_rollout_bucket_locks SET muted = 0", {}).status();
     });
     std::atomic<bool> told_after{false};
     std::thread teller([&] {
       for (int i = 0; i < 20; ++i) {
-        const bool muted = Lock(epoch_).mute.has_value();
-        const bool told =
-            Do(Db(1), [&](auto& tx) { return FenceTell(tx, bucket, epoch_, Instance(1)); });
+        const bool muted = Lock(epoch).mute.has_value();
+        const bool told = Do(Db(1), [&](auto& tx) { return FenceTell(tx, 3, epoch, Instance(0)); });
         told_after = told_after || (muted && told);
       }
     });
-    EXPECT_TRUE(Mute({4, 9}));
+    EXPECT_TRUE(Mute(epoch, kAll));
     teller.join();
     EXPECT_FALSE(told_after);
-    EXPECT_FALSE(MayTell(bucket));
+    EXPECT_EQ(Tells(epoch), "");
   }
 }
 

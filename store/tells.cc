@@ -159,8 +159,9 @@ absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n) {
   auto site = GetSite(tx, n.site_id);
   if (!site.ok()) return site.status();
   const LegacyMeaning told = n.kind == "up" ? LegacyMeaning::kUp : LegacyMeaning::kToldDown;
+  // Of a site that is gone nobody else tells anything.
   const bool stands =
-      site->has_value() && MeaningOf(LegacyDialect::kV1, (*site)->site_status) == told;
+      !site->has_value() || MeaningOf(LegacyDialect::kV1, (*site)->site_status) == told;
   if (stands) return true;
   auto ended = tx.ExecuteOne(
       "UPDATE jetmon_notifications SET state = 'superseded' WHERE notification_id = ? AND attempts "

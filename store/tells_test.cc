@@ -129,6 +129,31 @@ TEST_F(TellsTest, WhatIsCancelledIsNotCommitted) {
   EXPECT_EQ(Columns(), Before());
 }
 
+// A release has cancelled it since it was read; the incident goes on.
+TEST_F(TellsTest, WhatAReleaseCancelledIsNotCommitted) {
+  Fail();
+  Confirm();
+  const Notification n = *Due();
+  EXPECT_EQ(Did<uint64_t>([](sql::Transaction& tx) { return CancelQueued(tx, {3, 3}); }), 1u);
+  EXPECT_TRUE(absl::IsAborted(Refusal(n)));
+  EXPECT_EQ(Outbox(), "down:cancelled");
+  EXPECT_EQ(Columns(), Before());
+  EXPECT_EQ(Open()->told_at_ms, 0);
+}
+
+// Another process has committed it, reached nobody, and taken it back since it was read.
+TEST_F(TellsTest, AnOlderAttemptIsNotCommitted) {
+  Fail();
+  Confirm();
+  const Notification n = *Due();
+  Commit(n);
+  EXPECT_TRUE(TakeBack());
+  EXPECT_TRUE(absl::IsAborted(Refusal(n)));
+  EXPECT_EQ(Outbox(), "down:queued");
+  EXPECT_EQ(Columns(), Before());
+  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+}
+
 TEST_F(TellsTest, WhoeverToldFirstIsTakenOver) {
   Fail();
   Confirm();
@@ -424,67 +449,6 @@ TEST_F(TellsTest, WhatPeopleWereToldOtherwiseIsNotSentAgain) {
   SetColumns(1, LegacyTime(actor_.now_ms));
   EXPECT_FALSE(stands(down));
   EXPECT_EQ(Outbox(), "down:superseded");
-}
-
-// Two rows of one blog and URL: people hear of the first that is confirmed, and of the last end.
-TEST_F(TellsTest, TwinsAreToldOnceAsDownAndOnceAsUp) {
-  Site twin = site_;
-  twin.site_id = 2;
-  twin.last_status_change = kBefore;
-  Write([&](sql::Transaction& tx) { return InsertSites(tx, {twin}); });
-  const Site first = site_;
-  const auto of = [&](const Site& site) { site_ = site; };
-  const auto open = [&](uint64_t id) {
-    std::optional<Event> e;
-    Write([&](sql::Transaction& tx) -> absl::Status {
-      e = *OpenEventOfSite(tx, id);
-      return absl::OkStatus();
-    });
-    return *e;
-  };
-  const auto confirm = [&](uint64_t id) {
-    const Event e = open(id);
-    return Did<ChangeOutcome>([&](sql::Transaction& tx) {
-      return ConfirmDown(tx, e, transition::kVerifierConfirmed, site_.url, "[]", actor_);
-    });
-  };
-  Fail();
-  of(twin);
-  Fail();
-  confirm(2);
-  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
-  Deliver();
-  confirm(1);
-  Pass(kSecond);
-  EXPECT_EQ(Commit(), TellOutcome::kToldByTwin);
-  EXPECT_EQ(Outbox(), "down:superseded down:delivered");
-  EXPECT_EQ(Columns(), At(0, actor_.now_ms));
-  EXPECT_EQ(Drift(), 0u);
-  of(first);
-  Close(open(2));
-  Pass(kSecond);
-  EXPECT_EQ(Commit(), TellOutcome::kToldByTwin);  // the other one is still down
-  Close(open(1));
-  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
-  EXPECT_EQ(Outbox(), "down:superseded up:sending down:delivered up:superseded");
-  // Both ends at once: one is told.
-  Deliver();
-  Fail();
-  of(twin);
-  Fail();
-  confirm(1);
-  confirm(2);
-  Commit();
-  Deliver();
-  EXPECT_EQ(Commit(), TellOutcome::kToldByTwin);
-  Close(open(1));
-  Close(open(2));
-  EXPECT_EQ(Commit(), TellOutcome::kCommitted);
-  EXPECT_EQ(Commit(*[&] {
-              Deliver();
-              return Due();
-            }()),
-            TellOutcome::kToldByTwin);
 }
 
 }  // namespace

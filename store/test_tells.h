@@ -84,6 +84,16 @@ class TellsTest : public IncidentTest {
   TellOutcome Commit(const Notification& n) {
     return Did<TellOutcome>([&](sql::Transaction& tx) { return CommitTell(tx, n, actor_); });
   }
+  // What a commit of it that must not be made answers. It is rolled back.
+  absl::Status Refusal(const Notification& n) {
+    absl::Status said;
+    const absl::Status s = db_->Write([&](sql::Transaction& tx) -> absl::Status {
+      said = CommitTell(tx, n, actor_).status();
+      return absl::CancelledError("rolled back");
+    });
+    EXPECT_TRUE(absl::IsCancelled(s)) << s;
+    return said;
+  }
   bool TakeBack() {
     const Notification n = *Due();
     return Did<bool>(

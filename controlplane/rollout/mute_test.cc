@@ -2,8 +2,10 @@
 #include <thread>
 
 #include "controlplane/rollout/test_service.h"
+#include "store/events.h"
 #include "store/notifications.h"
 #include "store/parts.h"
+#include "store/tells.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -100,6 +102,46 @@ class MuteTest : public ServiceTest {
           .status();
     });
   }
+  // An outage of site 3, in bucket 3, that people were told of and of its end, at that time.
+  void TellOfAnOutage(int64_t at_ms) {
+    const store::Site site = rollout_.AddSite(3, 3);
+    store::Actor actor = ActorAt(at_ms, store::LegacyDialect::kV1);
+    rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+      const auto tell = [&]() -> absl::Status {
+        auto due = store::DueNotifications(tx, kRange, at_ms, 1);
+        if (!due.ok()) return due.status();
+        store::Notification n = due->at(0);
+        EXPECT_EQ(*store::CommitTell(tx, n, actor), store::TellOutcome::kCommitted);
+        n.state = "sending";
+        return store::MarkDelivered(tx, n, at_ms).status();
+      };
+      store::Event e;
+      auto did = store::OpenEvent(tx, site, {1, 0, "intermittent", ""}, actor, &e);
+      if (!did.ok()) return did.status();
+      did = store::ConfirmDown(tx, e, "verifier_confirmed", site.url, "[]", actor);
+      if (!did.ok()) return did.status();
+      if (auto s = tell(); !s.ok()) return s;
+      did = store::CloseEvent(tx, **store::OpenEventOfSite(tx, 3), store::transition::kRecovered,
+                              site.url, "[]", actor);
+      return did.ok() ? tell() : did.status();
+    });
+  }
+  store::Actor ActorAt(int64_t at_ms, store::LegacyDialect dialect) {
+    store::Actor actor;
+    actor.source = "monitor";
+    actor.epoch = epoch_;
+    actor.instance = monitor_.instance();
+    actor.host = monitor_.host();
+    actor.notify_sends = true;
+    actor.dialect = dialect;
+    actor.now_ms = at_ms;
+    return actor;
+  }
+  int Status(uint64_t site) {
+    return rollout_.Get([&](sql::Transaction& tx) { return store::GetSite(tx, site); })
+        .value()
+        .site_status;
+  }
   bool IsActive() { return rollout_.Lock(epoch_).state == rs::kActive; }
   // How long the range stayed active from now on.
   milliseconds UntilItDrains() {
@@ -146,6 +188,23 @@ TEST_F(MuteTest, TheHoldCountsFromTheStopThatCounts) {
   rollout_.AddCheckpoint(other, store::checkpoint::kV1Stopped, kRange, "");
   rollout_.clock().Push(milliseconds(10'000));
   EXPECT_GT(hold(other), 200);
+}
+
+// By this process's own clock: what it does not know of was just now.
+TEST_F(MuteTest, AGrantHoldsTellsUntilV1HasSaidItsLastWord) {
+  const auto hold = [&](bool restart) {
+    LongAgo();
+    EXPECT_EQ(End(Begin(kRange)).status(), "ok");
+    run_ = OpenSession(kRange);
+    Checkpoint(run_, store::checkpoint::kV1Stopped);
+    std::this_thread::sleep_for(milliseconds(300));
+    if (restart) NewService();
+    Do(Operation::kActivate, Overridden(On<v1::PlannedRequest>(run_, kRange)));
+    epoch_ = Held().front().epoch;
+    return rollout_.Lock(epoch_).hold_tells_ms;
+  };
+  EXPECT_EQ(hold(/*restart=*/false), 0);
+  EXPECT_EQ(hold(/*restart=*/true), 250);
 }
 
 TEST_F(MuteTest, WhereNothingWasToldLatelyTheRangeDrainsAtOnce) {
@@ -234,12 +293,65 @@ TEST_F(MuteTest, WhatIsQueuedAfterTheMuteIsCancelledToo) {
   rollout_.options().legacy.deliver_within = std::chrono::minutes(1);
   NewService();
   Queue(1, "sending", 3);
+  Queue(3, "queued", 5);
   const std::string job = Begin(kRange);
-  EXPECT_TRUE(Comes([&] { return rollout_.Lock(epoch_).mute.has_value(); }));
+  EXPECT_TRUE(Comes([&] { return StateOf(3) == "cancelled"; }));
   Queue(2, "queued", 4);
   Deliver(1);
-  EXPECT_EQ(End(job).status(), "ok");
+  const v1::OperationResponse answer = End(job);
+  EXPECT_EQ(answer.status(), "ok");
+  EXPECT_NE(answer.summary().find("; 2 outages that nobody was told of"), std::string::npos)
+      << answer.summary();
   EXPECT_EQ(StateOf(2), "cancelled");
+}
+
+TEST_F(MuteTest, WhatIsQueuedWhileItDrainsIsCancelledToo) {
+  LongAgo();
+  monitor_.drains = false;
+  const std::string job = Begin(kRange);
+  EXPECT_TRUE(Comes([&] { return !IsActive(); }));
+  Queue(1, "queued", 3);
+  monitor_.drains = true;
+  EXPECT_EQ(End(job).status(), "ok");
+  EXPECT_EQ(StateOf(1), "cancelled");
+}
+
+// The receiver wrote the down after the up. v1's replicas have to show what is written over it.
+TEST_F(MuteTest, AStaleEchoIsWrittenOverAndTheReplicasAreWaitedFor) {
+  rollout_.options().legacy.replica_lag = std::chrono::seconds(2);
+  NewService();
+  LongAgo();
+  const int64_t told_ms = rollout_.clock().WallMs() - 3'600'000;
+  TellOfAnOutage(told_ms);
+  EXPECT_EQ(Status(3), 1);
+  rollout_.Write([&](sql::Transaction& tx) {
+    return tx
+        .Execute("UPDATE jetpack_monitor_sites SET site_status = 0, last_status_change = ?",
+                 {store::LegacyTime(told_ms)})
+        .status();
+  });
+  const std::string job = Begin(kRange);
+  EXPECT_TRUE(Comes([&] { return Status(3) == 1; }));
+  EXPECT_GE(UntilItDrains(), std::chrono::seconds(1));
+  EXPECT_EQ(End(job).status(), "ok");
+  EXPECT_EQ(Status(3), 1);
+}
+
+// What that build wrote for a suspicion counts as told to v1.
+TEST_F(MuteTest, AnOlderBuildsRangeGoesBackInV1sWords) {
+  const store::Site site = rollout_.AddSite(3, 3);
+  rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
+    auto older = tx.Execute(
+        "UPDATE jetmon_rollout_range_locks SET dialect = 'jetmon2' WHERE epoch = ?", {epoch_});
+    if (!older.ok()) return older.status();
+    return store::OpenEvent(tx, site, {1, 0, "intermittent", ""},
+                            ActorAt(rollout_.clock().WallMs(), store::LegacyDialect::kJetmon2),
+                            nullptr)
+        .status();
+  });
+  EXPECT_EQ(Status(3), 0);
+  EXPECT_EQ(End(Begin(kRange)).status(), "ok");
+  EXPECT_EQ(Status(3), 1);
 }
 
 TEST_F(MuteTest, APartIsMutedAlone) {

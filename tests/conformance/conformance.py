@@ -51,6 +51,7 @@ STORE_TESTS = [
     "telling_test",
     "tells_test",
     "tokens_test",
+    "twins_test",
     "vantages_test",
     "work_race_test",
 ]

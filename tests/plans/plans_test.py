@@ -75,6 +75,7 @@ TESTS = [f"store/{name}_test" for name in (
     "slices",
     "tells",
     "tokens",
+    "twins",
     "vantages",
 )] + [
     "controlplane/rollout/gates_test",
