@@ -76,8 +76,9 @@ std::vector<Guided::Step> Guided::ForwardSteps() {
              "write v2's own tables for the range and take over what v1 has open, silently");
   steps.push_back({"v1-stopped",
                    "Stop v1 for buckets " + range +
-                       " now, wait until it has stopped, then say so. From here until the "
-                       "activation nobody checks these sites.",
+                       " now, wait until it has stopped, then say so. Stopped means that its whole "
+                       "process group and its supervisor are gone: after a SIGHUP v1 still reads "
+                       "and tells. From here until the activation nobody checks these sites.",
                    [this, range] { return Checkpoint("V1 STOPPED " + range); },
                    "V1 STOPPED " + range});
   AddPlanned(&steps, "reconcile", "/api/v1/rollout/final-reconcile", "EXECUTE RECONCILE",

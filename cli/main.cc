@@ -5,6 +5,7 @@
 #include "cli/database_commands.h"
 #include "cli/key_commands.h"
 #include "cli/probe_commands.h"
+#include "cli/rollout_commands.h"
 #include "cli/terminal.h"
 
 int main(int argc, char** argv) {
@@ -22,6 +23,7 @@ int main(int argc, char** argv) {
   AddDatabaseCommands(app, &exit_code);
   AddKeyCommands(app, &exit_code);
   AddProbeCommands(app, &exit_code);
+  AddRolloutCommands(app, &exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

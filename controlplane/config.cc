@@ -19,6 +19,16 @@ DEFINE_string(verifliers, "", "the static list: name=host:port,...");
 DEFINE_uint32(bucket_total, 512, "how many buckets there are, 1..65536");
 DEFINE_uint32(peer_offline_limit, 3, "distinct vantages that a rollout needs, 1..100");
 DEFINE_string(interval_unit, "60s", "what a check_interval of 1 means, 10ms..1h");
+DEFINE_string(legacy_dialect, "v1",
+              "what site_status means to the program that had the sites before: v1 (0 is down and "
+              "told) or jetmon2 (0 seems down); as the Monitors'");
+DEFINE_string(
+    legacy_receiver_delay, "60s",
+    "dialect v1: how late the receiver of notifications may write site_status, 0s..10m; as "
+    "the Monitors'");
+DEFINE_string(legacy_replica_lag, "30s",
+              "dialect v1: how far the replicas that v1 reads may be behind, 0s..10m; 0s where it "
+              "reads the primary");
 DEFINE_bool(insecure_allow_remote, false,
             "listen also on addresses that are not loopback, without TLS");
 DEFINE_double(rate_limit, 100, "requests a second that one API key may send, 0.1..1000000");
@@ -61,6 +71,28 @@ std::string HostName() {
   return name;
 }
 
+absl::Status ReadDelay(const char* flag, const std::string& text,
+                       std::chrono::milliseconds* delay) {
+  absl::Duration read;
+  if (!absl::ParseDuration(text, &read) || read < absl::ZeroDuration() ||
+      read > absl::Minutes(10)) {
+    return Wrong(flag, "must be a duration of 0s to 10m, such as 30s");
+  }
+  *delay = absl::ToChronoMilliseconds(read);
+  return absl::OkStatus();
+}
+
+absl::Status ReadLegacyWords(Config* c) {
+  const auto dialect = store::ParseLegacyDialect(FLAGS_legacy_dialect);
+  if (FLAGS_legacy_dialect.empty() || !dialect.has_value()) {
+    return Wrong("legacy_dialect", "must be v1 or jetmon2");
+  }
+  c->dialect = *dialect;
+  auto s = ReadDelay("legacy_receiver_delay", FLAGS_legacy_receiver_delay, &c->receiver_delay);
+  if (!s.ok()) return s;
+  return ReadDelay("legacy_replica_lag", FLAGS_legacy_replica_lag, &c->replica_lag);
+}
+
 }  // namespace
 
 absl::Status CheckListen(const std::string& flag, const std::string& listen, bool allow_remote) {
@@ -100,6 +132,7 @@ absl::StatusOr<Config> ConfigFromFlags() {
   }
   c.interval_unit = absl::ToChronoMilliseconds(unit);
   absl::Status status = CheckRanges(c);
+  if (status.ok()) status = ReadLegacyWords(&c);
   if (status.ok()) status = CheckListen("grpc_listen", c.grpc_listen, c.insecure_allow_remote);
   if (status.ok()) status = CheckListen("http_listen", c.http_listen, c.insecure_allow_remote);
   if (!status.ok()) return status;

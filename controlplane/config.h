@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "clock/deadline_budget.h"
 #include "probe/engine.h"
+#include "store/legacy_words.h"
 #include "store/settings.h"
 
 namespace jetmon::controlplane {
@@ -27,6 +28,9 @@ struct Config {
   uint32_t bucket_total = 512;                      // 1..65536
   uint32_t peer_offline_limit = 3;                  // distinct vantages that a rollout needs
   std::chrono::milliseconds interval_unit{60'000};  // what check_interval 1 means
+  store::LegacyDialect dialect = store::LegacyDialect::kJetmon2;
+  std::chrono::milliseconds receiver_delay{60'000};
+  std::chrono::milliseconds replica_lag{30'000};
   bool insecure_allow_remote = false;
   double rate_limit = 100;  // requests a second and key
   uint32_t rate_burst = 200;

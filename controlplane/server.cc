@@ -43,6 +43,7 @@ rollout::Options RolloutOptions(const Config& config, const std::string& instanc
   rollout::Options options;
   options.bucket_total = config.bucket_total;
   options.unit = config.interval_unit;
+  options.legacy = {config.dialect, config.receiver_delay, config.replica_lag};
   options.peer_offline_limit = static_cast<int>(config.peer_offline_limit);
   options.server_host = config.server_host;
   options.instance = instance;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "clock/deadline_budget.h"
+#include "store/legacy_words.h"
 
 namespace jetmon::monitor {
 
@@ -27,12 +28,25 @@ struct Config {
   bool quorum_majority = false;    // --quorum_degraded=majority, else hold
   bool legacy_projection = true;
   std::string notify_url;  // "" = notifications are recorded, not sent
+  store::LegacyDialect dialect = store::LegacyDialect::kJetmon2;  // --legacy_dialect
+  // How late the receiver of notifications may write the legacy columns; not scaled.
+  milliseconds receiver_delay{60'000};
+  milliseconds still_down_after{59 * 60'000};  // --legacy_still_down_after, as out of a lab
 
   // The deadlines of the work here: the budget's, scaled with the unit.
   DeadlineBudget Deadlines() const { return budget.Scaled(unit); }
   milliseconds RetryDelay() const {
     return milliseconds(static_cast<int64_t>(time_between_checks * unit.count()));
   }
+  milliseconds StillDownAfter() const { return still_down_after * unit.count() / 60'000; }
+  // How long after an activation v1's last words may still be written: the receiver's delay, and
+  // what a worker of v1's outlives its master, 20 s.
+  milliseconds LastWordsWithin() const { return receiver_delay + unit / 3; }
+  // In the first round after an activation in dialect v1 the second and third local checks follow
+  // so much sooner: 15 s. An outage of that moment was nobody's for as long as the hand-off took.
+  milliseconds FirstRoundRetryDelay() const { return std::min(RetryDelay(), unit / 4); }
+  // What v1 said of a site ends with two good checks in a row, so far apart: 10 s.
+  milliseconds SecondGoodCheckAfter() const { return unit / 6; }
   // How long a confirmation without a quorum is held before quorum_degraded decides.
   milliseconds DegradedAfter() const { return 5 * unit; }
   // Owned buckets are all read again in this time: 45 s, so that a site that was changed is checked

@@ -3,6 +3,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "store/locks.h"
+#include "store/tells.h"
 
 namespace jetmon::monitor {
 namespace {
@@ -23,15 +24,39 @@ absl::StatusOr<store::ChangeOutcome> Change(sql::Transaction& tx, const Incident
     case IncidentOp::Kind::kClose:
     case IncidentOp::Kind::kFalseAlarm:
       return store::CloseEvent(tx, *op.seen, op.reason, op.site.url, op.checks_json, actor);
+    case IncidentOp::Kind::kLook:
+    case IncidentOp::Kind::kStillDown:
+      break;  // they change no event by what was seen
   }
   return absl::InternalError("an unknown change");
 }
 
-absl::Status ApplyOne(sql::Transaction& tx, const store::Actor& actor, IncidentOp* op) {
-  auto outcome = Change(tx, *op, actor);
-  if (!outcome.ok()) return outcome.status();
-  op->outcome = *outcome;
-  if (op->kind == IncidentOp::Kind::kFalseAlarm && *outcome == store::ChangeOutcome::kChanged) {
+// What is done about the columns of a site, and not about its incident.
+absl::Status WriteColumnsOf(sql::Transaction& tx, const Writer& writer, const store::Actor& actor,
+                            IncidentOp* op) {
+  op->outcome = store::ChangeOutcome::kStale;
+  if (op->kind == IncidentOp::Kind::kStillDown) {
+    auto open = store::OpenEventOfSite(tx, op->site.site_id);
+    if (!open.ok() || !open->has_value()) return open.status();
+    return store::WriteStillDown(tx, **open, writer.still_down_after_ms, actor).status();
+  }
+  auto word = store::TakeLateWord(tx, op->site.site_id, op->site.bucket,
+                                  writer.v1_may_speak || op->is_new, actor);
+  if (word.ok()) op->word = *word;
+  return word.status();
+}
+
+absl::Status ApplyOne(sql::Transaction& tx, const Writer& writer, store::Actor actor,
+                      IncidentOp* op) {
+  actor.muted = writer.muted.has_value() && writer.muted->Contains(op->site.bucket);
+  if (op->kind == IncidentOp::Kind::kLook || op->kind == IncidentOp::Kind::kStillDown) {
+    if (auto s = WriteColumnsOf(tx, writer, actor, op); !s.ok()) return s;
+  } else {
+    auto outcome = Change(tx, *op, actor);
+    if (!outcome.ok()) return outcome.status();
+    op->outcome = *outcome;
+  }
+  if (op->kind == IncidentOp::Kind::kFalseAlarm && op->outcome == store::ChangeOutcome::kChanged) {
     auto s = store::InsertFalsePositive(tx, *op->seen, op->votes.up, op->votes.down, actor.now_ms);
     if (!s.ok()) return s;
   }
@@ -52,6 +77,8 @@ store::Actor ActorOf(const Writer& writer, int64_t now_ms) {
   actor.host = writer.host;
   actor.project = writer.project;
   actor.notify_sends = writer.notify_sends;
+  actor.dialect = writer.dialect;
+  actor.echo_ms = writer.echo_ms;
   actor.now_ms = now_ms;
   return actor;
 }
@@ -94,7 +121,7 @@ absl::Status WriteIncidents(sql::Database& db, const Clock& clock, BootTime dead
   return db.Write(deadline, [&](sql::Transaction& tx) -> absl::Status {
     if (auto s = PassFences(tx, writer, buckets); !s.ok()) return s;
     for (IncidentOp& op : *ops) {
-      if (auto s = ApplyOne(tx, actor, &op); !s.ok()) return s;
+      if (auto s = ApplyOne(tx, writer, actor, &op); !s.ok()) return s;
     }
     return absl::OkStatus();
   });

@@ -10,6 +10,7 @@
 #include "clock/clock.h"
 #include "monitor/votes.h"
 #include "store/events.h"
+#include "store/late_words.h"
 #include "store/sites.h"
 #include "store/sql/database.h"
 
@@ -21,11 +22,17 @@ struct Writer {
   std::string instance, host;
   bool project = true;        // --legacy_projection
   bool notify_sends = false;  // --notify_url is set
+  store::LegacyDialect dialect = store::LegacyDialect::kJetmon2;
+  int64_t echo_ms = 0, still_down_after_ms = 0;  // dialect v1: see store::Actor, WriteStillDown
+  std::optional<store::Range> muted;             // of these buckets nothing new is told
+  bool v1_may_speak = false;                     // the receiver may still be writing what v1 told
 };
 
 // One change of a site's incident, decided from checks; what it did is filled in.
 struct IncidentOp {
-  enum class Kind { kOpen, kConfirm, kClose, kFalseAlarm, kRemove };
+  // kLook and kStillDown, dialect v1: the columns are not what was seen last; people were told long
+  // ago.
+  enum class Kind { kOpen, kConfirm, kClose, kFalseAlarm, kRemove, kLook, kStillDown };
   Kind kind = Kind::kOpen;
   size_t index = 0;  // of the site in the table
   store::Site site;
@@ -35,7 +42,10 @@ struct IncidentOp {
   std::string checks_json = "[]";
   Votes votes;
 
+  bool is_new = false;  // of kLook: the site was not this owner's before, its columns are v1's
+
   store::ChangeOutcome outcome = store::ChangeOutcome::kStale;
+  store::LateWord word = store::LateWord::kNone;  // of kLook
   std::optional<store::Event> now;  // the open event after the change, whatever came of it
 };
 

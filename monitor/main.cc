@@ -27,6 +27,16 @@ DEFINE_string(interval_unit, "60s", "length of one unit of check_interval; 1s in
 DEFINE_int32(bucket_total, 512, "buckets in all, as the control plane's");
 DEFINE_string(notify_url, "", "where notifications are posted; left out: recorded, not sent");
 DEFINE_bool(legacy_projection, true, "write site_status and last_status_change as v1 did");
+DEFINE_string(legacy_dialect, "v1",
+              "what site_status means to the program that had the sites before: v1 (0 is down and "
+              "told) or jetmon2 (0 seems down); as the control plane's");
+DEFINE_string(legacy_receiver_delay, "60s",
+              "dialect v1: how late the receiver of notifications may write site_status, 0s to "
+              "10m; as the control plane's");
+DEFINE_string(
+    legacy_still_down_after, "59m",
+    "dialect v1: how long after a down was told site_status becomes 2, 1m to 24h; as v1's "
+    "TIME_BETWEEN_NOTICES_MIN");
 DEFINE_int32(num_of_checks, 3, "local failures before Verifliers are asked, 1 to 10");
 DEFINE_double(time_between_checks, 1, "units between a failure and the next check");
 DEFINE_int32(peer_offline_limit, 3, "confirmations wanted at most, 1 to 100");
@@ -45,6 +55,31 @@ struct Setup {
   Config config;
   probe::Engine::Options engine;
 };
+
+absl::Status SetLegacyWords(Config* config) {
+  const auto dialect = store::ParseLegacyDialect(FLAGS_legacy_dialect);
+  if (FLAGS_legacy_dialect.empty() || !dialect.has_value()) {
+    return absl::InvalidArgumentError("--legacy_dialect takes v1 or jetmon2");
+  }
+  if (*dialect == store::LegacyDialect::kV1 && !FLAGS_legacy_projection) {
+    return absl::InvalidArgumentError(
+        "--legacy_dialect=v1 needs --legacy_projection: what people were told stands in "
+        "site_status alone");
+  }
+  absl::Duration delay, still_down;
+  if (!absl::ParseDuration(FLAGS_legacy_receiver_delay, &delay) || delay < absl::ZeroDuration() ||
+      delay > absl::Minutes(10)) {
+    return absl::InvalidArgumentError("--legacy_receiver_delay takes a duration of 0s to 10m");
+  }
+  if (!absl::ParseDuration(FLAGS_legacy_still_down_after, &still_down) ||
+      still_down < absl::Minutes(1) || still_down > absl::Hours(24)) {
+    return absl::InvalidArgumentError("--legacy_still_down_after takes a duration of 1m to 24h");
+  }
+  config->dialect = *dialect;
+  config->receiver_delay = absl::ToChronoMilliseconds(delay);
+  config->still_down_after = absl::ToChronoMilliseconds(still_down);
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Setup> SetupFromFlags() {
   Setup s;
@@ -83,6 +118,7 @@ absl::StatusOr<Setup> SetupFromFlags() {
           std::string::npos) {
     return absl::InvalidArgumentError("--host takes 1 to 128 letters, digits, '.', '_' and '-'");
   }
+  if (auto words = SetLegacyWords(&s.config); !words.ok()) return words;
   auto budget = probe::BudgetFromFlags(DeadlineBudget::kDefaultCheck);
   if (!budget.ok()) return budget.status();
   s.config.budget = *budget;
@@ -126,7 +162,7 @@ class MonitorDaemon final : public daemon::Daemon {
     if (!d->config_.notify_url.empty()) {
       curl_global_init(CURL_GLOBAL_DEFAULT);
       d->notifier_ = std::make_unique<Notifier>(
-          d->config_, SystemClock(), *d->db_,
+          d->config_, SystemClock(), *d->db_, d->ownership_->tell_gate(),
           PostTo(d->config_.notify_url, d->config_.Deadlines().notification()));
       d->notifier_->Run();
     }
@@ -142,8 +178,8 @@ class MonitorDaemon final : public daemon::Daemon {
   std::unique_ptr<sql::Database> db_;
   std::unique_ptr<probe::Engine> engine_;
   std::unique_ptr<Confirmer> confirmer_;
-  std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<Ownership> ownership_;
+  std::unique_ptr<Notifier> notifier_;  // asks the other's gate
 };
 
 }  // namespace

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "daemon/log.h"
-#include "store/locks.h"
 
 namespace jetmon::monitor {
 namespace {
@@ -54,8 +53,9 @@ std::string NotificationBody(const store::Notification& n, int64_t now_ms) {
                       ",\"status_type\":", JsonText(n.kind), ",\"checks\":", n.checks_json, "}");
 }
 
-Notifier::Notifier(const Config& config, const Clock& clock, sql::Database& db, Post post)
-    : config_(config), clock_(clock), db_(db), post_(std::move(post)) {}
+Notifier::Notifier(const Config& config, const Clock& clock, sql::Database& db,
+                   const TellGate& gate, Post post)
+    : config_(config), clock_(clock), db_(db), gate_(gate), post_(std::move(post)) {}
 
 Notifier::~Notifier() {
   {
@@ -81,22 +81,31 @@ void Notifier::Run() {
 int Notifier::Turn() {
   if (clock_.Boot() < closed_until_) return 0;
   const bool look = clock_.Boot() >= next_look_;
-  std::vector<store::Notification> own, left;
+  std::vector<Due> own, left;
   if (!Read(look, &own, &left).ok()) return 0;  // at the next turn
   if (look) next_look_ = clock_.Boot() + kLookPeriod;
-  const int delivered = DeliverAll(std::move(own), /*claim=*/false);
-  return delivered + DeliverAll(std::move(left), /*claim=*/true);
+  // What its receiver refuses again and again holds up nothing that was not tried yet.
+  const auto fewer = [](const Due& a, const Due& b) { return a.n.attempts < b.n.attempts; };
+  std::stable_sort(own.begin(), own.end(), fewer);
+  std::stable_sort(left.begin(), left.end(), fewer);
+  const int delivered = DeliverAll(std::move(own));
+  return delivered + DeliverAll(std::move(left));
 }
 
-absl::Status Notifier::Read(bool look_for_left, std::vector<store::Notification>* own,
-                            std::vector<store::Notification>* left) {
+absl::Status Notifier::Read(bool look_for_left, std::vector<Due>* own, std::vector<Due>* left) {
   return db_.Read([&](sql::Transaction& tx) -> absl::Status {
     own->clear();
     left->clear();
-    const auto add = [&](store::Range range, std::vector<store::Notification>* to) -> absl::Status {
+    const auto add = [&](store::Range range, uint64_t epoch, std::optional<store::Range> muted,
+                         std::vector<Due>* to) -> absl::Status {
       auto rows = store::DueNotifications(tx, range, clock_.WallMs(), kAtOnce);
       if (!rows.ok()) return rows.status();
-      to->insert(to->end(), rows->begin(), rows->end());
+      for (store::Notification& n : *rows) {
+        // v1 tells that itself.
+        const bool untold = n.dialect == store::LegacyDialect::kV1 && n.state == "queued";
+        const bool v1s = epoch == 0 || (muted.has_value() && muted->Contains(n.bucket));
+        if (!v1s || !untold) to->push_back({std::move(n), epoch});
+      }
       return absl::OkStatus();
     };
     auto locks =
@@ -105,36 +114,56 @@ absl::Status Notifier::Read(bool look_for_left, std::vector<store::Notification>
     uint32_t next = 0;  // the first bucket behind the ranges so far
     for (const store::RangeLock& lock : *locks) {
       if (lock.owner_host == config_.host && lock.owner_instance == config_.instance) {
-        if (auto s = add(lock.range, own); !s.ok()) return s;
+        const auto muted = lock.mute.has_value() ? std::optional(lock.mute->range) : std::nullopt;
+        if (auto s = add(lock.range, lock.epoch, muted, own); !s.ok()) return s;
       }
       if (look_for_left && lock.range.min > next) {
-        if (auto s = add({next, lock.range.min - 1}, left); !s.ok()) return s;
+        if (auto s = add({next, lock.range.min - 1}, 0, std::nullopt, left); !s.ok()) return s;
       }
       next = lock.range.max + 1;
     }
-    return look_for_left ? add({next, kLastBucket}, left) : absl::OkStatus();
+    return look_for_left ? add({next, kLastBucket}, 0, std::nullopt, left) : absl::OkStatus();
   });
 }
 
-int Notifier::DeliverAll(std::vector<store::Notification> due, bool claim) {
+int Notifier::DeliverAll(std::vector<Due> due) {
   int delivered = 0;
-  for (store::Notification& n : due) {
+  for (Due& one : due) {
     {
       std::lock_guard lock(mutex_);
       if (stopping_) break;
     }
     if (clock_.Boot() < closed_until_) break;
-    if (claim && !Claim(&n)) continue;
-    if (Deliver(n)) ++delivered;
+    if (MayBegin(&one) && Deliver(one)) ++delivered;
   }
   return delivered;
+}
+
+bool Notifier::MayBegin(Due* due) {
+  const bool v1 = due->n.dialect == store::LegacyDialect::kV1;
+  if (v1 && due->n.state == "sending" && !StillSo(*due)) return false;
+  if (due->epoch == 0) return Claim(&due->n);
+  return !v1 || Commit(due);
+}
+
+bool Notifier::StillSo(const Due& due) {
+  bool so = false;
+  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+    auto stands = store::StillStands(tx, due.n);
+    if (stands.ok()) so = *stands;
+    return stands.status();
+  });
+  if (s.ok() && !so) {
+    LogInfo(
+        absl::StrCat(due.n.notification_id, " is superseded: people were told otherwise since"));
+  }
+  return s.ok() && so;
 }
 
 bool Notifier::Claim(store::Notification* n) {
   bool ours = false;
   const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
-    auto marked =
-        store::MarkFailedAttempt(tx, n->notification_id, n->attempts, clock_.WallMs() + kClaimMs);
+    auto marked = store::MarkFailedAttempt(tx, *n, clock_.WallMs() + kClaimMs);
     if (!marked.ok()) return marked.status();
     ours = *marked;
     return absl::OkStatus();
@@ -144,31 +173,89 @@ bool Notifier::Claim(store::Notification* n) {
   return true;
 }
 
-bool Notifier::Deliver(const store::Notification& n) {
-  const bool ok = post_(n.notification_id, NotificationBody(n, clock_.WallMs()));
-  failures_ = ok ? 0 : failures_ + 1;
+store::Actor Notifier::TellingActor(uint64_t epoch) const {
+  store::Actor actor;
+  actor.source = "monitor";
+  actor.epoch = epoch;
+  actor.instance = config_.instance;
+  actor.host = config_.host;
+  actor.notify_sends = true;
+  actor.dialect = store::LegacyDialect::kV1;
+  actor.echo_ms = config_.receiver_delay.count();
+  actor.now_ms = clock_.WallMs();
+  return actor;
+}
+
+bool Notifier::Commit(Due* due) {
+  const milliseconds limit = config_.Deadlines().notification();
+  if (due->n.state == "sending") return gate_.MaySend(due->epoch, clock_.Boot(), limit);
+  if (!gate_.MayTell(due->epoch, clock_.Boot(), limit)) return false;
+  store::TellOutcome outcome = store::TellOutcome::kStale;
+  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+    outcome = store::TellOutcome::kStale;
+    auto ours = store::FenceTell(tx, due->n.bucket, due->epoch, config_.instance);
+    if (!ours.ok()) return ours.status();
+    if (!*ours) return absl::PermissionDeniedError("nothing is told of this bucket now");
+    auto committed = store::CommitTell(tx, due->n, TellingActor(due->epoch));
+    if (committed.ok()) outcome = *committed;
+    return committed.status();
+  });
+  if (!s.ok()) return false;  // muted, not ours any more, or the database: looked at again
+  if (outcome == store::TellOutcome::kSuperseded || outcome == store::TellOutcome::kCancelled) {
+    LogInfo(absl::StrCat(due->n.notification_id,
+                         outcome == store::TellOutcome::kSuperseded
+                             ? " is superseded: somebody else has written site_status"
+                             : " is cancelled: its site or its incident is gone"));
+  }
+  if (outcome != store::TellOutcome::kCommitted) return false;  // or another row told it
+  due->n.state = "sending";
+  due->committed_now = true;
+  // The commit may have taken long. If so it is sent later, by whoever may.
+  return gate_.MaySend(due->epoch, clock_.Boot(), limit);
+}
+
+bool Notifier::TakeBack(const Due& due, int64_t next_attempt_at_ms) {
+  if (!due.committed_now) return false;
+  bool queued = false;
+  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+    queued = false;
+    auto ours = store::FenceBucket(tx, due.n.bucket, due.epoch, config_.instance);
+    if (!ours.ok()) return ours.status();
+    if (!*ours) return absl::PermissionDeniedError("the bucket is not ours any more");
+    auto taken = store::TakeBackTell(tx, due.n, TellingActor(due.epoch), next_attempt_at_ms);
+    if (taken.ok()) queued = *taken;
+    return taken.status();
+  });
+  return s.ok() && queued;
+}
+
+bool Notifier::Deliver(const Due& due) {
+  const store::Notification& n = due.n;
+  const Posted posted = post_(n.notification_id, NotificationBody(n, clock_.WallMs()));
+  const bool taken = posted == Posted::kTaken;
+  failures_ = taken ? 0 : failures_ + 1;
   if (failures_ >= kBreakAfter) {
     closed_until_ = clock_.Boot() + kBreak;
     failures_ = 0;
     LogWarning("the notification receiver failed 5 times in a row; trying again in 60 s");
   }
-  const int64_t backoff =
+  const int64_t next =
+      clock_.WallMs() +
       std::min(kFirstBackoffMs << std::min(n.attempts, kDoublings), kLongestBackoffMs);
+  if (posted == Posted::kNotReached && TakeBack(due, next)) return false;
   const absl::Status s = db_.Write([&](sql::Transaction& tx) {
-    return ok ? store::MarkDelivered(tx, n.notification_id, n.attempts, clock_.WallMs()).status()
-              : store::MarkFailedAttempt(tx, n.notification_id, n.attempts,
-                                         clock_.WallMs() + backoff)
-                    .status();
+    return taken ? store::MarkDelivered(tx, n, clock_.WallMs()).status()
+                 : store::MarkFailedAttempt(tx, n, next).status();
   });
   // Delivered but not marked: it will be sent again, with the same id.
   if (!s.ok()) LogWarning(absl::StrCat(n.notification_id, " was not marked: ", s.message()));
-  return ok;
+  return taken;
 }
 
 Notifier::Post PostTo(const std::string& url, milliseconds limit) {
   return [url, limit](const std::string& id, const std::string& body) {
     std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
-    if (curl == nullptr) return false;
+    if (curl == nullptr) return Notifier::Posted::kNotReached;
     curl_slist* list = curl_slist_append(nullptr, "content-type: application/json");
     list = curl_slist_append(list, ("idempotency-key: " + id).c_str());
     std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(list, curl_slist_free_all);
@@ -181,10 +268,13 @@ Notifier::Post PostTo(const std::string& url, milliseconds limit) {
     curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
     curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Discard);
+    const CURLcode code = curl_easy_perform(curl.get());
+    if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT) {
+      return Notifier::Posted::kNotReached;
+    }
     long status = 0;
-    if (curl_easy_perform(curl.get()) != CURLE_OK) return false;
-    curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-    return status >= 200 && status < 300;
+    if (code == CURLE_OK) curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+    return status >= 200 && status < 300 ? Notifier::Posted::kTaken : Notifier::Posted::kUnknown;
   };
 }
 

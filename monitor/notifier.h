@@ -10,8 +10,11 @@
 
 #include "clock/clock.h"
 #include "monitor/config.h"
+#include "monitor/tell_gate.h"
+#include "store/locks.h"
 #include "store/notifications.h"
 #include "store/sql/database.h"
+#include "store/tells.h"
 
 namespace jetmon::monitor {
 
@@ -23,30 +26,55 @@ std::string NotificationBody(const store::Notification& n, int64_t now_ms);
 // breaker (5 failures in a row: 60 s of silence). Nothing is ever dropped: what the last owner of
 // buckets that nobody holds left behind, because it died or its receiver was away, every Monitor
 // looks for each 5 s, and one of them delivers. A thread of its own.
+//
+// In dialect v1 a row is sent only once it has passed its commit point (store/tells.h), which the
+// owner of its bucket alone can make it pass, and of what was left behind only rows that have.
 class Notifier {
  public:
-  // Posts one body; true if the receiver answered 2xx.
-  using Post = std::function<bool(const std::string& id, const std::string& body)>;
+  enum class Posted {
+    kTaken,       // the receiver answered 2xx
+    kNotReached,  // no connection: nothing was sent
+    kUnknown,     // anything else; it may have been taken
+  };
+  using Post = std::function<Posted(const std::string& id, const std::string& body)>;
 
-  Notifier(const Config& config, const Clock& clock, sql::Database& db, Post post);
+  // `gate` says when people may be told about this instance's range; it outlives the notifier, as
+  // the others do.
+  Notifier(const Config& config, const Clock& clock, sql::Database& db, const TellGate& gate,
+           Post post);
   ~Notifier();
   void Run();
   // One turn: delivers what is due; how many were delivered.
   int Turn();
 
  private:
+  // One that is due, and the epoch under which its bucket is ours; 0: it is nobody's.
+  struct Due {
+    store::Notification n;
+    uint64_t epoch = 0;
+    bool committed_now = false;  // no request was made since
+  };
   // Reads what is due: of our own ranges, and of buckets that nobody holds.
-  absl::Status Read(bool look_for_left, std::vector<store::Notification>* own,
-                    std::vector<store::Notification>* left);
+  absl::Status Read(bool look_for_left, std::vector<Due>* own, std::vector<Due>* left);
   // Makes the next attempt ours; false if another Monitor has it.
   bool Claim(store::Notification* n);
-  // Delivers them until told to stop or the breaker opens; `claim` each first.
-  int DeliverAll(std::vector<store::Notification> due, bool claim);
-  bool Deliver(const store::Notification& n);
+  // Dialect v1: makes the row pass its commit point if it is queued. True if it may be sent.
+  bool Commit(Due* due);
+  // The receiver was not reached: nobody was told. False if the row stays as it is.
+  bool TakeBack(const Due& due, int64_t next_attempt_at_ms);
+  store::Actor TellingActor(uint64_t epoch) const;
+  // Dialect v1: whether what was committed is still what people should hear.
+  bool StillSo(const Due& due);
+  // Whether this attempt may begin.
+  bool MayBegin(Due* due);
+  // Delivers them until told to stop or the breaker opens.
+  int DeliverAll(std::vector<Due> due);
+  bool Deliver(const Due& due);
 
   const Config& config_;
   const Clock& clock_;
   sql::Database& db_;
+  const TellGate& gate_;
   const Post post_;
   int failures_ = 0;
   BootTime closed_until_;

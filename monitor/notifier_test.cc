@@ -44,18 +44,19 @@ class NotifierTest : public testing::Test {
   Notifier::Post Receiver() {
     return [this](const std::string& id, const std::string&) {
       posted_.push_back(id);
-      return up_;
+      return up_ ? Notifier::Posted::kTaken : Notifier::Posted::kUnknown;
     };
   }
   store::TestDatabase db_;
   Config config_;
   ManualClock clock_;
+  TellGate gate_;
   std::vector<std::string> posted_;
   bool up_ = true;
 };
 
 TEST_F(NotifierTest, DeliversInOrderPerSiteAndOnce) {
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   Queue(1, "down", 10);
   Queue(1, "up", 10);
   Queue(2, "down", 11);
@@ -66,7 +67,7 @@ TEST_F(NotifierTest, DeliversInOrderPerSiteAndOnce) {
 }
 
 TEST_F(NotifierTest, BacksOffAndNeverDrops) {
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   Queue(1, "down", 10);
   up_ = false;
   EXPECT_EQ(notifier.Turn(), 0);
@@ -78,7 +79,7 @@ TEST_F(NotifierTest, BacksOffAndNeverDrops) {
 }
 
 TEST_F(NotifierTest, TheBreakerOpensAfterFive) {
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   for (uint64_t i = 1; i <= 9; ++i) Queue(i, "down", 100 + i);
   up_ = false;
   notifier.Turn();
@@ -93,7 +94,7 @@ TEST_F(NotifierTest, TheBreakerOpensAfterFive) {
 
 TEST_F(NotifierTest, AnotherInstanceDeliversNothing) {
   config_.instance = "ins_2";
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   Queue(1, "down", 10);
   EXPECT_EQ(notifier.Turn(), 0);
 }
@@ -112,7 +113,7 @@ class LeftBehindTest : public NotifierTest {
 };
 
 TEST_F(LeftBehindTest, OneWithoutARangeDeliversWhatNobodyHolds) {
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   Queue(1, "down", 10);
   Queue(2, "down", 11, kNobodys);
   Queue(3, "down", 12, 65'535);
@@ -123,7 +124,7 @@ TEST_F(LeftBehindTest, OneWithoutARangeDeliversWhatNobodyHolds) {
 TEST_F(LeftBehindTest, AnOwnerDeliversItsOwnAndWhatNobodyHolds) {
   config_.host = "monitor-a";
   config_.instance = "ins_1";
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   Queue(1, "down", 11, kNobodys);
   Queue(2, "down", 10);
   EXPECT_EQ(notifier.Turn(), 2);
@@ -131,13 +132,13 @@ TEST_F(LeftBehindTest, AnOwnerDeliversItsOwnAndWhatNobodyHolds) {
 }
 
 TEST_F(LeftBehindTest, OneOfThemDelivers) {
-  Notifier other(other_, clock_, *db_, Receiver());
+  Notifier other(other_, clock_, *db_, gate_, Receiver());
   int delivered = 0;
   // The other one looks while this one has it under way.
-  Notifier notifier(config_, clock_, *db_, [&](const std::string& id, const std::string&) {
+  Notifier notifier(config_, clock_, *db_, gate_, [&](const std::string& id, const std::string&) {
     posted_.push_back(id);
     delivered += other.Turn();
-    return true;
+    return Notifier::Posted::kTaken;
   });
   Queue(1, "down", 11, kNobodys);
   delivered += notifier.Turn();
@@ -146,12 +147,12 @@ TEST_F(LeftBehindTest, OneOfThemDelivers) {
 }
 
 TEST_F(LeftBehindTest, OneOfTwoThatReadTheSameDelivers) {
-  Notifier other(other_, clock_, *db_, Receiver());
+  Notifier other(other_, clock_, *db_, gate_, Receiver());
   int turns = 0;
-  Notifier notifier(config_, clock_, *db_, [&](const std::string& id, const std::string&) {
+  Notifier notifier(config_, clock_, *db_, gate_, [&](const std::string& id, const std::string&) {
     posted_.push_back(id);
     if (++turns == 1) other.Turn();  // takes the second one, which this one has read too
-    return true;
+    return Notifier::Posted::kTaken;
   });
   Queue(1, "down", 11, kNobodys);
   Queue(2, "down", 12, kNobodys);
@@ -159,8 +160,26 @@ TEST_F(LeftBehindTest, OneOfTwoThatReadTheSameDelivers) {
   EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_1_down", "ntf_2_down"}));
 }
 
+// Dialect v1: what is not begun is v1's to tell; what is has to be delivered.
+TEST_F(LeftBehindTest, WhatNobodyHasBegunToTellIsV1s) {
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
+  Queue(1, "down", 11, kNobodys);
+  Queue(2, "down", 12, kNobodys);
+  ASSERT_TRUE(
+      db_->Write([](sql::Transaction& tx) -> absl::Status {
+           auto s = tx.Execute("UPDATE jetmon_notifications SET dialect = 'v1'", {});
+           if (!s.ok()) return s.status();
+           return tx
+               .Execute("UPDATE jetmon_notifications SET state = 'sending' WHERE event_id = 2", {})
+               .status();
+         })
+          .ok());
+  EXPECT_EQ(notifier.Turn(), 1);
+  EXPECT_EQ(posted_, (std::vector<std::string>{"ntf_2_down"}));
+}
+
 TEST_F(LeftBehindTest, LooksEveryFiveSecondsAndTriesAgain) {
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   EXPECT_EQ(notifier.Turn(), 0);
   Queue(1, "down", 11, kNobodys);
   EXPECT_EQ(notifier.Turn(), 0);
@@ -175,13 +194,15 @@ TEST_F(LeftBehindTest, LooksEveryFiveSecondsAndTriesAgain) {
 
 TEST_F(LeftBehindTest, WhatItsTakerDidNotMarkIsTriedAgain) {
   Queue(1, "down", 11, kNobodys);
-  ASSERT_TRUE(
-      db_->Write([&](sql::Transaction& tx) {
-           // As one that was killed while it delivered leaves it.
-           return store::MarkFailedAttempt(tx, "ntf_1_down", 0, clock_.WallMs() + 30'000).status();
-         })
-          .ok());
-  Notifier notifier(config_, clock_, *db_, Receiver());
+  ASSERT_TRUE(db_->Write([&](sql::Transaction& tx) {
+                   // As one that was killed while it delivered leaves it.
+                   store::Notification n;
+                   n.notification_id = "ntf_1_down";
+                   n.state = "queued";
+                   return store::MarkFailedAttempt(tx, n, clock_.WallMs() + 30'000).status();
+                 })
+                  .ok());
+  Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   EXPECT_EQ(notifier.Turn(), 0);
   clock_.Advance(std::chrono::seconds(31));
   EXPECT_EQ(notifier.Turn(), 1);

@@ -195,7 +195,10 @@ bool Ownership::ReportDelivered(const store::RangeLock& lock, store::Range range
   const bool deliver = !parts_.config->notify_url.empty() &&
                        parts_.clock->Boot() - began < parts_.config->Deadlines().drain();
   const absl::Status s = session_->Write(Limit(), [&](sql::Transaction& tx) -> absl::Status {
-    auto left = store::CountQueued(tx, range);
+    // Dialect v1: what is queued is not told any more, v1 tells it; only what was begun is waited
+    // for.
+    auto left = lock.dialect == store::LegacyDialect::kV1 ? store::CountSending(tx, range)
+                                                          : store::CountQueued(tx, range);
     if (!left.ok()) return left.status();
     queued = *left;
     if (queued > 0 && deliver) return absl::OkStatus();
@@ -243,7 +246,10 @@ bool Ownership::Renew(const store::RangeLock& lock, BootTime read) {
     LogWarning(absl::StrCat("epoch ", lock.epoch, ": the lease was not renewed: ", s.message()));
     return false;
   }
-  if (matched && watch_ != nullptr && watch_->epoch() == lock.epoch) watch_->lease().Renewed(read);
+  if (matched && watch_ != nullptr && watch_->epoch() == lock.epoch) {
+    watch_->lease().Renewed(read);
+    tell_gate_.Renewed(lock.epoch, read);
+  }
   return matched;
 }
 
@@ -263,8 +269,8 @@ void Ownership::FollowActivating(const store::RangeLock& lock) {
   if (!s.ok() || !matched) return;
   LogInfo(absl::StrCat("epoch ", lock.epoch, ": acknowledged buckets ", lock.range.ToString()));
   watch_->lease().Renewed(read);
-  watch_->lease().Open();
-  watch_->Start(adopts_, read);
+  Begin(lock, read);
+  tell_gate_.Renewed(lock.epoch, read);
   state_ = "active";
 }
 
@@ -272,14 +278,21 @@ void Ownership::FollowActive(const store::RangeLock& lock, BootTime read) {
   const bool loaded_before = watch_ != nullptr && watch_->epoch() == lock.epoch;
   if (!EnsureWatch(lock)) return;
   FollowPart(lock, read);
+  watch_->SetMute(lock.mute.has_value() ? std::optional(lock.mute->range) : std::nullopt);
   const BootTime counted = loaded_before ? read : parts_.clock->Boot();
   if (!Renew(lock, counted)) return;
   state_ = "active";
   if (watch_->started()) return ReportPart(lock);
   // Loaded for an acknowledgement whose answer was lost: the epoch's first load. Loaded when it was
   // active: taken over from another instance, and what v1's columns say is older than its events.
+  Begin(lock, counted);
+  tell_gate_.Renewed(lock.epoch, counted);
+}
+
+void Ownership::Begin(const store::RangeLock& lock, BootTime since) {
   watch_->lease().Open();
-  watch_->Start(adopts_, counted);
+  watch_->Start(adopts_, since);
+  tell_gate_.Open(lock.epoch, since + milliseconds(lock.hold_tells_ms));
 }
 
 void Ownership::FollowDraining(const store::RangeLock& lock, BootTime read) {
@@ -335,6 +348,7 @@ void Ownership::AwaitVerifliers() {
 void Ownership::DropWatch(const std::string& why) {
   LogInfo(absl::StrCat("epoch ", watch_->epoch(), ": watching ends: ", why));
   const bool asks = watch_->started() && !watch_->drained();
+  tell_gate_.Close();
   watch_->Abandon();
   watch_.reset();
   if (asks) AwaitVerifliers();
@@ -354,6 +368,7 @@ void Ownership::ReportHealth(bool final) {
   h.rss_bytes = RssBytes();
   h.notify_configured = !parts_.config->notify_url.empty();
   h.longest_check_ms = parts_.config->budget.check().count();
+  h.dialect = parts_.config->dialect;
   h.started_at_ms = started_at_ms_;
   h.updated_at_ms = parts_.clock->WallMs();
   if (!warning_.empty()) h.warnings.push_back(warning_);
@@ -385,6 +400,10 @@ void Ownership::ReportHealth(bool final) {
                                         f.refused_site));
     }
     if (f.faulty > 0) h.warnings.push_back(FaultText(f.faulty, f.fault));
+    if (f.foreign > 0) {
+      h.warnings.push_back(absl::StrCat("somebody else wrote site_status ", f.foreign,
+                                        " times in this range; it was written over"));
+    }
   } else {
     last_checks_ = 0;
     checks_per_s_ = 0;

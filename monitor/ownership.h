@@ -11,6 +11,7 @@
 #include "clock/clock.h"
 #include "monitor/config.h"
 #include "monitor/lease_observer.h"
+#include "monitor/tell_gate.h"
 #include "monitor/watch.h"
 #include "store/hosts.h"
 #include "store/locks.h"
@@ -38,6 +39,8 @@ class Ownership {
   // lock stays this host's: a successor takes it over.
   void Stop(std::chrono::seconds limit);
 
+  // When the notifier may tell people about this instance's range.
+  const TellGate& tell_gate() const { return tell_gate_; }
   // For tests.
   Watch* watch() { return watch_.get(); }
   std::string state() const;
@@ -69,6 +72,8 @@ class Ownership {
   bool EnsureWatch(const store::RangeLock& lock);
   // True if the renewal matched; the lease then counts from `read`.
   bool Renew(const store::RangeLock& lock, BootTime read);
+  // The watch, loaded and leased, starts; what it does counts from `since`.
+  void Begin(const store::RangeLock& lock, BootTime since);
   void DropWatch(const std::string& why);
   // A Veriflier that was asked may send for a whole round, whether or not a cancellation reaches
   // it.
@@ -83,6 +88,7 @@ class Ownership {
   // From here on no Veriflier sends for a watch, or a part of it, that was dropped.
   BootTime silent_from_;
   LeaseObserver observer_;
+  TellGate tell_gate_;
   std::string state_ = "standby";
   std::string warning_;
   int64_t started_at_ms_ = 0;

@@ -77,8 +77,9 @@ class OwnershipTest : public testing::Test {
  protected:
   OwnershipTest()
       : server_([this](probe::TestServer::Connection& c, const std::string& request) {
-          if (Note(request)) return c.AwaitClose();
-          c.Send(down_ ? "HTTP/1.1 500 Down\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n");
+          const uint64_t site = Note(request);
+          if (IsHeld(site)) return c.AwaitClose();
+          c.Send(IsDown(site) ? "HTTP/1.1 500 Down\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n");
         }) {
     config_.host = "monitor-a";
     config_.instance = "ins_1";
@@ -125,6 +126,8 @@ class OwnershipTest : public testing::Test {
     Write([&](sql::Transaction& tx) -> absl::Status {
       auto generation = store::HostGeneration(tx, "monitor-a");
       store::Grant grant{range, "monitor-a", instance, *generation, "rol_1", "rjob_1", "[]", 1};
+      grant.dialect = config_.dialect;
+      grant.hold_tells_ms = hold_tells_ms_;
       auto granted = store::GrantRange(tx, grant);
       EXPECT_EQ(granted->outcome, store::GrantOutcome::kGranted);
       epoch = granted->lock.epoch;
@@ -216,6 +219,11 @@ class OwnershipTest : public testing::Test {
     BootTime at;
     std::string text;
   };
+  // The next watch begins anew.
+  void ForgetRequests() {
+    std::lock_guard lock(mutex_);
+    log_.clear();
+  }
   std::vector<Request> Requests() {
     std::lock_guard lock(mutex_);
     return log_;
@@ -230,7 +238,11 @@ class OwnershipTest : public testing::Test {
     held_.clear();
   }
 
+  // Whether the site answers the request that was just noted with an error.
+  virtual bool IsDown(uint64_t) { return down_; }
+
   static constexpr uint64_t kSites = 12;
+  int64_t hold_tells_ms_ = 0;  // of what is given
   std::atomic<bool> down_{false};
   std::mutex mutex_;
   std::vector<Request> log_;  // guarded by mutex_, as held_
@@ -244,17 +256,21 @@ class OwnershipTest : public testing::Test {
   std::unique_ptr<Ownership> ownership_;
 
  private:
-  // Notes a request; whether its site is held.
-  bool Note(const std::string& request) {
+  // Notes a request; its site.
+  uint64_t Note(const std::string& request) {
     const size_t at = request.find("/s/");
     uint64_t site = 0;
     if (at == request.npos ||
         !absl::SimpleAtoi(request.substr(at + 3, request.find(' ', at) - at - 3), &site)) {
       ADD_FAILURE() << "no site is asked for: " << request;
-      return false;
+      return 0;
     }
     std::lock_guard lock(mutex_);
     log_.push_back({site, clock_.Boot(), request});
+    return site;
+  }
+  bool IsHeld(uint64_t site) {
+    std::lock_guard lock(mutex_);
     return held_.contains(site);
   }
 };

@@ -344,6 +344,7 @@ TEST_F(PartsTest, NoGoodbyeWhileAVeriflierMayStillSendForARevokedPart) {
 TEST_F(PartsTest, ASuccessorLoadsTheRestAlone) {
   for (const bool revoked : {false, true}) {
     SCOPED_TRACE(revoked ? "revoked" : "draining");
+    ForgetRequests();
     epoch_ = Give("ins_old");
     Write([&](sql::Transaction& tx) -> absl::Status {
       EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch_, "ins_old", 2, 5));

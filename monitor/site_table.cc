@@ -134,6 +134,8 @@ void SiteTable::Finished(size_t index, Next next, BootTime now) {
   // Regular checks count from when this one was due, so that lateness does not add up.
   BootTime due = std::max(InPhase(w.due, w.interval, w.phase), now);
   if (next == Next::kRetry) due = std::min(due, now + config_.RetryDelay());
+  if (next == Next::kFirstRetry) due = std::min(due, now + config_.FirstRoundRetryDelay());
+  if (next == Next::kSecond) due = std::min(due, now + config_.SecondGoodCheckAfter());
   if (next == Next::kSoon) due = std::min(due, now + kSoon);
   Push(index, due);
 }

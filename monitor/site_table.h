@@ -36,6 +36,8 @@ struct WatchedSite {
   bool confirming = false;  // Verifliers are being asked about it
   bool deciding = false;    // a change of its event waits to be written
   int failures = 0;         // local failures in a row
+  int good = 0;             // good checks in a row, of a site that v1 said is down
+  bool first_round = true;  // it has failed at each check since it was loaded
   BootTime due;             // of its next check
   BootTime last_check;      // start of the last check with a verdict; zero = none in this epoch
   int64_t last_check_wall_ms = 0, saved_check_wall_ms = 0;
@@ -67,8 +69,10 @@ class SiteTable {
 
   // Up to `max` sites that are due; marks them running.
   std::vector<size_t> TakeDue(BootTime now, size_t max);
-  // A check of the site has ended: schedules the next. `started` is when its request began.
-  enum class Next { kRegular, kRetry, kSoon };
+  // A check of the site has ended: schedules the next. kRetry: it failed; kFirstRetry: it failed in
+  // the first round; kSecond: v1 had said that
+  // the site is down, and it seems to be up; kSoon: it gave no verdict.
+  enum class Next { kRegular, kRetry, kFirstRetry, kSecond, kSoon };
   void Finished(size_t index, Next next, BootTime now);
 
   // How long a check of the site may take.

@@ -20,11 +20,20 @@ constexpr std::chrono::seconds kWriteLimit{5};
 
 Watch::Watch(const WatchParts& parts, const store::RangeLock& lock)
     : parts_(parts),
-      writer_{lock.epoch, parts.config->instance, parts.config->host,
-              parts.config->legacy_projection, !parts.config->notify_url.empty()},
+      writer_{lock.epoch,
+              parts.config->instance,
+              parts.config->host,
+              parts.config->legacy_projection,
+              !parts.config->notify_url.empty(),
+              lock.dialect,
+              parts.config->receiver_delay.count(),
+              parts.config->StillDownAfter().count(),
+              std::nullopt,
+              false},
       loaded_(lock.part.has_value() ? lock.range.Without(lock.part->range) : lock.range),
       table_(*parts.config),
-      range_(loaded_) {
+      range_(loaded_),
+      at_once_(kMostAtOnce) {
   for (uint32_t i = 0; i < loaded_.size(); ++i) bucket_leases_.emplace_back(lease_);
 }
 
@@ -80,6 +89,25 @@ void Watch::Keep(store::Range kept) {
     leaving_sites_ = {};
     part_drained_ = false;
   }
+}
+
+void Watch::SetMute(std::optional<store::Range> muted) {
+  std::lock_guard lock(mutex_);
+  muted_ = muted;
+}
+
+Writer Watch::Current() const {
+  Writer writer = writer_;
+  writer.muted = muted_;
+  const auto since = parts_.clock->Boot() - began_;
+  writer.v1_may_speak =
+      writer.dialect == store::LegacyDialect::kV1 && since < parts_.config->LastWordsWithin();
+  return writer;
+}
+
+Writer Watch::WriterNow() const {
+  std::lock_guard lock(mutex_);
+  return Current();
 }
 
 store::Range Watch::range() const {
@@ -197,7 +225,7 @@ void Watch::RecordLoop() {
     std::lock_guard lock(mutex_);
     const BootTime now = parts_.clock->Boot();
     for (size_t i = 0; i < table_.size(); ++i) table_.ScheduleFirst(i, began_, now);
-    next_summary_ = next_refresh_ = now;
+    next_summary_ = next_refresh_ = turn_began_ = now;
   }
   checking_ = true;
   refresh_bucket_ = loaded_.min;
@@ -276,8 +304,9 @@ void Watch::TakeResult(const Result& result) {
   if (first == 0 || started_ms < first) first = started_ms;
   const bool up = check.outcome == probe::Outcome::kUp;
   if (!w.event.has_value()) suspicion_.Add(now, !up);
+  bool second = false;
   if (up) {
-    OnSuccess(result.index, check);
+    second = OnSuccess(result.index, check);
   } else {
     OnFailure(result.index, check);
     if (history_.size() < kMostHistory) {
@@ -287,14 +316,26 @@ void Watch::TakeResult(const Result& result) {
     }
   }
   const bool retry = !up && (!w.event.has_value() || w.event->severity != store::Severity::kDown);
-  table_.Finished(result.index, retry ? SiteTable::Next::kRetry : SiteTable::Next::kRegular, now);
+  const bool at_first = w.first_round && writer_.dialect == store::LegacyDialect::kV1 &&
+                        w.failures < parts_.config->num_of_checks;
+  table_.Finished(result.index,
+                  retry && at_first ? SiteTable::Next::kFirstRetry
+                  : retry           ? SiteTable::Next::kRetry
+                  : second          ? SiteTable::Next::kSecond
+                                    : SiteTable::Next::kRegular,
+                  now);
 }
 
 // Called with the lock.
-void Watch::OnSuccess(size_t index, const probe::CheckResult& check) {
+bool Watch::OnSuccess(size_t index, const probe::CheckResult& check) {
+  constexpr int kGoodChecks = 2;  // that end what v1 said
   WatchedSite& w = table_.at(index);
   w.failures = 0;
-  if (!w.event.has_value() || w.deciding) return;
+  w.first_round = false;
+  if (!w.event.has_value() || w.deciding) return false;
+  const bool v1s =
+      writer_.dialect == store::LegacyDialect::kV1 && w.event->notified == store::kAdoptedDown;
+  if (v1s && ++w.good < kGoodChecks) return true;
   IncidentOp op;
   op.kind = IncidentOp::Kind::kClose;
   op.index = index;
@@ -306,12 +347,14 @@ void Watch::OnSuccess(size_t index, const probe::CheckResult& check) {
       ChecksJson({{1, parts_.config->host, 1, check.timings.total_us / 1000, check.http_code}});
   w.deciding = true;
   pending_.push_back(std::move(op));
+  return false;
 }
 
 // Called with the lock.
 void Watch::OnFailure(size_t index, const probe::CheckResult& check) {
   WatchedSite& w = table_.at(index);
   ++w.failures;
+  w.good = 0;
   if (w.deciding) return;
   if (!w.event.has_value()) {
     // When many sites fail at once the fault may be ours: a second pass must agree.
@@ -339,14 +382,15 @@ void Watch::WritePending() {
     {
       std::lock_guard lock(mutex_);
       std::erase_if(pending_, [this](const auto& op) { return table_.at(op.index).dropped; });
-      const size_t n = std::min(pending_.size(), kMostAtOnce);
+      const size_t n = std::min(pending_.size(), at_once_);
       ops.assign(pending_.begin(), pending_.begin() + n);
     }
     if (ops.empty() || abandoned_ || fenced_out_) return;
     const absl::Status s = WriteIncidents(*parts_.db, *parts_.clock,
-                                          parts_.clock->Boot() + kWriteLimit, writer_, &ops);
+                                          parts_.clock->Boot() + kWriteLimit, WriterNow(), &ops);
     if (s.ok()) {
       Settle(ops);
+      at_once_ = std::min(2 * at_once_, kMostAtOnce);
       continue;
     }
     if (IsFencedOut(s)) {
@@ -354,8 +398,12 @@ void Watch::WritePending() {
       LogWarning(absl::StrCat("epoch ", writer_.epoch, ": a write was refused: ", s.message()));
       return;
     }
-    // They stay queued, and are tried again while the lease lasts.
+    // They stay queued, and are tried again while the lease lasts; one by one, so that one that
+    // can't be written holds up no other.
     LogWarning(absl::StrCat("incidents wait to be written: ", s.message()));
+    std::lock_guard lock(mutex_);
+    if (ops.size() == 1) std::rotate(pending_.begin(), pending_.begin() + 1, pending_.end());
+    at_once_ = 1;
     return;
   }
 }
@@ -367,7 +415,10 @@ void Watch::Settle(const std::vector<IncidentOp>& ops) {
     WatchedSite& w = table_.at(op.index);
     w.deciding = false;
     if (w.dropped) continue;
+    const uint64_t before = w.event.has_value() ? w.event->event_id : 0;
     w.event = op.now;
+    if (!w.event.has_value() || w.event->event_id != before) w.good = 0;
+    if (op.kind == IncidentOp::Kind::kLook) LogWord(op);
     if (!w.event.has_value()) w.asked_since = {};
     // Also one that was found to be gone while this was written.
     if (op.outcome == store::ChangeOutcome::kSiteGone || w.gone) Remove(op.index);
@@ -404,6 +455,7 @@ Watch::Figures Watch::figures() const {
   f.faulty = backlog.faulty;
   if (f.faulty > 0) f.fault = absl::StrCat("site ", backlog.faulty_site, ": ", backlog.fault);
   f.suspect = suspicion_.suspect(now);
+  f.foreign = foreign_;
   return f;
 }
 

@@ -72,6 +72,8 @@ class Watch {
   void BeginPartDrain(store::Range part);
   // Of the part that drains: nothing of it is in flight, everything is written.
   bool part_drained() const { return part_drained_; }
+  // Dialect v1: nothing new is told of these buckets from now on; nullopt: of all it is.
+  void SetMute(std::optional<store::Range> muted);
   // Drops at once what is outside of `kept`: nothing more of it is sent, results are thrown away,
   // its sites are forgotten. Nothing to do if all is within.
   void Keep(store::Range kept);
@@ -99,6 +101,7 @@ class Watch {
     uint64_t refused_site = 0;  // one of them
     size_t faulty = 0;          // sites whose check configuration can't all be used
     std::string fault;          // of one of them
+    uint64_t foreign = 0;       // times that somebody else wrote the legacy columns
   };
   Figures figures() const;
 
@@ -123,7 +126,8 @@ class Watch {
   // The decider's steps, each taking the lock as it needs; none waits for the database.
   void TakeResult(const Result& result);
   void OnFailure(size_t index, const probe::CheckResult& check);
-  void OnSuccess(size_t index, const probe::CheckResult& check);
+  // True if the site is to be checked a second time soon, before it counts as up.
+  bool OnSuccess(size_t index, const probe::CheckResult& check);
   void TakeRound(const Round& round);
   void AskVantages();
   // The recorder's, the same, and never holding the lock while they wait.
@@ -148,6 +152,13 @@ class Watch {
   store::Range Staying() const;
   // Of a site that is not active in its bucket any more.
   void Remove(size_t index);
+  // Dialect v1: decides what is to be done about the columns of a site, as they were just read.
+  // Called with the lock.
+  void LookAtColumns(size_t index, const store::Site& read, bool is_new);
+  // Who writes now. WriterNow takes the lock, Current is called with it.
+  Writer WriterNow() const;
+  Writer Current() const;
+  void LogWord(const IncidentOp& op);
   void FencedOut(const absl::Status& refusal);
   // Runs one fenced transaction; what to do about its failure is decided here: fenced out ends the
   // watch, anything else is logged.
@@ -161,6 +172,8 @@ class Watch {
   std::deque<BucketLease> bucket_leases_;  // by bucket, from loaded_.min on
   std::atomic<bool> started_{false}, draining_{false}, drained_{false}, part_drained_{false},
       abandoned_{false}, fenced_out_{false}, checking_{false}, local_only_{false};
+  // All columns were read since v1's last word can have been written.
+  std::atomic<bool> v1_has_spoken_{false};
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -181,12 +194,16 @@ class Watch {
   size_t running_ = 0, rounds_under_way_ = 0;
   uint64_t checks_ = 0;
   mutable Suspicion suspicion_;
-  BootTime began_;  // Start's `since`
+  std::optional<store::Range> muted_;
+  uint64_t foreign_ = 0;  // writes of others to the columns, so far
+  BootTime began_;        // Start's `since`
   std::map<uint32_t, int64_t> bucket_first_check_ms_;
 
   // The recorder's own, and Load's before.
   CheckPolicies policies_;
   BootTime next_summary_, next_refresh_;
+  size_t at_once_;       // ops that are written together
+  BootTime turn_began_;  // of the rolling read
   uint32_t refresh_bucket_ = 0;
   bool adopt_ = false;
   std::thread scheduler_, decider_, recorder_;

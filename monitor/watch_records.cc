@@ -122,7 +122,7 @@ bool Watch::AdoptAll() {
 
 absl::Status Watch::AdoptBuckets(const std::vector<uint32_t>& buckets) {
   std::vector<store::Event> events;
-  store::Actor actor = ActorOf(writer_, parts_.clock->WallMs());
+  store::Actor actor = ActorOf(WriterNow(), parts_.clock->WallMs());
   actor.source = "rollout:seed";
   const std::set<uint32_t> set(buckets.begin(), buckets.end());
   const absl::Status s = Fenced(set, [&](sql::Transaction& tx) -> absl::Status {
@@ -233,11 +233,14 @@ void Watch::RefreshNextBucket() {
         next_refresh_ + std::chrono::nanoseconds(parts_.config->RefreshPeriod()) / loaded_.size();
     if (now - next_refresh_ > std::chrono::seconds(5)) next_refresh_ = now;  // after a pause
     uint32_t bucket = refresh_bucket_, next = 0;
+    bool ends_turn = false;
     {
       std::lock_guard lock(mutex_);
       const store::Range range = Staying();
       if (!range.Contains(bucket)) bucket = range.min;
-      next = bucket == range.max ? range.min : bucket + 1;
+      if (bucket == range.min) turn_began_ = now;
+      ends_turn = bucket == range.max;
+      next = ends_turn ? range.min : bucket + 1;
     }
     std::vector<store::Site> sites;
     SitePolicies policies;
@@ -250,6 +253,14 @@ void Watch::RefreshNextBucket() {
     }
     refresh_bucket_ = next;
     ApplyRefresh(bucket, sites, policies);
+    if (!v1_has_spoken_ && ends_turn && turn_began_ - began_ >= parts_.config->LastWordsWithin()) {
+      // What this turn found is decided by what held when it was read.
+      WritePending();
+      std::lock_guard lock(mutex_);
+      v1_has_spoken_ = std::none_of(pending_.begin(), pending_.end(), [](const IncidentOp& op) {
+        return op.kind == IncidentOp::Kind::kLook;
+      });
+    }
   }
 }
 
@@ -276,9 +287,13 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
       const bool known = index.has_value() && !table_.at(*index).gone;
       faults.Add(site.site_id, known ? table_.at(*index).policy.get() : nullptr, policy.get());
       if (known) table_.at(*index).policy = policy;
-      if (known && table_.IsConfiguredAs(*index, site)) continue;
+      if (known && table_.IsConfiguredAs(*index, site)) {
+        LookAtColumns(*index, site, /*is_new=*/false);
+        continue;
+      }
       const bool running = index.has_value() && table_.at(*index).running;
       const size_t put = table_.Put(site, std::move(policy));
+      LookAtColumns(put, site, /*is_new=*/true);
       if (!running) table_.ScheduleFirst(put, now, now);
       changed.push_back(store::TargetOf(site));
     }
@@ -300,6 +315,41 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
     if (auto s = store::DeleteTargets(tx, removed); !s.ok()) return s;
     return store::UpsertTargets(tx, changed, parts_.clock->WallMs());
   }).IgnoreError();  // the targets are a copy; seed and the next change write them again
+}
+
+void Watch::LookAtColumns(size_t index, const store::Site& read, bool is_new) {
+  WatchedSite& w = table_.at(index);
+  if (writer_.dialect != store::LegacyDialect::kV1 || w.deciding) return;
+  // What ended since stands there as told, for v1 to find.
+  if (muted_.has_value() && muted_->Contains(w.site.bucket)) return;
+  IncidentOp op;
+  op.index = index;
+  op.site = w.site;
+  op.seen = w.event;
+  op.is_new = is_new;
+  if (w.event.has_value()) {
+    const store::Event& e = *w.event;
+    const bool as_seen =
+        e.projected_status == read.site_status && e.projected_change == read.last_status_change;
+    const bool long_ago = e.told_at_ms != 0 && read.site_status == store::kStatusDown &&
+                          parts_.clock->WallMs() - e.told_at_ms >= writer_.still_down_after_ms;
+    if (as_seen && !long_ago) return;
+    op.kind = as_seen ? IncidentOp::Kind::kStillDown : IncidentOp::Kind::kLook;
+  } else {
+    if (read.site_status == store::kStatusUp) return;
+    op.kind = IncidentOp::Kind::kLook;
+  }
+  w.deciding = true;
+  pending_.push_back(std::move(op));
+}
+
+void Watch::LogWord(const IncidentOp& op) {
+  if (op.word == store::LateWord::kNone || op.word == store::LateWord::kEcho) return;
+  const bool foreign = op.word == store::LateWord::kForeign;
+  if (foreign) ++foreign_;
+  LogInfo(absl::StrCat(
+      "site ", op.site.site_id, ": site_status was written by ",
+      foreign ? "somebody else, and was written over" : "v1's receiver, and is taken over"));
 }
 
 }  // namespace jetmon::monitor

@@ -1,4 +1,6 @@
-// Taking v1's view of a site over, and where the legacy table and the events differ.
+// Taking v1's view of a site over.
+#include "store/adoption.h"
+
 #include <algorithm>
 #include <map>
 #include <unordered_map>
@@ -6,19 +8,23 @@
 
 #include "absl/strings/str_cat.h"
 #include "store/event_rows.h"
-#include "store/events.h"
 #include "store/site_rows.h"
+#include "store/tells.h"
 
 namespace jetmon::store {
 namespace {
 
-constexpr int kAdoptedDown = 2;  // Event.notified: v1 told people
-
-// v1's word as a severity; what v1 never wrote counts as Seems Down: it will be checked.
-Severity SeverityOf(int site_status) {
-  if (site_status == static_cast<int>(SiteStatus::kUp)) return Severity::kUp;
-  if (site_status == static_cast<int>(SiteStatus::kDown)) return Severity::kDown;
-  return Severity::kSeemsDown;
+// v1's word as a severity. What is no word of v1's counts as Seems Down in dialect jetmon2: it will
+// be checked.
+Severity SeverityOf(LegacyDialect dialect, int site_status) {
+  switch (MeaningOf(dialect, site_status)) {
+    case LegacyMeaning::kUp:
+      return Severity::kUp;
+    case LegacyMeaning::kToldDown:
+      return Severity::kDown;
+    default:
+      return Severity::kSeemsDown;
+  }
 }
 
 // What v1 said, for the transition: with it a replay knows the times that v1 gave.
@@ -39,21 +45,18 @@ Event AdoptedEvent(const Site& site, const Actor& actor) {
   e.site_id = site.site_id;
   e.blog_id = site.blog_id;
   e.bucket = site.bucket;
-  e.severity = SeverityOf(site.site_status);
+  e.severity = SeverityOf(actor.dialect, site.site_status);
   e.source = actor.source;
   e.started_at_ms = ChangedAt(site, actor);
+  e.dialect = actor.dialect;
   if (e.severity == Severity::kDown) {
     e.notified = kAdoptedDown;
     e.confirmed_at_ms = e.started_at_ms;
+    if (actor.dialect == LegacyDialect::kV1) e.told_at_ms = e.started_at_ms;
   }
   e.projected_status = site.site_status;
   e.projected_change = site.last_status_change;
   return e;
-}
-
-absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& actor) {
-  Event e = AdoptedEvent(site, actor);
-  return InsertEvent(tx, &e, transition::kAdopted, WordOf(site), actor, AdopterOf(actor));
 }
 
 // Changes an open event silently: no notification, no projection. A projector: `after` counts what
@@ -67,12 +70,19 @@ absl::Status ChangeSilently(sql::Transaction& tx, const Event& seen, Event after
   return InsertTransition(tx, seen, after, reason, WordOf(site), actor);
 }
 
+// Dialect v1: nobody is told of it any more.
+absl::Status CancelUntold(sql::Transaction& tx, const Event& e) {
+  const bool queued = e.dialect == LegacyDialect::kV1 && e.notified == 1 && e.told_at_ms == 0;
+  return queued ? CancelQueuedDown(tx, e.event_id) : absl::OkStatus();
+}
+
 absl::Status EndSilently(sql::Transaction& tx, const Event& seen, const char* reason,
                          const Site& site, const Actor& actor) {
   Event after = seen;
   after.severity = Severity::kUp;
   after.ended_at_ms = actor.now_ms;
   after.end_reason = reason;
+  if (auto s = CancelUntold(tx, seen); !s.ok()) return s;
   return ChangeSilently(tx, seen, after, std::nullopt, reason, site, actor);
 }
 
@@ -84,8 +94,9 @@ bool V1HasSpoken(const Event& e, const Site& site) {
 // Has v1 begun an incident after this one?
 bool V1BeganNewer(const Event& e, const Site& site) {
   if (!V1HasSpoken(e, site)) return false;
-  if (e.severity == Severity::kDown && SeverityOf(site.site_status) != Severity::kDown) {
-    return site.site_status == static_cast<int>(SiteStatus::kSeemsDown);
+  if (e.severity == Severity::kDown &&
+      MeaningOf(LegacyDialect::kJetmon2, site.site_status) != LegacyMeaning::kToldDown) {
+    return site.site_status == kStatusDown;
   }
   const int64_t changed = ParseLegacyTime(site.last_status_change);
   if (changed == 0 || site.last_status_change == e.projected_change) return false;
@@ -98,53 +109,87 @@ Event Promoted(const Event& seen, const Site& site, const Actor& actor) {
   after.severity = Severity::kDown;
   after.confirmed_at_ms = ChangedAt(site, actor);
   after.notified = kAdoptedDown;
+  if (actor.dialect == LegacyDialect::kV1) after.told_at_ms = after.confirmed_at_ms;
   after.projected_status = site.site_status;
   after.projected_change = site.last_status_change;
   return after;
 }
 
-// What became of the open event of a site.
-enum class Adoption { kNothing, kPromoted, kClosed, kReopened };
+absl::Status TakeOver(sql::Transaction& tx, const Site& site, const Event& open, const char* reason,
+                      bool anew, const Actor& actor) {
+  auto s = EndSilently(tx, open, reason, site, actor);
+  return s.ok() && anew ? OpenAdopted(tx, site, actor) : s;
+}
 
-// A site that has an open event.
-absl::StatusOr<Adoption> Adopt(sql::Transaction& tx, const Site& site, const Event& open,
-                               const Actor& actor) {
-  const Severity v1 = SeverityOf(site.site_status);
-  absl::Status s;
-  Adoption adoption = Adoption::kNothing;
+absl::Status KeepAs(sql::Transaction& tx, const Site& site, const Event& open, const Actor& actor) {
+  if (!V1HasSpoken(open, site)) return absl::OkStatus();
+  return StoreProjected(tx, open, site.site_status, site.last_status_change, AdopterOf(actor));
+}
+
+absl::Status Promote(sql::Transaction& tx, const Site& site, const Event& open,
+                     const Actor& actor) {
+  if (auto s = CancelUntold(tx, open); !s.ok()) return s;
+  return ChangeSilently(tx, open, Promoted(open, site, actor), AdopterOf(actor),
+                        transition::kPromoted, site, actor);
+}
+
+struct Step {
+  Adopted adopted;
+  absl::Status status;
+};
+
+// A site that has an open event, by the rules of dialect jetmon2.
+Step AdoptAsJetmon2(sql::Transaction& tx, const Site& site, const Event& open, const Actor& actor) {
+  const Severity v1 = SeverityOf(actor.dialect, site.site_status);
   if (v1 == Severity::kUp) {
-    s = EndSilently(tx, open, transition::kV1Recovered, site, actor);
-    adoption = Adoption::kClosed;
-  } else if (open.bucket == site.bucket && v1 > open.severity) {
-    s = ChangeSilently(tx, open, Promoted(open, site, actor), AdopterOf(actor),
-                       transition::kPromoted, site, actor);
-    adoption = Adoption::kPromoted;
-  } else if (open.bucket != site.bucket || V1BeganNewer(open, site)) {
-    s = EndSilently(tx, open, transition::kSuperseded, site, actor);
-    if (s.ok()) s = OpenAdopted(tx, site, actor);
-    adoption = Adoption::kReopened;
-  } else if (V1HasSpoken(open, site)) {
-    s = StoreProjected(tx, open, site.site_status, site.last_status_change, AdopterOf(actor));
+    return {Adopted::kClosed, TakeOver(tx, site, open, transition::kV1Recovered, false, actor)};
   }
-  if (!s.ok()) return s;
-  return adoption;
+  if (open.bucket == site.bucket && v1 > open.severity) {
+    return {Adopted::kPromoted, Promote(tx, site, open, actor)};
+  }
+  if (open.bucket != site.bucket || V1BeganNewer(open, site)) {
+    return {Adopted::kReopened, TakeOver(tx, site, open, transition::kSuperseded, true, actor)};
+  }
+  return {Adopted::kNothing, KeepAs(tx, site, open, actor)};
+}
+
+// The same by those of dialect v1. An event of the other dialect, of an older build or before a
+// change of the flag, does not say when it was told: it makes way for one that does.
+Step AdoptAsV1(sql::Transaction& tx, const Site& site, const Event& open, const Actor& actor) {
+  const bool told = open.told_at_ms != 0;
+  const bool left = open.bucket != site.bucket || open.dialect != LegacyDialect::kV1;
+  switch (MeaningOf(LegacyDialect::kV1, site.site_status)) {
+    case LegacyMeaning::kUp:
+      return {Adopted::kClosed, TakeOver(tx, site, open, transition::kV1Recovered, false, actor)};
+    case LegacyMeaning::kToldDown:
+      if (left) {
+        return {Adopted::kReopened, TakeOver(tx, site, open, transition::kSuperseded, true, actor)};
+      }
+      if (!told) return {Adopted::kPromoted, Promote(tx, site, open, actor)};
+      return {Adopted::kNothing, KeepAs(tx, site, open, actor)};
+    default:
+      if (left) {
+        return {Adopted::kClosed, TakeOver(tx, site, open, transition::kSuperseded, false, actor)};
+      }
+      return {Adopted::kNothing, KeepAs(tx, site, open, actor)};
+  }
 }
 
 // Counts what became of a site of the slice that had an event open in `bucket`.
-void Count(Adoption adoption, uint32_t bucket, const Slice& slice, AdoptionCounts* counts) {
+void Count(Adopted adoption, uint32_t bucket, const Slice& slice, AdoptionCounts* counts) {
   const bool here = slice.buckets.Contains(bucket);
   switch (adoption) {
-    case Adoption::kPromoted:
+    case Adopted::kPromoted:
       ++counts->promoted;
       break;
-    case Adoption::kClosed:
+    case Adopted::kClosed:
       ++(here ? counts->closed : counts->left[bucket]);
       break;
-    case Adoption::kReopened:
+    case Adopted::kReopened:
       ++(here ? counts->reopened : counts->opened);
       if (!here) ++counts->left[bucket];
       break;
-    case Adoption::kNothing:
+    case Adopted::kNothing:
       break;
   }
 }
@@ -222,6 +267,19 @@ absl::Status OpenAll(sql::Transaction& tx, const std::vector<const Site*>& sites
 
 }  // namespace
 
+absl::Status OpenAdopted(sql::Transaction& tx, const Site& site, const Actor& actor) {
+  Event e = AdoptedEvent(site, actor);
+  return InsertEvent(tx, &e, transition::kAdopted, WordOf(site), actor, AdopterOf(actor));
+}
+
+absl::StatusOr<Adopted> AdoptOpen(sql::Transaction& tx, const Site& site, const Event& open,
+                                  const Actor& actor) {
+  const Step step = actor.dialect == LegacyDialect::kV1 ? AdoptAsV1(tx, site, open, actor)
+                                                        : AdoptAsJetmon2(tx, site, open, actor);
+  if (!step.status.ok()) return step.status;
+  return step.adopted;
+}
+
 absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& slice,
                                           const Actor& actor) {
   auto sites = SitesNotUp(tx, slice);
@@ -250,14 +308,18 @@ absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& sli
   }
   std::vector<const Site*> begun;
   for (const Site& site : *sites) {
-    if (SeverityOf(site.site_status) == Severity::kSeemsDown) ++counts.seems_down;
-    if (SeverityOf(site.site_status) == Severity::kDown) ++counts.down;
+    const LegacyMeaning said = MeaningOf(actor.dialect, site.site_status);
+    const bool told = said == LegacyMeaning::kToldDown;
+    // In dialect v1 what is no word of v1's begins nothing: it proves nothing.
+    const bool begins = told || (said != LegacyMeaning::kUp && actor.dialect != LegacyDialect::kV1);
+    if (told) ++counts.down;
+    if (begins && !told) ++counts.seems_down;
     const auto at = open.find(site.site_id);
     if (at != open.end()) {
-      auto adoption = Adopt(tx, site, at->second, actor);
+      auto adoption = AdoptOpen(tx, site, at->second, actor);
       if (!adoption.ok()) return adoption.status();
       Count(*adoption, at->second.bucket, slice, &counts);
-    } else if (SeverityOf(site.site_status) != Severity::kUp) {
+    } else if (begins) {
       begun.push_back(&site);
     }
   }
@@ -279,71 +341,6 @@ absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range) {
     if (!s.ok()) return s;
   }
   return open;
-}
-
-namespace {
-
-// Why the column and the events differ; "" if they agree.
-std::string CauseOf(const Drift& d, uint32_t event_bucket) {
-  if (d.site_status == d.expected_status) return "";
-  if (d.site_status < 0 || d.site_status > 2) return "unexpected_status";
-  if (d.event_id == 0) return "missing_event";
-  return event_bucket == d.bucket ? "stale_projection" : "event_elsewhere";
-}
-
-// The differing sites of one bucket, by id. Of several open events the worst one counts: it is what
-// a projection would write.
-absl::StatusOr<std::vector<Drift>> FindDriftOfBucket(sql::Transaction& tx, uint32_t bucket) {
-  struct Candidate {
-    Drift drift;
-    int severity = -1;
-    uint32_t event_bucket = 0;
-  };
-  std::map<uint64_t, Candidate> candidates;
-  auto s = tx.Query(
-      "SELECT s.jetpack_monitor_site_id, s.site_status, e.event_id, e.severity, e.bucket_no FROM "
-      "jetpack_monitor_sites s LEFT JOIN jetmon_events e ON e.site_id = s.jetpack_monitor_site_id "
-      "AND e.ended_at_ms IS NULL WHERE s.bucket_no = ? AND s.monitor_active = 1 AND "
-      "(s.site_status <> 1 OR e.event_id IS NOT NULL)",
-      {bucket}, [&](const sql::Row& row) {
-        Candidate& c = candidates[row.Uint(0)];
-        c.drift.site_id = row.Uint(0);
-        c.drift.bucket = bucket;
-        c.drift.site_status = static_cast<int>(row.Int(1));
-        if (row.IsNull(3) || row.Int(3) <= c.severity) return absl::OkStatus();
-        c.severity = static_cast<int>(row.Int(3));
-        c.drift.event_id = row.Uint(2);
-        c.drift.expected_status = LegacyStatusOf(static_cast<Severity>(c.severity));
-        c.event_bucket = static_cast<uint32_t>(row.Int(4));
-        return absl::OkStatus();
-      });
-  if (!s.ok()) return s;
-  std::vector<Drift> found;
-  for (auto& [id, c] : candidates) {
-    c.drift.cause = CauseOf(c.drift, c.event_bucket);
-    if (!c.drift.cause.empty()) found.push_back(std::move(c.drift));
-  }
-  return found;
-}
-
-}  // namespace
-
-absl::StatusOr<DriftReport> FindDrift(sql::Transaction& tx, Range range, int limit) {
-  DriftReport report;
-  for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
-    auto found = FindDriftOfBucket(tx, bucket);
-    if (!found.ok()) return found.status();
-    report.count += found->size();
-    std::map<std::string, uint64_t> causes;
-    for (Drift& d : *found) {
-      ++causes[d.cause];
-      if (static_cast<int>(report.rows.size()) < limit) report.rows.push_back(std::move(d));
-    }
-    for (const auto& [cause, count] : causes) {
-      if (report.groups.size() < kMostDriftGroups) report.groups.push_back({bucket, cause, count});
-    }
-  }
-  return report;
 }
 
 }  // namespace jetmon::store

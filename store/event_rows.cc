@@ -10,7 +10,7 @@ namespace {
 constexpr char kColumns[] =
     "event_id, jetmon_events.blog_id, site_id, jetmon_events.bucket_no, severity, source, "
     "notified, error_code, http_code, failure_class, started_at_ms, confirmed_at_ms, ended_at_ms, "
-    "end_reason, last_seq, projected_status, projected_change";
+    "end_reason, last_seq, projected_status, projected_change, told_at_ms, jetmon_events.dialect";
 constexpr char kCheckType[] = "http";
 
 Event EventOf(const sql::Row& row) {
@@ -34,6 +34,8 @@ Event EventOf(const sql::Row& row) {
     e.projected_status = static_cast<int>(*status);
   }
   e.projected_change = row.Text(16);
+  e.told_at_ms = row.Int(17);
+  e.dialect = ParseLegacyDialect(row.Text(18)).value_or(LegacyDialect::kJetmon2);
   return e;
 }
 
@@ -45,8 +47,8 @@ constexpr char kInsertEvent[] =
     "INSERT INTO jetmon_events (blog_id, site_id, bucket_no, check_type, severity, source, "
     "notified, error_code, http_code, failure_class, started_at_ms, confirmed_at_ms, last_seq, "
     "projected_status, projected_change, projected_epoch, projected_instance, projected_host, "
-    "projected_at_ms) VALUES ";
-constexpr size_t kInserted = 19;
+    "projected_at_ms, told_at_ms, dialect) VALUES ";
+constexpr size_t kInserted = 21;
 
 // `by` counts if something was projected.
 std::vector<sql::Value> InsertedValues(const Event& e, Projector by) {
@@ -69,7 +71,9 @@ std::vector<sql::Value> InsertedValues(const Event& e, Projector by) {
           by.epoch,
           by.instance,
           by.host,
-          by.at_ms};
+          by.at_ms,
+          e.told_at_ms,
+          NameOf(e.dialect)};
 }
 
 constexpr char kSetProjected[] =
@@ -132,17 +136,6 @@ Projector ProjectorOf(const Actor& actor) {
 
 Projector AdopterOf(const Actor& actor) {
   return actor.host.empty() ? Projector() : ProjectorOf(actor);
-}
-
-int LegacyStatusOf(Severity severity) {
-  switch (severity) {
-    case Severity::kSeemsDown:
-      return static_cast<int>(SiteStatus::kSeemsDown);
-    case Severity::kDown:
-      return static_cast<int>(SiteStatus::kDown);
-    default:
-      return static_cast<int>(SiteStatus::kUp);
-  }
 }
 
 absl::StatusOr<std::vector<Event>> SelectEvents(sql::Transaction& tx, const std::string& rest,
@@ -210,8 +203,12 @@ absl::Status InsertAdopted(sql::Transaction& tx, const std::vector<Event>& event
 
 absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, const Event& after,
                                     const std::optional<Projector>& projector) {
-  std::vector<sql::Value> values = {static_cast<int>(after.severity), after.notified,
-                                    after.confirmed_at_ms, after.ended_at_ms, after.end_reason};
+  std::vector<sql::Value> values = {static_cast<int>(after.severity),
+                                    after.notified,
+                                    after.confirmed_at_ms,
+                                    after.ended_at_ms,
+                                    after.end_reason,
+                                    after.told_at_ms};
   if (projector.has_value()) {
     const auto projected =
         ProjectedValues(after.projected_status, after.projected_change, *projector);
@@ -220,7 +217,7 @@ absl::StatusOr<bool> UpdateEventRow(sql::Transaction& tx, const Event& seen, con
   values.insert(values.end(), {seen.event_id, seen.last_seq, static_cast<int>(seen.severity)});
   return tx.ExecuteOne(
       absl::StrCat("UPDATE jetmon_events SET severity = ?, notified = ?, confirmed_at_ms = ?, "
-                   "ended_at_ms = ?, end_reason = ?, last_seq = last_seq + 1",
+                   "ended_at_ms = ?, end_reason = ?, told_at_ms = ?, last_seq = last_seq + 1",
                    projector.has_value() ? absl::StrCat(", ", kSetProjected) : "",
                    " WHERE event_id = ? AND last_seq = ? AND severity = ? AND ended_at_ms IS NULL"),
       values);

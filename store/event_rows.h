@@ -12,9 +12,6 @@ namespace jetmon::store {
 
 inline constexpr size_t kMaxDetail = 255;
 
-// 0 Seems Down, 1 Up, 2 Down.
-int LegacyStatusOf(Severity severity);
-
 // Who wrote the legacy columns for an event, or took over what they say, and when; kept in the
 // event's row beside what was projected, and not in Event, of which a Monitor holds many.
 struct Projector {

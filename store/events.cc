@@ -1,29 +1,20 @@
 #include "store/events.h"
 
-#include <algorithm>
-#include <set>
-
 #include "absl/strings/str_cat.h"
+#include "store/adoption.h"
 #include "store/bounded.h"
 #include "store/event_rows.h"
+#include "store/legacy_columns.h"
 #include "store/notifications.h"
 #include "store/rows.h"
-#include "store/slices.h"
+#include "store/tells.h"
 
 namespace jetmon::store {
 namespace {
 
-enum class Projected { kWritten, kSiteGone };
-
-// The legacy columns of a site, as long as its row is active in that bucket.
-absl::StatusOr<Projected> Project(sql::Transaction& tx, uint64_t site_id, uint32_t bucket,
-                                  int status, const std::string& changed) {
-  auto matched = tx.ExecuteOne(
-      "UPDATE jetpack_monitor_sites SET site_status = ?, last_status_change = ? WHERE "
-      "jetpack_monitor_site_id = ? AND bucket_no = ? AND monitor_active = 1",
-      {status, changed, site_id, bucket});
-  if (!matched.ok()) return matched.status();
-  return *matched ? Projected::kWritten : Projected::kSiteGone;
+// Whether people know of an incident. In jetmon2 they will: what is queued can't be cancelled.
+bool WasTold(const Event& e, LegacyDialect dialect) {
+  return dialect == LegacyDialect::kV1 ? e.told_at_ms != 0 : e.notified != 0;
 }
 
 // What a change of an event does besides its transition.
@@ -31,27 +22,37 @@ struct Change {
   Event after;
   const char* reason = "";
   std::string detail;
-  std::optional<int> status;  // legacy status to project
+  bool needs_site = true;  // it changes nothing about a site that is gone
 };
 
 // Writes one change: projection first (a site that is gone changes nothing), then the row on
-// condition that it is as `seen`, then the transition.
+// condition that it is as `seen`, then the transition. `told`: whether people knew of it then.
 absl::StatusOr<ChangeOutcome> Apply(sql::Transaction& tx, const Event& seen, Change change,
-                                    const Actor& actor) {
+                                    const Actor& actor, bool* told = nullptr) {
   auto current = OpenEventOfSite(tx, seen.site_id);
   if (!current.ok()) return current.status();
   if (!current->has_value() || (*current)->event_id != seen.event_id ||
       (*current)->last_seq != seen.last_seq || (*current)->severity != seen.severity) {
     return ChangeOutcome::kStale;
   }
+  if (told != nullptr) *told = WasTold(**current, actor.dialect);
   std::optional<Projector> projector;
-  if (actor.project && change.status.has_value()) {
-    const std::string changed = LegacyTime(actor.now_ms);
-    auto projected = Project(tx, seen.site_id, seen.bucket, *change.status, changed);
-    if (!projected.ok()) return projected.status();
-    if (*projected == Projected::kSiteGone) return ChangeOutcome::kSiteGone;
-    change.after.projected_status = change.status;
-    change.after.projected_change = changed;
+  if (actor.dialect == LegacyDialect::kV1) {
+    // Nothing is written here: the columns change when people are told.
+    change.after.told_at_ms = (*current)->told_at_ms;
+    if (change.needs_site) {
+      auto site = ActiveSiteOf(tx, seen.site_id, seen.bucket);
+      if (!site.ok()) return site.status();
+      if (!site->has_value()) return ChangeOutcome::kSiteGone;
+    }
+  } else if (actor.project && change.needs_site) {
+    const LegacyColumns now = {StatusFor(actor.dialect, {.severity = change.after.severity}),
+                               LegacyTime(actor.now_ms)};
+    auto written = WriteColumns(tx, seen.site_id, seen.bucket, now, std::nullopt);
+    if (!written.ok()) return written.status();
+    if (*written == ColumnWrite::kSiteGone) return ChangeOutcome::kSiteGone;
+    change.after.projected_status = now.status;
+    change.after.projected_change = now.changed;
     projector = ProjectorOf(actor);
   }
   auto updated = UpdateEventRow(tx, seen, change.after, projector);
@@ -64,26 +65,48 @@ absl::StatusOr<ChangeOutcome> Apply(sql::Transaction& tx, const Event& seen, Cha
   return ChangeOutcome::kChanged;
 }
 
-// Has the last incident of a site, which has none open, been ended by a check of ours since v1
-// wrote its columns? That incident, then.
-absl::StatusOr<std::optional<Event>> EndedSinceV1Wrote(sql::Transaction& tx, const Site& site) {
-  auto events =
-      SelectEvents(tx, "WHERE site_id = ? ORDER BY event_id DESC LIMIT 1", {site.site_id});
-  if (!events.ok()) return events.status();
-  if (events->empty()) return std::nullopt;
-  const Event& e = (*events)[0];
-  const bool ours = e.end_reason == transition::kRecovered ||
-                    e.end_reason == transition::kProbeCleared ||
-                    e.end_reason == transition::kFalseAlarm;
-  if (!e.ended_at_ms.has_value() || !ours || e.bucket != site.bucket ||
-      ParseLegacyTime(site.last_status_change) > *e.ended_at_ms) {
-    return std::nullopt;
-  }
-  return e;
+enum class Begin { kOpen, kAdopted, kSiteGone };
+
+// Dialect jetmon2: a suspicion stands in the columns.
+absl::StatusOr<Begin> BeginProjected(sql::Transaction& tx, const Actor& actor, Event* e) {
+  if (!actor.project) return Begin::kOpen;
+  const LegacyColumns now = {StatusFor(actor.dialect, {.severity = e->severity}),
+                             LegacyTime(actor.now_ms)};
+  auto written = WriteColumns(tx, e->site_id, e->bucket, now, std::nullopt);
+  if (!written.ok()) return written.status();
+  if (*written == ColumnWrite::kSiteGone) return Begin::kSiteGone;
+  e->projected_status = now.status;
+  e->projected_change = now.changed;
+  return Begin::kOpen;
 }
 
-absl::Status Notify(sql::Transaction& tx, const Event& e, const char* kind, int status_id,
-                    std::string_view url, std::string_view checks_json, const Actor& actor) {
+// Dialect v1: nothing is written. What the columns say is kept, so that the tell finds out whether
+// somebody told in between; if somebody has told by now, that incident is taken over.
+absl::StatusOr<Begin> BeginUntold(sql::Transaction& tx, const Actor& actor, Event* e) {
+  auto site = ActiveSiteOf(tx, e->site_id, e->bucket);
+  if (!site.ok()) return site.status();
+  if (!site->has_value()) return Begin::kSiteGone;
+  if (MeaningOf(actor.dialect, (*site)->site_status) == LegacyMeaning::kToldDown) {
+    auto ours = UpIsQueued(tx, e->site_id, e->bucket);
+    if (!ours.ok()) return ours.status();
+    auto echo = IsEcho(tx, **site, actor);
+    if (!echo.ok()) return echo.status();
+    auto last = LastWordOf(tx, **site);
+    if (!last.ok()) return last.status();
+    if (!*ours && !(*echo && *last == LastWord::kEndTold)) {
+      if (auto s = OpenAdopted(tx, **site, actor); !s.ok()) return s;
+      return Begin::kAdopted;
+    }
+  }
+  e->projected_status = (*site)->site_status;
+  e->projected_change = (*site)->last_status_change;
+  return Begin::kOpen;
+}
+
+absl::Status Notify(sql::Transaction& tx, const Event& e, const char* kind, std::string_view url,
+                    std::string_view checks_json, const Actor& actor) {
+  const bool v1 = actor.dialect == LegacyDialect::kV1;
+  const bool up = std::string_view(kind) == "up";
   Notification n;
   n.notification_id = absl::StrCat("ntf_", e.event_id, "_", kind);
   n.event_id = e.event_id;
@@ -92,15 +115,19 @@ absl::Status Notify(sql::Transaction& tx, const Event& e, const char* kind, int 
   n.bucket = e.bucket;
   n.kind = kind;
   n.url = std::string(url);
-  n.status_id = status_id;
+  n.status_id =
+      StatusFor(actor.dialect, {.severity = up ? Severity::kUp : Severity::kDown, .told = !up});
   n.status_change_ms = actor.now_ms;
   n.checks_json = std::string(checks_json);
-  n.state = actor.notify_sends ? "queued" : "recorded";
+  n.state = actor.notify_sends || v1 ? "queued" : "recorded";
+  n.dialect = actor.dialect;
   n.next_attempt_at_ms = n.created_at_ms = actor.now_ms;
   auto queued = QueueNotification(tx, n);
   if (!queued.ok()) return queued.status();
   if (!*queued) return absl::InternalError(absl::StrCat(n.notification_id, " was queued before"));
-  return absl::OkStatus();
+  if (!v1 || actor.notify_sends) return absl::OkStatus();
+  // Without a receiver, what is recorded counts as told.
+  return CommitTell(tx, n, actor).status();
 }
 
 }  // namespace
@@ -134,14 +161,16 @@ absl::StatusOr<ChangeOutcome> OpenEvent(sql::Transaction& tx, const Site& site, 
   e.failure_class = why.failure_class;
   e.started_at_ms = actor.now_ms;
   e.last_seq = 1;
-  if (actor.project) {
-    const std::string changed = LegacyTime(actor.now_ms);
-    auto projected =
-        Project(tx, site.site_id, site.bucket, static_cast<int>(SiteStatus::kSeemsDown), changed);
-    if (!projected.ok()) return projected.status();
-    if (*projected == Projected::kSiteGone) return ChangeOutcome::kSiteGone;
-    e.projected_status = static_cast<int>(SiteStatus::kSeemsDown);
-    e.projected_change = changed;
+  e.dialect = actor.dialect;
+  auto begun = actor.dialect == LegacyDialect::kV1 ? BeginUntold(tx, actor, &e)
+                                                   : BeginProjected(tx, actor, &e);
+  if (!begun.ok()) return begun.status();
+  if (*begun == Begin::kSiteGone) return ChangeOutcome::kSiteGone;
+  if (*begun == Begin::kAdopted) {
+    auto adopted = OpenEventOfSite(tx, site.site_id);
+    if (!adopted.ok()) return adopted.status();
+    if (opened != nullptr && adopted->has_value()) *opened = **adopted;
+    return ChangeOutcome::kChanged;
   }
   if (auto s = InsertEvent(tx, &e, transition::kOpened, why.detail, actor, ProjectorOf(actor));
       !s.ok()) {
@@ -157,38 +186,37 @@ absl::StatusOr<ChangeOutcome> ConfirmDown(sql::Transaction& tx, const Event& see
   if (seen.severity != Severity::kSeemsDown) {
     return absl::InvalidArgumentError("only an event that seems down can be confirmed");
   }
-  Change change{seen, "", "", static_cast<int>(SiteStatus::kDown)};
+  const bool tells = seen.notified == 0 && !actor.muted;
+  Change change{seen, "", ""};
   const std::string word(reason);
   change.reason = word.c_str();
   change.after.severity = Severity::kDown;
   change.after.confirmed_at_ms = actor.now_ms;
-  change.after.notified = std::max(seen.notified, 1);
+  if (tells) change.after.notified = 1;
   auto outcome = Apply(tx, seen, change, actor);
-  if (!outcome.ok() || *outcome != ChangeOutcome::kChanged || seen.notified != 0) return outcome;
-  if (auto s =
-          Notify(tx, seen, "down", static_cast<int>(SiteStatus::kDown), url, checks_json, actor);
-      !s.ok()) {
-    return s;
-  }
+  if (!outcome.ok() || *outcome != ChangeOutcome::kChanged || !tells) return outcome;
+  if (auto s = Notify(tx, seen, "down", url, checks_json, actor); !s.ok()) return s;
   return outcome;
 }
 
 absl::StatusOr<ChangeOutcome> CloseEvent(sql::Transaction& tx, const Event& seen,
                                          std::string_view reason, std::string_view url,
                                          std::string_view checks_json, const Actor& actor) {
-  Change change{seen, "", "", static_cast<int>(SiteStatus::kUp)};
+  Change change{seen, "", ""};
   const std::string word(reason);
   change.reason = word.c_str();
+  change.needs_site = word != transition::kSiteRemoved;
   change.after.severity = Severity::kUp;
   change.after.ended_at_ms = actor.now_ms;
   change.after.end_reason = word;
-  auto outcome = Apply(tx, seen, change, actor);
-  const bool owes_up = word == transition::kRecovered && seen.notified != 0;
-  if (!outcome.ok() || *outcome != ChangeOutcome::kChanged || !owes_up) return outcome;
-  if (auto s = Notify(tx, seen, "up", static_cast<int>(SiteStatus::kUp), url, checks_json, actor);
-      !s.ok()) {
-    return s;
+  bool told = false;
+  auto outcome = Apply(tx, seen, change, actor, &told);
+  if (!outcome.ok() || *outcome != ChangeOutcome::kChanged) return outcome;
+  if (seen.dialect == LegacyDialect::kV1 && !told && seen.notified == 1) {
+    if (auto s = CancelQueuedDown(tx, seen.event_id); !s.ok()) return s;
   }
+  if (word != transition::kRecovered || !told || actor.muted) return outcome;
+  if (auto s = Notify(tx, seen, "up", url, checks_json, actor); !s.ok()) return s;
   return outcome;
 }
 
@@ -200,47 +228,6 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
           "VALUES (?, ?, ?, ?, ?)",
           {e.event_id, e.site_id, up_votes, down_votes, now_ms})
       .status();
-}
-
-absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, const Actor& actor) {
-  auto events = OpenEventsOfBucket(tx, bucket);
-  if (!events.ok()) return events.status();
-  uint64_t written = 0;
-  std::set<uint64_t> open;
-  for (const Event& e : *events) {
-    open.insert(e.site_id);
-    auto site = GetSite(tx, e.site_id);
-    if (!site.ok()) return site.status();
-    const int expected = LegacyStatusOf(e.severity);
-    if (!site->has_value() || !(*site)->active || (*site)->bucket != bucket ||
-        (*site)->site_status == expected) {
-      continue;
-    }
-    const std::string changed = LegacyTime(
-        e.severity == Severity::kDown && e.confirmed_at_ms != 0 ? e.confirmed_at_ms : actor.now_ms);
-    auto projected = Project(tx, e.site_id, bucket, expected, changed);
-    if (!projected.ok()) return projected.status();
-    if (*projected == Projected::kSiteGone) continue;
-    auto s = StoreProjected(tx, e, expected, changed, ProjectorOf(actor));
-    if (!s.ok()) return s;
-    ++written;
-  }
-  auto not_up = SitesNotUp(tx, {.buckets = {bucket, bucket}});
-  if (!not_up.ok()) return not_up.status();
-  for (const Site& site : *not_up) {
-    if (open.contains(site.site_id)) continue;
-    auto ended = EndedSinceV1Wrote(tx, site);
-    if (!ended.ok()) return ended.status();
-    if (!ended->has_value()) continue;
-    constexpr int kUp = static_cast<int>(SiteStatus::kUp);
-    const std::string changed = LegacyTime(*(*ended)->ended_at_ms);
-    auto projected = Project(tx, site.site_id, bucket, kUp, changed);
-    if (!projected.ok()) return projected.status();
-    if (*projected == Projected::kSiteGone) continue;
-    if (auto s = StoreProjected(tx, **ended, kUp, changed, ProjectorOf(actor)); !s.ok()) return s;
-    ++written;
-  }
-  return written;
 }
 
 absl::Status InsertHistory(sql::Transaction& tx, const std::vector<CheckHistoryRow>& rows,

@@ -21,8 +21,6 @@
 // lock is `preparing`.
 namespace jetmon::store {
 
-enum class Severity { kUp = 0, kWarning = 1, kDegraded = 2, kSeemsDown = 3, kDown = 4 };
-
 namespace transition {
 inline constexpr char kOpened[] = "opened";                         // -> Seems Down
 inline constexpr char kVerifierConfirmed[] = "verifier_confirmed";  // -> Down, notifies
@@ -37,6 +35,8 @@ inline constexpr char kV1Recovered[] = "v1_recovered";              // ends, sil
 inline constexpr char kSuperseded[] = "superseded";     // v1 began a newer one; ends, silent
 inline constexpr char kSiteRemoved[] = "site_removed";  // ends, silent
 }  // namespace transition
+
+inline constexpr int kAdoptedDown = 2;  // Event.notified: v1 told people
 
 struct Event {
   uint64_t event_id = 0, site_id = 0, blog_id = 0;
@@ -53,6 +53,11 @@ struct Event {
   // What v2 last wrote into the legacy columns for this event; nullopt = nothing yet.
   std::optional<int> projected_status;
   std::string projected_change;
+  // When people were told that the site is down: by a tell of ours that passed its commit point
+  // (store/tells.h), or by v1. 0: they were not. Always 0 in dialect jetmon2, where `notified`
+  // alone counts.
+  int64_t told_at_ms = 0;
+  LegacyDialect dialect = LegacyDialect::kJetmon2;  // in which it was opened
 };
 
 // Who changes an event, and how.
@@ -63,6 +68,11 @@ struct Actor {
   std::string host;           // the Monitor's; "": the control plane writes
   bool project = true;        // write the legacy columns too
   bool notify_sends = false;  // a receiver is configured: notifications are queued, else recorded
+  LegacyDialect dialect = LegacyDialect::kJetmon2;
+  bool muted = false;   // dialect v1: the range is about to be v1's, so nothing new is told
+  int64_t echo_ms = 0;  // dialect v1: a receiver writes what we tell it at most this late
+  // Of ProjectBucket in dialect jetmon2: v1 reads the columns next, and takes 0 for told.
+  bool hand_to_v1 = false;
   int64_t now_ms = 0;
 };
 
@@ -99,7 +109,7 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
 
 // Takes v1's view of the sites of a slice over, silently (no notification in any case).
 // v1 has spoken since we did if the columns differ from what was projected last for the open event.
-// Rules, the first that fits:
+// Rules in dialect jetmon2, the first that fits:
 //  * site_status 1 with an open event: closed v1_recovered;
 //  * not 1 without an open event: opened (0 Seems Down, 2 Down; other values count as Seems Down:
 //    it will be checked), started at last_status_change (now if it gives no time, or a later one),
@@ -112,6 +122,14 @@ absl::Status InsertFalsePositive(sql::Transaction& tx, const Event& e, int up_vo
 //  * an event of a bucket that the site has left (nobody who owns the old one will end it):
 //    superseded and opened anew;
 //  * else the event stays, and what the columns say counts as projected.
+// Rules in dialect v1, where 0 and 2 say that people were told, and when:
+//  * 1 with an open event: closed v1_recovered, whether it was told or not;
+//  * 0 or 2 without an open event: opened as Down and told (notified = 2);
+//  * 0 or 2, and nobody was told of the open event: promoted to Down and told, and what is queued
+//    about it is cancelled;
+//  * an event of a bucket that the site has left, which is not told: closed (the next failing check
+//    opens a new one); told: superseded and opened anew as told;
+//  * any other value proves nothing: an open event stays, and none is opened.
 // It also ends, silently, the slice's open events whose site is not active in their bucket any
 // more. `actor.project` is ignored: adoption stores the site's columns as projected, and writes
 // none. A Monitor that adopts on load stands as who projected them; after a seed (no host) nobody
@@ -127,9 +145,10 @@ absl::StatusOr<AdoptionCounts> AdoptSlice(sql::Transaction& tx, const Slice& sli
                                           const Actor& actor);
 absl::StatusOr<uint64_t> CountOpenEvents(sql::Transaction& tx, Range range);
 
-// Writes the legacy columns of every open event of a bucket that differ, and those that still tell
-// of an incident which a check of ours has ended (release does this also where the projection is
-// off: v1 would tell of it again). How many were written. Of `actor`, who it is and now_ms count.
+// Brings the legacy columns of a bucket to what v1 must find when it has the bucket back. How many
+// sites were written. Of `actor`, everything but `project` counts. Dialect jetmon2: those of every
+// open event that differ, and those that still tell of an incident which a check of ours has ended.
+// Dialect v1: those that a receiver wrote late, over a newer word of ours.
 absl::StatusOr<uint64_t> ProjectBucket(sql::Transaction& tx, uint32_t bucket, const Actor& actor);
 
 struct Drift {
@@ -137,8 +156,8 @@ struct Drift {
   uint32_t bucket = 0;
   int site_status = 1, expected_status = 1;
   uint64_t event_id = 0;  // 0 = no open event
-  // missing_event, stale_projection, unexpected_status (none of 0, 1, 2), event_elsewhere (the open
-  // event is of a bucket that the site has left).
+  // missing_event (in a range of dialect v1: foreign_write), stale_projection, unexpected_status
+  // (none of 0, 1, 2), event_elsewhere (the open event is of a bucket that the site has left).
   std::string cause;
 };
 inline constexpr size_t kMostDriftGroups = 2000;

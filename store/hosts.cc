@@ -14,7 +14,7 @@ constexpr size_t kMaxWarning = 200;
 constexpr char kColumns[] =
     "instance, kind, host, version, protocol, mode, state, seq, goodbye, pid, bucket_min, "
     "bucket_max, epoch, targets, due_backlog, oldest_due_ms, checks_per_s, in_flight, rss_bytes, "
-    "notify_configured, warnings, started_at_ms, updated_at_ms, longest_check_ms";
+    "notify_configured, warnings, started_at_ms, updated_at_ms, longest_check_ms, dialect";
 
 ProcessHealth HealthOf(const sql::Row& row) {
   ProcessHealth h;
@@ -43,6 +43,7 @@ ProcessHealth HealthOf(const sql::Row& row) {
   h.started_at_ms = row.Int(21);
   h.updated_at_ms = row.Int(22);
   h.longest_check_ms = row.Int(23);
+  h.dialect = ParseLegacyDialect(row.Text(24)).value_or(LegacyDialect::kJetmon2);
   return h;
 }
 
@@ -72,8 +73,9 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
       "UPDATE jetmon_process_health SET seq = seq + 1, version = ?, protocol = ?, mode = ?, state "
       "= ?, goodbye = ?, pid = ?, bucket_min = ?, bucket_max = ?, epoch = ?, targets = ?, "
       "due_backlog = ?, oldest_due_ms = ?, checks_per_s = ?, in_flight = ?, rss_bytes = ?, "
-      "notify_configured = ?, warnings = ?, updated_at_ms = ?, longest_check_ms = ? WHERE instance "
-      "= ?",
+      "notify_configured = ?, warnings = ?, updated_at_ms = ?, longest_check_ms = ?, dialect = ? "
+      "WHERE "
+      "instance = ?",
       {h.version,
        h.protocol,
        h.mode,
@@ -93,6 +95,7 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
        warnings,
        h.updated_at_ms,
        h.longest_check_ms,
+       NameOf(h.dialect),
        h.instance});
   if (!updated.ok()) return updated.status();
   if (*updated) return absl::OkStatus();
@@ -103,7 +106,7 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
   return tx
       .Execute(absl::StrCat("INSERT INTO jetmon_process_health (", kColumns,
                             ") VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                            "?, ?, ?, ?)"),
+                            "?, ?, ?, ?, ?)"),
                {h.instance,
                 h.kind,
                 h.host,
@@ -126,7 +129,8 @@ absl::Status ReportHealth(sql::Transaction& tx, const ProcessHealth& h) {
                 warnings,
                 h.started_at_ms,
                 h.updated_at_ms,
-                h.longest_check_ms})
+                h.longest_check_ms,
+                NameOf(h.dialect)})
       .status();
 }
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "store/legacy_words.h"
 #include "store/range.h"
 #include "store/sql/database.h"
 
@@ -16,7 +17,7 @@ namespace jetmon::store {
 
 // The protocol between control plane and Monitors that this build speaks (the meaning of the
 // lock rows); a Monitor of another one is not activated.
-inline constexpr int kMonitorProtocol = 1;
+inline constexpr int kMonitorProtocol = 2;
 
 struct ProcessHealth {
   std::string instance;  // random, one a process
@@ -37,7 +38,8 @@ struct ProcessHealth {
   bool notify_configured = false;
   // Its --longest_check. 0: it is too old to say, see DeadlineBudget::Announced.
   int64_t longest_check_ms = 0;
-  std::vector<std::string> warnings;  // bounded: 20 of 200 characters are kept
+  LegacyDialect dialect = LegacyDialect::kJetmon2;  // its --legacy_dialect
+  std::vector<std::string> warnings;                // bounded: 20 of 200 characters are kept
   int64_t started_at_ms = 0, updated_at_ms = 0;
 };
 

@@ -7,8 +7,8 @@ namespace jetmon::store {
 // What a range, or a part, leaves in the outbox, where no Monitor was there to count it. A piece of
 // an UPDATE of its row.
 inline constexpr char kCountQueued[] =
-    "(SELECT COUNT(*) FROM jetmon_notifications WHERE state = 'queued' AND bucket_no BETWEEN "
-    "bucket_min AND bucket_max)";
+    "(SELECT COUNT(*) FROM jetmon_notifications WHERE state IN ('queued', 'sending') AND bucket_no "
+    "BETWEEN bucket_min AND bucket_max)";
 
 }  // namespace jetmon::store
 

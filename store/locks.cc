@@ -13,7 +13,8 @@ constexpr char kRangeColumns[] =
     "epoch, bucket_min, bucket_max, owner_host, owner_instance, state, revision, lease_seq, "
     "run_id, activate_job_id, release_job_id, gave_up, drained, notifications_left, overrides, "
     "granted_at_ms, activating_at_ms, acknowledged_at_ms, draining_at_ms, drained_at_ms, "
-    "revoked_at_ms, released_at_ms, part_job_id";
+    "revoked_at_ms, released_at_ms, part_job_id, dialect, hold_tells_ms, muted_job_id, muted_min, "
+    "muted_max, muted_at_ms";
 
 // Every state but released, one by one: those that are held are few, and an index finds them among
 // all that ever were.
@@ -44,6 +45,13 @@ RangeLock RangeLockOf(const sql::Row& row) {
   l.revoked_at_ms = row.Int(20);
   l.released_at_ms = row.Int(21);
   if (!row.Text(22).empty()) l.part.emplace().job_id = row.Text(22);
+  l.dialect = ParseLegacyDialect(row.Text(23)).value_or(LegacyDialect::kJetmon2);
+  l.hold_tells_ms = row.Int(24);
+  if (!row.Text(25).empty()) {
+    l.mute = Mute{row.Text(25),
+                  {static_cast<uint32_t>(row.Int(26)), static_cast<uint32_t>(row.Int(27))},
+                  row.Int(28)};
+  }
   return l;
 }
 
@@ -105,8 +113,9 @@ absl::StatusOr<bool> FreeBuckets(sql::Transaction& tx, uint64_t epoch, int64_t n
   if (!ordinal.ok()) return ordinal.status();
   auto freed = tx.Execute(
       "UPDATE jetmon_rollout_bucket_locks SET pool = ?, owner_host = NULL, owner_instance = NULL, "
-      "epoch = 0, state = ?, touched = touched + 1, changed_ordinal = ?, changed_at_ms = ? WHERE "
-      "epoch = ?",
+      "epoch = 0, state = ?, muted = 0, touched = touched + 1, changed_ordinal = ?, changed_at_ms "
+      "= "
+      "? WHERE epoch = ?",
       {kPoolV1, kBucketFree, *ordinal, now_ms, epoch});
   if (!freed.ok()) return freed.status();
   if (*freed != (*lock)->range.size()) {
@@ -314,9 +323,9 @@ absl::StatusOr<GrantResult> GrantRange(sql::Transaction& tx, const Grant& g) {
   auto inserted = tx.Execute(
       "INSERT INTO jetmon_rollout_range_locks (epoch, bucket_min, bucket_max, owner_host, "
       "owner_instance, state, revision, lease_seq, run_id, activate_job_id, overrides, "
-      "granted_at_ms) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?)",
+      "granted_at_ms, dialect, hold_tells_ms) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?, ?, ?)",
       {*epoch, g.range.min, g.range.max, g.owner_host, g.owner_instance, range_state::kPreparing,
-       g.run_id, g.job_id, g.overrides, g.now_ms});
+       g.run_id, g.job_id, g.overrides, g.now_ms, NameOf(g.dialect), g.hold_tells_ms});
   if (!inserted.ok()) return inserted.status();
   auto lock = GetRangeLock(tx, *epoch);
   if (!lock.ok()) return lock.status();
@@ -356,8 +365,9 @@ absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::str
       tx.ExecuteOne(
           "UPDATE jetmon_rollout_range_locks SET drained = CASE WHEN state = 'preparing' "
           "THEN 1 ELSE 0 END, state = 'draining', release_job_id = ?, revision = revision "
-          "+ 1, draining_at_ms = ? WHERE epoch = ? AND part_job_id = '' AND state IN "
-          "('preparing', 'activating', 'active')",
+          "+ 1, draining_at_ms = ? WHERE epoch = ? AND part_job_id = '' AND (muted_job_id = '' OR "
+          "(muted_min = bucket_min AND muted_max = bucket_max)) AND (state IN ('preparing', "
+          "'activating') OR (state = 'active' AND (dialect <> 'v1' OR muted_job_id <> '')))",
           {job_id, now_ms, epoch}));
 }
 

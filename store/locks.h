@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "store/legacy_words.h"
 #include "store/range.h"
 #include "store/sql/database.h"
 
@@ -50,6 +51,14 @@ struct RangePart {
   int64_t draining_at_ms = 0, drained_at_ms = 0, revoked_at_ms = 0, released_at_ms = 0;
 };
 
+// Buckets of a range whose owner checks on and tells nothing more (dialect v1): a release of them
+// is on its way.
+struct Mute {
+  std::string job_id;  // of the release
+  Range range;
+  int64_t at_ms = 0;
+};
+
 struct RangeLock {
   uint64_t epoch = 0;
   Range range;
@@ -66,6 +75,10 @@ struct RangeLock {
   uint64_t notifications_left = 0;  // counted when it drained
   std::string overrides;            // JSON of the overrides that the activation used
   std::optional<RangePart> part;    // the one that is on its way out; `range` has it until then
+  LegacyDialect dialect = LegacyDialect::kJetmon2;  // that it was granted under
+  int64_t hold_tells_ms =
+      0;  // after its first sight of the range an owner tells nothing for so long
+  std::optional<Mute> mute;
   int64_t granted_at_ms = 0, activating_at_ms = 0, acknowledged_at_ms = 0, draining_at_ms = 0,
           drained_at_ms = 0, revoked_at_ms = 0, released_at_ms = 0;
 };
@@ -121,6 +134,8 @@ struct Grant {
   std::string job_id;
   std::string overrides;
   int64_t now_ms = 0;
+  LegacyDialect dialect = LegacyDialect::kJetmon2;
+  int64_t hold_tells_ms = 0;
 };
 // What a grant met. Anything but kGranted changed something already: the caller must roll the
 // transaction back (return a non-OK status from its body).
@@ -146,8 +161,14 @@ absl::StatusOr<bool> BeginActivating(sql::Transaction& tx, uint64_t epoch, int64
 // range back to v1; the caller inserts it in the same transaction.
 absl::StatusOr<bool> GiveUpActivation(sql::Transaction& tx, uint64_t epoch,
                                       std::string_view release_job_id, int64_t now_ms);
-// preparing|activating|active -> draining, for `job_id`; not while a part of it is on its way. A
-// range that the Monitor never saw (preparing) is marked drained at once.
+// Dialect v1: the owner tells nothing more of these buckets, one end of an active range or all of
+// it, from now on; it checks them on. False unless the range is active and no other release of it
+// is on its way.
+absl::StatusOr<bool> MuteRange(sql::Transaction& tx, uint64_t epoch, Range range,
+                               std::string_view job_id, int64_t now_ms);
+// preparing|activating|active -> draining, for `job_id`; not while a part of it is on its way, nor
+// while a part of it is muted. A range that the Monitor never saw (preparing) is marked
+// drained at once.
 absl::StatusOr<bool> BeginRelease(sql::Transaction& tx, uint64_t epoch, std::string_view job_id,
                                   int64_t now_ms);
 // draining, not drained -> revoked: its lease can't be renewed any more.
@@ -184,6 +205,9 @@ absl::StatusOr<bool> TakeOverRange(sql::Transaction& tx, uint64_t epoch,
 // active or draining. A transaction whose fence answers false must roll back.
 absl::StatusOr<bool> FenceBucket(sql::Transaction& tx, uint32_t bucket, uint64_t epoch,
                                  std::string_view instance);
+// The same for a transaction that tells people something: the bucket must be active, and not muted.
+absl::StatusOr<bool> FenceTell(sql::Transaction& tx, uint32_t bucket, uint64_t epoch,
+                               std::string_view instance);
 
 }  // namespace jetmon::store
 

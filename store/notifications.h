@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "store/legacy_words.h"
 #include "store/range.h"
 #include "store/sql/database.h"
 
@@ -23,23 +24,34 @@ struct Notification {
   int status_id = 1;
   int64_t status_change_ms = 0;
   std::string checks_json;
-  std::string state;  // queued, delivered, recorded
+  // queued, delivered, recorded; in dialect v1 also sending, cancelled, superseded (tells.h)
+  std::string state;
+  LegacyDialect dialect = LegacyDialect::kJetmon2;
   int attempts = 0;
   int64_t next_attempt_at_ms = 0, created_at_ms = 0, delivered_at_ms = 0;
 };
 
 // Inserts unless (event, kind) is there already; true if inserted.
 absl::StatusOr<bool> QueueNotification(sql::Transaction& tx, const Notification& n);
-// Queued ones of a range that are due, oldest first; only the first of each site (order per site).
+// Those of a range that are queued or sending and due, oldest first; only the first of each site
+// (order per site).
 absl::StatusOr<std::vector<Notification>> DueNotifications(sql::Transaction& tx, Range range,
                                                            int64_t now_ms, int limit);
-// queued -> delivered where attempts is as seen.
-absl::StatusOr<bool> MarkDelivered(sql::Transaction& tx, std::string_view id, int attempts,
-                                   int64_t now_ms);
-// attempts + 1 and the next time, where attempts is as seen.
-absl::StatusOr<bool> MarkFailedAttempt(sql::Transaction& tx, std::string_view id, int attempts,
+// -> delivered where state and attempts are as in `n`.
+absl::StatusOr<bool> MarkDelivered(sql::Transaction& tx, const Notification& n, int64_t now_ms);
+// attempts + 1 and the next time, where state and attempts are as in `n`.
+absl::StatusOr<bool> MarkFailedAttempt(sql::Transaction& tx, const Notification& n,
                                        int64_t next_attempt_at_ms);
+// Those of a range that are queued or sending.
 absl::StatusOr<uint64_t> CountQueued(sql::Transaction& tx, Range range);
+// Dialect v1: cancels those of a range that are queued; v1 will tell those. How many.
+absl::StatusOr<uint64_t> CancelQueued(sql::Transaction& tx, Range range);
+// Whether one of the range was delivered since then.
+absl::StatusOr<bool> AnyDeliveredSince(sql::Transaction& tx, Range range, int64_t since_ms);
+// Those of a range that are sending are due now, however often they failed.
+absl::Status HurrySending(sql::Transaction& tx, Range range, int64_t now_ms);
+// Those of a range that are sending.
+absl::StatusOr<uint64_t> CountSending(sql::Transaction& tx, Range range);
 
 }  // namespace jetmon::store
 

@@ -20,6 +20,15 @@ Notification Make(uint64_t event, const std::string& kind, uint64_t site, uint32
   return n;
 }
 
+// As a sender saw it.
+Notification Seen(const std::string& id, int attempts, const std::string& state = "queued") {
+  Notification n;
+  n.notification_id = id;
+  n.attempts = attempts;
+  n.state = state;
+  return n;
+}
+
 TEST(Notifications, AreUniquePerEventAndKind) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
@@ -55,13 +64,13 @@ TEST(Notifications, AreDueInOrderPerSite) {
                   // The end of an outage waits for its beginning, also while that is tried again.
                   EXPECT_TRUE(*QueueNotification(tx, Make(8, "down", 18)));
                   EXPECT_TRUE(*QueueNotification(tx, Make(8, "up", 18)));
-                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_8_down", 0, 9000));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_8_down", 0), 9000));
                   EXPECT_EQ(ids(100), "ntf_1_down ntf_3_down ");
-                  EXPECT_TRUE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
-                  EXPECT_FALSE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
+                  EXPECT_TRUE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
+                  EXPECT_FALSE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
                   EXPECT_EQ(ids(100), "ntf_1_up ntf_3_down ");
-                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_1_up", 0, 500));
-                  EXPECT_FALSE(*MarkFailedAttempt(tx, "ntf_1_up", 0, 500));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_1_up", 0), 500));
+                  EXPECT_FALSE(*MarkFailedAttempt(tx, Seen("ntf_1_up", 0), 500));
                   EXPECT_EQ(ids(100), "ntf_3_down ");  // and event 2 of that site waits behind
                   EXPECT_EQ(ids(500), "ntf_1_up ntf_3_down ");
                   return absl::OkStatus();
@@ -73,12 +82,81 @@ TEST(Notifications, WhoseAttemptIsOverMarksNothing) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
                   EXPECT_TRUE(*QueueNotification(tx, Make(1, "down", 10)));
-                  EXPECT_TRUE(*MarkFailedAttempt(tx, "ntf_1_down", 0, 500));
-                  EXPECT_FALSE(*MarkFailedAttempt(tx, "ntf_1_down", 0, 900));
-                  EXPECT_FALSE(*MarkDelivered(tx, "ntf_1_down", 0, 101));
+                  EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0), 500));
+                  EXPECT_FALSE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0), 900));
+                  EXPECT_FALSE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
                   EXPECT_EQ(*CountQueued(tx, {0, 9}), 1u);
-                  EXPECT_TRUE(*MarkDelivered(tx, "ntf_1_down", 1, 102));
+                  EXPECT_TRUE(*MarkDelivered(tx, Seen("ntf_1_down", 1), 102));
                   EXPECT_EQ(*CountQueued(tx, {0, 9}), 0u);
+                  return absl::OkStatus();
+                }).ok());
+}
+
+// Dialect v1: what has passed its commit point is due like what has not, and keeps its place.
+TEST(Notifications, WhatIsSendingIsDueAndMarkedAsSuch) {
+  TestDatabase db;
+  ASSERT_TRUE(
+      db->Write([](sql::Transaction& tx) -> absl::Status {
+          Notification sending = Make(1, "down", 10);
+          sending.state = "sending";
+          sending.dialect = LegacyDialect::kV1;
+          EXPECT_TRUE(*QueueNotification(tx, sending));
+          EXPECT_TRUE(*QueueNotification(tx, Make(1, "up", 10)));
+          EXPECT_TRUE(*QueueNotification(tx, Make(2, "down", 12)));
+          const auto due = *DueNotifications(tx, {0, 9}, 100, 10);
+          if (due.size() != 2) return absl::InternalError("not the two that are due");
+          EXPECT_EQ(due[0].state, "sending");
+          EXPECT_EQ(due[0].dialect, LegacyDialect::kV1);
+          EXPECT_EQ(due[1].notification_id, "ntf_2_down");
+          EXPECT_EQ(due[1].dialect, LegacyDialect::kJetmon2);
+          EXPECT_EQ(*CountQueued(tx, {0, 9}), 3u);
+          EXPECT_EQ(DueNotifications(tx, {0, 9}, 100, 1)->size(), 1u);
+          // A sender that saw it queued is too late.
+          EXPECT_FALSE(*MarkDelivered(tx, Seen("ntf_1_down", 0), 101));
+          EXPECT_FALSE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0), 900));
+          EXPECT_TRUE(*MarkFailedAttempt(tx, Seen("ntf_1_down", 0, "sending"), 900));
+          EXPECT_TRUE(*MarkDelivered(tx, Seen("ntf_1_down", 1, "sending"), 101));
+          EXPECT_EQ(DueNotifications(tx, {0, 9}, 100, 10)->at(0).notification_id, "ntf_1_up");
+          return absl::OkStatus();
+        }).ok());
+}
+
+// What a release of buckets 2 and 3 looks at and does.
+TEST(Notifications, ARangeThatIsReleasedIsCountedAndCancelled) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  uint64_t event = 0;
+                  const auto add = [&](uint32_t bucket, const char* state, LegacyDialect dialect,
+                                       int64_t delivered_ms = 0) {
+                    ++event;
+                    Notification n = Make(event, "down", event);
+                    n.bucket = bucket;
+                    n.state = state;
+                    n.dialect = dialect;
+                    n.delivered_at_ms = delivered_ms;
+                    EXPECT_TRUE(*QueueNotification(tx, n));
+                  };
+                  add(2, "queued", LegacyDialect::kV1);
+                  add(3, "queued", LegacyDialect::kV1);
+                  add(3, "queued", LegacyDialect::kJetmon2);
+                  add(3, "sending", LegacyDialect::kV1);
+                  add(2, "delivered", LegacyDialect::kV1, 1000);
+                  add(4, "queued", LegacyDialect::kV1);
+                  add(4, "sending", LegacyDialect::kV1);
+                  EXPECT_EQ(*CountSending(tx, {2, 3}), 1u);
+                  EXPECT_EQ(*CountSending(tx, {2, 4}), 2u);
+                  EXPECT_EQ(DueNotifications(tx, {4, 4}, -5, 10)->size(), 0u);
+                  EXPECT_TRUE(HurrySending(tx, {4, 4}, -5).ok());
+                  EXPECT_EQ(DueNotifications(tx, {4, 4}, -5, 10)->size(), 1u);
+                  EXPECT_EQ(DueNotifications(tx, {2, 3}, -5, 10)->size(), 0u);
+                  EXPECT_TRUE(*AnyDeliveredSince(tx, {2, 3}, 1000));
+                  EXPECT_FALSE(*AnyDeliveredSince(tx, {2, 3}, 1001));
+                  EXPECT_FALSE(*AnyDeliveredSince(tx, {3, 4}, 1000));
+                  EXPECT_EQ(*CancelQueued(tx, {2, 3}), 2u);
+                  EXPECT_EQ(*CancelQueued(tx, {2, 3}), 0u);
+                  // What an older build queued is delivered by whoever runs.
+                  EXPECT_EQ(*CountQueued(tx, {2, 3}), 2u);
+                  EXPECT_EQ(*CountQueued(tx, {4, 4}), 2u);
                   return absl::OkStatus();
                 }).ok());
 }
@@ -117,7 +195,7 @@ TEST(Notifications, OfTwoWhoDeliverOneMarksIt) {
       threads.emplace_back([&, d] {
         bool won = false;
         EXPECT_TRUE(d->Write([&](sql::Transaction& tx) -> absl::Status {
-                       auto done = MarkDelivered(tx, id, 0, 101);
+                       auto done = MarkDelivered(tx, Seen(id, 0), 101);
                        if (done.ok()) won = *done;
                        return done.status();
                      }).ok());

@@ -80,7 +80,7 @@ absl::StatusOr<int64_t> ShrinkRange(sql::Transaction& tx, const RangePart& p,
   const std::string update = absl::StrCat(
       "UPDATE jetmon_rollout_range_locks SET bucket_min = CASE WHEN bucket_min = ? THEN ? ELSE "
       "bucket_min END, bucket_max = CASE WHEN bucket_max = ? THEN ? ELSE bucket_max END, "
-      "part_job_id = '', revision = revision + 1",
+      "part_job_id = '', muted_job_id = '', revision = revision + 1",
       kWhereLeaving);
   if (!lease_seq.has_value()) {
     return tx.Execute(update, {p.range.min, after, p.range.max, before, p.epoch, p.job_id});
@@ -112,8 +112,8 @@ absl::StatusOr<bool> Free(sql::Transaction& tx, std::string_view job_id,
   s = Expect(
       tx.Execute(
           "UPDATE jetmon_rollout_bucket_locks SET pool = ?, owner_host = NULL, owner_instance = "
-          "NULL, epoch = 0, state = ?, touched = touched + 1, changed_ordinal = ?, changed_at_ms = "
-          "? WHERE bucket_no BETWEEN ? AND ? AND epoch = ?",
+          "NULL, epoch = 0, state = ?, muted = 0, touched = touched + 1, changed_ordinal = ?, "
+          "changed_at_ms = ? WHERE bucket_no BETWEEN ? AND ? AND epoch = ?",
           {kPoolV1, kBucketFree, *ordinal, now_ms, p.range.min, p.range.max, p.epoch}),
       p.range.size(), absl::StrCat("freeing part ", p.range.ToString(), " of epoch ", p.epoch));
   if (!s.ok()) return s;
@@ -137,9 +137,10 @@ absl::StatusOr<bool> BeginPartRelease(sql::Transaction& tx, uint64_t epoch, Rang
   if (job_id.empty()) return absl::InvalidArgumentError("a part's release needs its job");
   auto matched = tx.ExecuteOne(
       "UPDATE jetmon_rollout_range_locks SET part_job_id = ?, revision = revision + 1 WHERE epoch "
-      "= ? AND state = 'active' AND part_job_id = '' AND ((bucket_min = ? AND bucket_max > ?) OR "
-      "(bucket_max = ? AND bucket_min < ?))",
-      {job_id, epoch, part.min, part.max, part.max, part.min});
+      "= ? AND state = 'active' AND part_job_id = '' AND (muted_job_id = '' OR (muted_min = ? AND "
+      "muted_max = ?)) AND ((bucket_min = ? AND bucket_max > ?) OR (bucket_max = ? AND bucket_min "
+      "< ?))",
+      {job_id, epoch, part.min, part.max, part.min, part.max, part.max, part.min});
   if (!matched.ok() || !*matched) return matched;
   auto s = SetBuckets(tx, epoch, part, range_state::kActive, range_state::kDraining);
   if (!s.ok()) return s;

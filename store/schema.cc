@@ -6,6 +6,7 @@
 #include "store/migrations/0003_grown_tables.h"
 #include "store/migrations/0004_rollout_complete.h"
 #include "store/migrations/0005_who_wrote_it.h"
+#include "store/migrations/0006_v1s_words.h"
 
 namespace jetmon::store {
 namespace {
@@ -46,6 +47,10 @@ std::vector<std::string> WhoWroteIt(const sql::Dialect& dialect) {
   return InDialect(migrations::k0005WhoWroteIt, dialect);
 }
 
+std::vector<std::string> V1sWords(const sql::Dialect& dialect) {
+  return InDialect(migrations::k0006V1sWords, dialect);
+}
+
 }  // namespace
 
 const std::vector<sql::Migration>& Migrations() {
@@ -56,6 +61,8 @@ const std::vector<sql::Migration>& Migrations() {
       // An older Monitor would not see that a part of its range leaves.
       {4, "rollout_complete", RolloutComplete, 4},
       {5, "who_wrote_it", WhoWroteIt, 4},
+      // An older Monitor would take 0 for a suspicion, and tell again what v1 has told.
+      {6, "v1s_words", V1sWords, 6},
   };
   return *migrations;
 }

@@ -1,7 +1,6 @@
 #include "store/sites.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include <algorithm>
 
@@ -56,24 +55,6 @@ std::string ConfigHash(const Site& site) {
   return Sha256Hex(absl::StrCat(site.site_id, "\n", site.blog_id, "\n", site.url, "\n",
                                 site.active ? 1 : 0, "\n", site.check_interval))
       .substr(0, 16);
-}
-
-std::string LegacyTime(int64_t ms) {
-  const time_t seconds = ms / 1000;
-  tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &utc);
-  return text;
-}
-
-int64_t ParseLegacyTime(std::string_view text) {
-  tm utc{};
-  const std::string copy(text);
-  const char* end = strptime(copy.c_str(), "%Y-%m-%d %H:%M:%S", &utc);
-  if (end == nullptr || (*end != '\0' && *end != '.')) return 0;
-  const time_t seconds = timegm(&utc);
-  return seconds < 0 ? 0 : int64_t{seconds} * 1000;
 }
 
 absl::StatusOr<std::vector<Site>> ActiveSitesOfBucket(sql::Transaction& tx, uint32_t bucket,

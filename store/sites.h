@@ -8,15 +8,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "store/legacy_words.h"
 #include "store/range.h"
 #include "store/sql/database.h"
 
 // The legacy table `jetpack_monitor_sites` and v2's own per-site rows (check targets, runtime,
 // check config).
 namespace jetmon::store {
-
-// What v1 wrote in site_status.
-enum class SiteStatus { kSeemsDown = 0, kUp = 1, kDown = 2 };
 
 struct Site {
   uint64_t site_id = 0;
@@ -31,10 +29,6 @@ struct Site {
 
 // 16 hex digits over (site id, blog, url, active, interval): tells whether a target is stale.
 std::string ConfigHash(const Site& site);
-// Legacy timestamps <-> Unix milliseconds (whole seconds, UTC). ParseLegacyTime: 0 for "" or
-// what is no time.
-std::string LegacyTime(int64_t ms);
-int64_t ParseLegacyTime(std::string_view text);
 
 // Where a page of a bucket's sites ended: key-set paging in the order of v1's index.
 struct SiteCursor {

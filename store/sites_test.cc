@@ -222,13 +222,5 @@ TEST(ConfigHash, ChangesWithEveryPartThatMatters) {
   EXPECT_EQ(ConfigHash(same), ConfigHash(base));
 }
 
-TEST(LegacyTime, GoesBothWays) {
-  EXPECT_EQ(LegacyTime(1'700'000'000'123), "2023-11-14 22:13:20");
-  EXPECT_EQ(ParseLegacyTime("2023-11-14 22:13:20"), 1'700'000'000'000);
-  for (const char* bad : {"", "yesterday", "2023-11-14", "0000-00-00 00:00:00"}) {
-    EXPECT_EQ(ParseLegacyTime(bad), 0) << bad;
-  }
-}
-
 }  // namespace
 }  // namespace jetmon::store

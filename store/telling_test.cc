@@ -123,5 +123,35 @@ TEST_F(TellingTest, WhatWeConfirmedUnprojectedIsNoNewIncident) {
   EXPECT_EQ(Told(), "down ");
 }
 
+// A range that an older build was given goes back to v1: a suspicion is nothing that was told, and
+// what was told is 0. Taken again it is told.
+TEST_F(TellingTest, WhatAnOlderBuildHeldGoesBackInV1sWords) {
+  const auto status = [this] {
+    int read = -1;
+    Write([&](sql::Transaction& tx) -> absl::Status {
+      read = (*GetSite(tx, 1))->site_status;
+      return absl::OkStatus();
+    });
+    return read;
+  };
+  const auto hand_back = [this] {
+    Actor actor = actor_;
+    actor.hand_to_v1 = true;
+    Write([&](sql::Transaction& tx) { return ProjectBucket(tx, 3, actor).status(); });
+  };
+  Begin();
+  EXPECT_EQ(status(), 0);
+  hand_back();
+  EXPECT_EQ(status(), 1);
+  Confirm(Open());
+  EXPECT_EQ(status(), 2);
+  hand_back();
+  EXPECT_EQ(status(), 0);
+  actor_.dialect = LegacyDialect::kV1;
+  EXPECT_EQ(Adopt(), Adoption::kReopened);
+  EXPECT_EQ(Open().notified, kAdoptedDown);
+  EXPECT_NE(Open().told_at_ms, 0);
+}
+
 }  // namespace
 }  // namespace jetmon::store

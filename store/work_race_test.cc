@@ -148,8 +148,7 @@ TEST_F(NotificationsRaceTest, OneIsQueuedOnceAndMarkedOnce) {
     ASSERT_EQ(queued.size(), 1u) << "round " << round;
     // Delivered, says one sender; failed, says another.
     const auto marked = Winners([&](sql::Transaction& tx, int i) {
-      return i % 2 == 0 ? MarkDelivered(tx, n.notification_id, 0, 100 + i)
-                        : MarkFailedAttempt(tx, n.notification_id, 0, 100 + i);
+      return i % 2 == 0 ? MarkDelivered(tx, n, 100 + i) : MarkFailedAttempt(tx, n, 100 + i);
     });
     ASSERT_EQ(marked.size(), 1u) << "round " << round;
     Write([&](sql::Transaction& tx) -> absl::Status {

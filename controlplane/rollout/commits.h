@@ -32,6 +32,8 @@ inline constexpr std::string_view kPolicyRollback = "policy_rollback";
 inline constexpr std::string_view kActivateLook = "activate_look";
 inline constexpr std::string_view kBeginActivating = "begin_activating";
 inline constexpr std::string_view kGiveUp = "give_up";
+inline constexpr std::string_view kCancelTells = "cancel_tells";
+inline constexpr std::string_view kEndMute = "end_mute";
 inline constexpr std::string_view kReleaseLook = "release_look";
 inline constexpr std::string_view kProject = "project";
 inline constexpr std::string_view kRevoke = "revoke";
@@ -49,7 +51,7 @@ inline constexpr std::string_view kAll[] = {
     kPolicyRollback,   kActivateLook,   kBeginActivating,
     kGiveUp,           kReleaseLook,    kProject,
     kRevoke,           kFree,           kRevokePart,
-    kFreePart,
+    kFreePart,         kCancelTells,    kEndMute,
 };
 
 }  // namespace jetmon::rollout::commits

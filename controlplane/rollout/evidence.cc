@@ -49,7 +49,6 @@ absl::StatusOr<Evidence> GatherEvidence(sql::Transaction& tx, store::Range range
   auto started = store::LatestOverlappingCheckpoint(tx, cp::kV1Started, range);
   if (!started.ok()) return started.status();
   const uint64_t v1_started = started->has_value() ? (*started)->ordinal : 0;
-  uint64_t v1_stopped = 0;
   for (const Wanted& w : kWanted) {
     auto found = store::LatestCheckpoint(tx, w.kind, range, w.of_owner ? owner_host : "");
     if (!found.ok()) return found.status();
@@ -64,14 +63,14 @@ absl::StatusOr<Evidence> GatherEvidence(sql::Transaction& tx, store::Range range
     } else if ((what == "v1_stopped" || what == "final_reconcile") &&
                (*found)->ordinal <= v1_started) {
       why = absl::StrCat(what, " is older than v1's last start");
-    } else if (what == "final_reconcile" && (*found)->started_ordinal <= v1_stopped) {
+    } else if (what == "final_reconcile" && (*found)->started_ordinal <= evidence.v1_stopped) {
       why = "final_reconcile began before v1 was recorded as stopped";
     }
     if (!why.empty()) {
       evidence.missing.push_back({what, why, w.action});
       continue;
     }
-    if (what == "v1_stopped") v1_stopped = (*found)->ordinal;
+    if (what == "v1_stopped") evidence.v1_stopped = (*found)->ordinal;
     evidence.ids.push_back(absl::StrCat(what, ":", (*found)->ordinal));
   }
   return evidence;

@@ -31,6 +31,7 @@ struct Evidence {
   std::vector<Missing> missing;
   // Ordinals of the checkpoints that count, "kind:ordinal", for the plan's digest.
   std::vector<std::string> ids;
+  uint64_t v1_stopped = 0;  // ordinal of the checkpoint that counts; 0: it is missing
 };
 absl::StatusOr<Evidence> GatherEvidence(sql::Transaction& tx, store::Range range,
                                         const std::string& owner_host, int64_t now_ms);

@@ -96,13 +96,16 @@ bool JobRun::Pause(std::chrono::milliseconds d) {
 std::string NewJobId(int64_t now_ms) { return "rjob_" + store::NewUlid(now_ms); }
 
 store::Job JobForRange(const store::RangeLock& lock, const std::string& consumer, int64_t now_ms) {
-  const bool drains = lock.part.has_value() || lock.state == store::range_state::kDraining ||
+  const bool drains = lock.part.has_value() || lock.mute.has_value() ||
+                      lock.state == store::range_state::kDraining ||
                       lock.state == store::range_state::kRevoked;
   store::Job job;
   job.job_id = NewJobId(now_ms);
   job.operation = OperationName(drains ? Operation::kRelease : Operation::kActivate);
   job.run_id = lock.run_id;
-  job.range = lock.part.has_value() ? lock.part->range : lock.range;
+  job.range = lock.part.has_value()   ? lock.part->range
+              : lock.mute.has_value() ? lock.mute->range
+                                      : lock.range;
   job.owner_host = lock.owner_host;
   job.epoch = lock.epoch;
   job.state = store::job_state::kQueued;
@@ -303,7 +306,7 @@ void JobRunner::SweepLoop() {
 absl::Status JobRunner::Sweep() {
   namespace rs = store::range_state;
   const auto on_its_way = [](const store::RangeLock& l) {
-    return l.state != rs::kActive || l.part.has_value();
+    return l.state != rs::kActive || l.part.has_value() || l.mute.has_value();
   };
   bool any = false;
   absl::Status s = parts_.db->Read([&](sql::Transaction& tx) {
@@ -329,7 +332,7 @@ absl::Status JobRunner::Sweep() {
       if (has_job) continue;
       if (auto inserted = store::InsertJob(tx, job); !inserted.ok()) return inserted;
       LogInfo(absl::StrCat(job.job_id, ": the sweep goes on with epoch ", l.epoch, ", ",
-                           l.part.has_value() ? "of which a part leaves" : l.state));
+                           l.part.has_value() || l.mute.has_value() ? "which leaves" : l.state));
       queued = true;
     }
     return absl::OkStatus();

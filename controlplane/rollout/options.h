@@ -12,6 +12,7 @@
 #include "clock/deadline_budget.h"
 #include "confirm/client.h"
 #include "probe/engine.h"
+#include "store/legacy_words.h"
 #include "store/sql/database.h"
 
 namespace jetmon::rollout {
@@ -37,8 +38,19 @@ struct Times {
   std::chrono::milliseconds hear_within{6'000};
 };
 
+// What is known of the program that has the sites before and after a rollout.
+struct LegacyTimes {
+  store::LegacyDialect dialect = store::LegacyDialect::kJetmon2;
+  // The rest matters in dialect v1 only. How late the receiver of notifications may write the
+  // legacy columns, and how far behind the primary v1 reads them.
+  std::chrono::milliseconds receiver_delay{60'000}, replica_lag{30'000};
+  // What is still being sent when a release begins is waited for so long.
+  std::chrono::milliseconds deliver_within{60'000};
+};
+
 struct Options {
   uint32_t bucket_total = 512;
+  LegacyTimes legacy;
   std::chrono::milliseconds unit{60'000};
   int peer_offline_limit = 3;
   std::string server_host;
@@ -49,6 +61,10 @@ struct Options {
   // Rows of sites that a batch of seed, or of a policy stage, goes over at most; 0: what suits the
   // database.
   uint64_t seed_rows = 0;
+
+  // Dialect v1: how long after v1 was stopped a tell of its may still be written: by the receiver,
+  // and before that sent by a worker that outlived its master for 20 s.
+  std::chrono::milliseconds LastWordsWithin() const { return legacy.receiver_delay + unit / 3; }
 };
 
 // Who calls, and how the transaction that commits the call's mutation settles its idempotency

@@ -6,7 +6,7 @@
 namespace jetmon::rollout {
 
 absl::StatusOr<OwnerFacts> LookAtOwner(sql::Transaction& tx, const Observer& observer,
-                                       const std::string& host) {
+                                       const std::string& host, store::LegacyDialect dialect) {
   OwnerFacts facts;
   auto generation = store::HostGeneration(tx, host);
   if (!generation.ok()) return generation.status();
@@ -60,6 +60,13 @@ absl::StatusOr<OwnerFacts> LookAtOwner(sql::Transaction& tx, const Observer& obs
                        ", and this control plane frees a range as if they took ",
                        SecondsText(known), " at most"),
           "start control plane and Monitor with the same --longest_check");
+  }
+  if (p.dialect != dialect) {
+    const std::string theirs(store::NameOf(p.dialect)), ours(store::NameOf(dialect));
+    block("legacy_dialect_mismatch",
+          absl::StrCat("host ", host, " reads site_status as ", theirs, ", this control plane as ",
+                       ours),
+          "start control plane and Monitors with the same --legacy_dialect");
   }
   facts.instance = p;
   return facts;

@@ -17,11 +17,11 @@ struct OwnerFacts {
   std::optional<store::ProcessHealth> instance;  // the one live one
   uint64_t generation = 0;                       // of the host
   // owner_unavailable, owner_ambiguous, protocol_mismatch, rollout_mode_blocked,
-  // longest_check_exceeded; none of them can be overridden.
+  // longest_check_exceeded, legacy_dialect_mismatch; none of them can be overridden.
   std::vector<v1::Finding> blockers;
 };
 absl::StatusOr<OwnerFacts> LookAtOwner(sql::Transaction& tx, const Observer& observer,
-                                       const std::string& host);
+                                       const std::string& host, store::LegacyDialect dialect);
 
 }  // namespace jetmon::rollout
 

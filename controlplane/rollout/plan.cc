@@ -132,13 +132,14 @@ absl::Status PlanActivate(sql::Transaction& tx, const Observer& observer, const 
                              l.state, "); one owner holds one range"),
                 "choose another owner, or release that range first");
   }
-  auto owner = LookAtOwner(tx, observer, plan->owner_host);
+  auto owner = LookAtOwner(tx, observer, plan->owner_host, call.dialect);
   if (!owner.ok()) return owner.status();
   for (const v1::Finding& b : owner->blockers) *plan->response.add_blockers() = b;
   if (owner->instance.has_value()) plan->owner_instance = owner->instance->instance;
   plan->owner_generation = owner->generation;
   Evidence evidence;
   if (auto s = BlockMissingEvidence(tx, call, now_ms, plan, &evidence); !s.ok()) return s;
+  plan->v1_stopped = evidence.v1_stopped;
   digest->insert(digest->end(), evidence.ids.begin(), evidence.ids.end());
   digest->push_back(absl::StrCat("instance:", plan->owner_instance));
   digest->push_back(absl::StrCat("generation:", plan->owner_generation));
@@ -208,6 +209,14 @@ absl::Status LookAtOngoing(sql::Transaction& tx, const store::RangeLock& l, Plan
         absl::StrCat("a part of ", l.range.ToString(), ", buckets ", l.part->range.ToString(),
                      ", is on its way back to v1 (", l.part->state, ", job ", l.part->job_id, ")"),
         absl::StrCat("wait for job ", l.part->job_id, ", then plan again"));
+    return absl::OkStatus();
+  }
+  if (l.mute.has_value() && l.state == store::range_state::kActive) {
+    if (l.mute->range == plan->range) return FindReleaseJob(tx, l, l.mute->job_id, plan);
+    plan->Block("owner_range_conflict",
+                absl::StrCat("buckets ", l.mute->range.ToString(), " of ", l.range.ToString(),
+                             " are on their way back to v1 (muted, job ", l.mute->job_id, ")"),
+                absl::StrCat("wait for job ", l.mute->job_id, ", then plan again"));
     return absl::OkStatus();
   }
   if (l.state == store::range_state::kDraining || l.state == store::range_state::kRevoked) {
@@ -286,7 +295,9 @@ absl::Status AddLocks(sql::Transaction& tx, store::Range range, std::vector<std:
   for (const store::RangeLock& l : *locks) {
     if (!l.range.Overlaps(range)) continue;
     digest->push_back(absl::StrCat("lock:", l.epoch, ":", l.state, ":", l.range.ToString(), ":",
-                                   l.part.has_value() ? l.part->job_id : ""));
+                                   l.part.has_value()   ? l.part->job_id
+                                   : l.mute.has_value() ? l.mute->job_id
+                                                        : ""));
   }
   return absl::OkStatus();
 }

@@ -29,6 +29,7 @@ struct Plan {
   // Activation: whom it would be given to.
   std::string owner_instance;
   uint64_t owner_generation = 0;
+  uint64_t v1_stopped = 0;  // of an activation: Evidence::v1_stopped
   std::string overrides_json;
   // Release: the lock it would release.
   std::optional<store::RangeLock> lock;

@@ -118,6 +118,7 @@ absl::Status Service::PlanOrExecute(const Caller& caller, absl::StatusOr<Planned
                                     v1::OperationResponse* response) {
   if (!read.ok()) return read.status();
   PlannedCall& call = *read;
+  call.dialect = options_.legacy.dialect;
   if (auto s = LookAtRange(cancelled, &call); !s.ok()) return s;
   if (call.op == Operation::kActivate) HearOfOwner(call);
   if (call.execute) {
@@ -162,6 +163,21 @@ store::Job Service::NewJob(const Caller& caller, const std::string& operation,
   job.consumer = caller.consumer;
   return job;
 }
+
+namespace {
+
+// The first step of a release. In dialect v1 an owner that tells people is muted first, and checks
+// on; the job lets it drain.
+absl::StatusOr<bool> BeginLeaving(sql::Transaction& tx, const store::RangeLock& held,
+                                  store::Range range, const std::string& job_id, int64_t now_ms) {
+  if (held.dialect == store::LegacyDialect::kV1 && held.state == store::range_state::kActive) {
+    return store::MuteRange(tx, held.epoch, range, job_id, now_ms);
+  }
+  return range == held.range ? store::BeginRelease(tx, held.epoch, job_id, now_ms)
+                             : store::BeginPartRelease(tx, held.epoch, range, job_id, now_ms);
+}
+
+}  // namespace
 
 void Service::HearOfOwner(const PlannedCall& call) {
   std::string owner = call.owner_host;
@@ -214,8 +230,10 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, cons
       NewJob(caller, OperationName(call.op), call.run_id, call.range, plan->owner_host);
   job.request = call.request;
   if (call.op == Operation::kActivate) {
-    store::Grant grant{call.range,  plan->owner_host, plan->owner_instance, plan->owner_generation,
-                       call.run_id, job.job_id,       plan->overrides_json, now};
+    store::Grant grant{
+        call.range,   plan->owner_host,  plan->owner_instance, plan->owner_generation,
+        call.run_id,  job.job_id,        plan->overrides_json, now,
+        call.dialect, HoldOfTells(*plan)};
     auto granted = store::GrantRange(tx, grant);
     if (!granted.ok()) return granted.status();
     if (granted->outcome != store::GrantOutcome::kGranted) {
@@ -228,10 +246,7 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, cons
     }
     job.epoch = granted->lock.epoch;
   } else if (call.op == Operation::kRelease) {
-    const store::RangeLock& held = *plan->lock;
-    auto released = call.range == held.range
-                        ? store::BeginRelease(tx, held.epoch, job.job_id, now)
-                        : store::BeginPartRelease(tx, held.epoch, call.range, job.job_id, now);
+    auto released = BeginLeaving(tx, *plan->lock, call.range, job.job_id, now);
     if (!released.ok()) return released.status();
     if (!*released) return absl::AbortedError("the range changed between two statements");
     job.epoch = plan->lock->epoch;
@@ -256,6 +271,13 @@ absl::Status Service::ExecuteIn(sql::Transaction& tx, const Caller& caller, cons
   }
   *job_id = job.job_id;
   return absl::OkStatus();
+}
+
+int64_t Service::HoldOfTells(const Plan& plan) {
+  if (options_.legacy.dialect != store::LegacyDialect::kV1) return 0;
+  const std::chrono::nanoseconds since = stops_.Since(plan.v1_stopped, parts_.clock->Boot());
+  const std::chrono::nanoseconds left = options_.LastWordsWithin() - since;
+  return std::max<int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 
 absl::Status Service::AnswerWithJob(const std::string& job_id, std::chrono::milliseconds wait,

@@ -62,6 +62,7 @@ struct PlannedCall {
   PolicyCall policy;                    // of stage_policy
   // What of these the request's hash covers, as words.
   std::vector<std::string> parameters;
+  store::LegacyDialect dialect = store::LegacyDialect::kJetmon2;  // of this control plane
   // Legal in a closed run too.
   bool closed_too = false;
   // The message, serialised: the job reads it.

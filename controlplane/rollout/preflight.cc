@@ -287,8 +287,9 @@ absl::Status SeeTable(sql::Transaction& tx, store::Range range, Seen* seen) {
 
 // Gives up once the deadline has passed: a database that answers slowly is one that does not
 // answer.
-absl::Status See(sql::Transaction& tx, const Observer& observer, store::Range range,
-                 const std::string& owner_host, const std::function<bool()>& in_time, Seen* seen) {
+absl::Status See(sql::Transaction& tx, const Observer& observer, store::LegacyDialect dialect,
+                 store::Range range, const std::string& owner_host,
+                 const std::function<bool()>& in_time, Seen* seen) {
   *seen = Seen();
   const auto schema = sql::InspectSchema(tx, store::Migrations());
   if (!schema.ok()) return schema.status();
@@ -298,7 +299,7 @@ absl::Status See(sql::Transaction& tx, const Observer& observer, store::Range ra
       [&] { return SeeRange(tx, range, seen); },
       [&] { return SeeTable(tx, range, seen); },
       [&] {
-        auto owner = LookAtOwner(tx, observer, owner_host);
+        auto owner = LookAtOwner(tx, observer, owner_host, dialect);
         if (owner.ok()) seen->owner = *std::move(owner);
         return owner.status();
       },
@@ -320,7 +321,9 @@ void SayRange(const Seen& seen, store::Range range, Items* items) {
         absl::StrCat("the database knows ", seen.bucket_rows, " of ", range.size(), " buckets"),
         "start the control plane with the fleet's --bucket_total");
   } else {
-    items->Ok("bucket_range", absl::StrCat("buckets ", range.ToString(), " are v1's"));
+    items->Ok("bucket_range",
+              absl::StrCat("buckets ", range.ToString(),
+                           " are v1's; what v1 reads of them: jetmon2 rollout v1-plan-check"));
   }
   if (seen.missing_columns.empty()) {
     items->Ok("legacy_table", "has the columns that are read");
@@ -386,7 +389,7 @@ absl::Status LookWithDatabase(sql::Session& session, const Parts& parts, const O
   observer.WaitUntilHeard(owner_host, std::min(options.times.hear_within, kHearWithin));
   Seen seen;
   s = session.Read(began + kFactsWithin, [&](sql::Transaction& tx) {
-    return See(tx, observer, range, owner_host, in_time, &seen);
+    return See(tx, observer, options.legacy.dialect, range, owner_host, in_time, &seen);
   });
   if (!s.ok()) return s;
   const bool readable = seen.schema.ok() && seen.missing_columns.empty();

@@ -43,6 +43,10 @@ TEST_F(PreflightTest, PassesAndLeavesEvidenceAndAFinishedJob) {
         "vantages", "discovery", "notifications", "target_safety", "supported_urls"}) {
     EXPECT_EQ(Item(answer, name), "ok") << name;
   }
+  for (const auto& item : answer.preflight().items()) {
+    if (item.name() != "bucket_range") continue;
+    EXPECT_NE(item.text().find("jetmon2 rollout v1-plan-check"), std::string::npos) << item.text();
+  }
   EXPECT_EQ(answer.job().state(), "completed");
   EXPECT_EQ(rollout_.CheckpointKinds(run_id_), std::vector<std::string>{"preflight_passed"});
 }

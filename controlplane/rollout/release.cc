@@ -3,11 +3,13 @@
 #include "absl/strings/str_cat.h"
 #include "controlplane/rollout/commits.h"
 #include "controlplane/rollout/messages.h"
+#include "controlplane/rollout/mute.h"
 #include "controlplane/rollout/range_jobs.h"
 #include "daemon/log.h"
 #include "store/events.h"
 #include "store/hosts.h"
 #include "store/locks.h"
+#include "store/notifications.h"
 #include "store/parts.h"
 #include "store/sessions.h"
 
@@ -21,6 +23,7 @@ constexpr uint32_t kBucketsATransaction = 32;
 // What leaves: a range, or a part of one that stays active.
 struct View {
   store::RangeLock lock;
+  bool muted = false;  // it does not leave yet: its owner tells nothing more, and checks on
   bool part = false;
   store::RangePart leaving;  // of a whole range: as its lock says
   store::LastWords owner;
@@ -47,7 +50,9 @@ absl::Status LookIn(sql::Transaction& tx, const store::Job& job, View* view) {
   view->lock = **lock;
   // A range that is released whole keeps its buckets in its row; a part was, or will be, cut off.
   view->part = view->lock.range != job.range;
-  if (!view->part) {
+  view->muted = view->lock.state == rs::kActive && !view->lock.part.has_value() &&
+                view->lock.mute.has_value() && view->lock.mute->range == job.range;
+  if (!view->part || view->muted) {
     view->leaving = WholeOf(view->lock);
   } else {
     auto part = store::FindRangePart(tx, job.epoch, job.range);
@@ -73,24 +78,14 @@ absl::StatusOr<View> Look(JobRun& run) {
   return view;
 }
 
-// Who projects at a release: this control plane, which is no Monitor, under the range's own epoch.
-store::Actor ProjectingActor(const JobRun& run) {
-  store::Actor actor;
-  actor.source = "rollout:release";
-  actor.epoch = run.job.epoch;
-  actor.instance = run.options.instance;
-  actor.now_ms = run.parts.clock->WallMs();
-  return actor;
-}
-
 // The legacy columns say what the open incidents say, whoever wrote them: v1 goes on from there.
-absl::Status ProjectAll(JobRun& run, uint64_t* written) {
+absl::Status ProjectAll(JobRun& run, const store::RangeLock& lock, uint64_t* written) {
   const store::Range range = run.job.range;
   for (uint32_t first = range.min; first <= range.max; first += kBucketsATransaction) {
     uint64_t n = 0;
     const absl::Status s = run.Write(commits::kProject, [&](sql::Transaction& tx) -> absl::Status {
       n = 0;
-      const store::Actor actor = ProjectingActor(run);
+      const store::Actor actor = ReleasingActor(run, lock);
       for (uint32_t b = first; b <= range.max && b < first + kBucketsATransaction; ++b) {
         auto projected = store::ProjectBucket(tx, b, actor);
         if (!projected.ok()) return projected.status();
@@ -110,7 +105,7 @@ std::string HowItEnded(const store::RangePart& leaving) {
   return leaving.revoked_at_ms != 0 ? "revoked" : "owner_dead";
 }
 
-absl::Status Complete(JobRun& run, const View& view, uint64_t projected) {
+absl::Status Complete(JobRun& run, const View& view, uint64_t projected, uint64_t cancelled) {
   const store::RangeLock& lock = view.lock;
   const store::RangePart& left = view.leaving;
   const std::string how = HowItEnded(left);
@@ -135,6 +130,9 @@ absl::Status Complete(JobRun& run, const View& view, uint64_t projected) {
       result->set_kept_bucket_max(lock.range.max);
       kept = absl::StrCat("; ", lock.owner_host, " keeps ", lock.range.ToString());
     }
+  }
+  if (cancelled > 0) {
+    absl::StrAppend(&kept, "; ", cancelled, " outages that nobody was told of are v1's to tell");
   }
   answer.set_status("ok");
   answer.set_summary(absl::StrCat("buckets ", left.range.ToString(), " are v1's again (", how, ", ",
@@ -201,10 +199,12 @@ absl::Status Free(JobRun& run, const View& seen, const std::optional<BootTime>& 
   uint64_t last = 0;
   const auto body = [&](sql::Transaction& tx) -> absl::Status {
     last = 0;
-    const store::Actor actor = ProjectingActor(run);
+    const store::Actor actor = ReleasingActor(run, seen.lock);
     auto freed = seen.part ? FreePart(tx, run, seen, revoked_since, actor.now_ms)
                            : FreeWhole(tx, seen.lock, actor.now_ms);
     if (!freed.ok() || !*freed) return freed.status();
+    // v1 tells what nobody was told of.
+    if (auto left = store::CancelQueued(tx, seen.leaving.range); !left.ok()) return left.status();
     if (seen.leaving.drained) return absl::OkStatus();
     const store::Range range = seen.leaving.range;
     for (uint32_t bucket = range.min; bucket <= range.max; ++bucket) {
@@ -232,14 +232,35 @@ absl::Status Revoke(JobRun& run, const View& view) {
 
 }  // namespace
 
+store::Actor ReleasingActor(const JobRun& run, const store::RangeLock& lock) {
+  store::Actor actor;
+  actor.source = "rollout:release";
+  actor.epoch = run.job.epoch;
+  actor.instance = run.options.instance;
+  actor.dialect = lock.dialect;
+  // A range of an older build goes back to v1 in v1's own words.
+  actor.hand_to_v1 = lock.dialect != store::LegacyDialect::kV1 &&
+                     run.options.legacy.dialect == store::LegacyDialect::kV1;
+  actor.echo_ms = run.options.legacy.receiver_delay.count();
+  actor.now_ms = run.parts.clock->WallMs();
+  return actor;
+}
+
 absl::Status ExecuteRelease(JobRun& run) {
   std::optional<BootTime> draining_since, revoked_since;
   uint64_t projected = 0;
+  MutePhase mute(run);
   while (!run.stopping()) {
     auto view = Look(run);
     if (!view.ok()) return view.status();
+    if (view->muted) {
+      auto over = mute.Turn(view->lock);
+      if (!over.ok()) return over.status();
+      if (!*over) run.Pause(run.options.times.look);
+      continue;
+    }
     const std::string& state = view->leaving.state;
-    if (state == rs::kReleased) return Complete(run, *view, projected);
+    if (state == rs::kReleased) return Complete(run, *view, projected, mute.cancelled());
     if (state != rs::kDraining && state != rs::kRevoked) {
       return absl::InternalError(absl::StrCat("the range is ", state, ", not draining"));
     }
@@ -247,7 +268,7 @@ absl::Status ExecuteRelease(JobRun& run) {
     if (!draining_since.has_value()) draining_since = now;
     if (state == rs::kRevoked && !revoked_since.has_value()) revoked_since = now;
     if (MayFree(run, *view, revoked_since)) {
-      if (auto s = ProjectAll(run, &projected); !s.ok()) return s;
+      if (auto s = ProjectAll(run, view->lock, &projected); !s.ok()) return s;
       if (auto s = Free(run, *view, revoked_since, &projected); !s.ok()) return s;
       continue;
     }

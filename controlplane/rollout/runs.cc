@@ -132,41 +132,49 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
     if (!range.ok()) return range.status();
     part = *range;
   }
-  return parts_.Commit(commits::kRecordCheckpoint, [&](sql::Transaction& tx) -> absl::Status {
-    if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
-    auto session = CheckRun(tx, request.run_id(), part, /*closed_too=*/false);
-    if (!session.ok()) return session.status();
-    const store::Range range = part.value_or(session->range);
-    if (kind == store::checkpoint::kV1Started) {
-      auto locks = store::ListHeldRanges(tx);
-      if (!locks.ok()) return locks.status();
-      for (const auto& l : *locks) {
-        if (!l.range.Overlaps(range)) continue;
-        return Error(v1::INVALID_CHECKPOINT,
-                     absl::StrCat("v2 holds buckets ", l.range.ToString(), " (", l.state,
-                                  "): v1 must not run there; wait for the release job, or name the "
-                                  "buckets that were released"));
-      }
-    }
-    store::Checkpoint c;
-    c.run_id = request.run_id();
-    c.kind = kind;
-    c.range = range;
-    c.owner_host = session->owner_host;
-    c.note = request.note();
-    c.key_id = caller.key_id;
-    c.consumer = caller.consumer;
-    c.created_at_ms = parts_.clock->WallMs();
-    auto inserted = store::InsertCheckpoint(tx, std::move(c));
-    if (!inserted.ok()) return inserted.status();
-    *response = CheckpointMessage(*inserted);
-    if (auto s = store::TouchSession(tx, request.run_id(), parts_.clock->WallMs()); !s.ok()) {
-      return s;
-    }
-    if (!caller.on_commit) return absl::OkStatus();
-    return caller.on_commit(tx, "checkpoint",
-                            absl::StrCat(request.run_id(), "/", inserted->ordinal));
-  });
+  uint64_t ordinal = 0;
+  const absl::Status s =
+      parts_.Commit(commits::kRecordCheckpoint, [&](sql::Transaction& tx) -> absl::Status {
+        if (auto turn = store::BeginDecision(tx); !turn.ok()) return turn;
+        auto session = CheckRun(tx, request.run_id(), part, /*closed_too=*/false);
+        if (!session.ok()) return session.status();
+        const store::Range range = part.value_or(session->range);
+        if (kind == store::checkpoint::kV1Started) {
+          auto locks = store::ListHeldRanges(tx);
+          if (!locks.ok()) return locks.status();
+          for (const auto& l : *locks) {
+            if (!l.range.Overlaps(range)) continue;
+            return Error(
+                v1::INVALID_CHECKPOINT,
+                absl::StrCat("v2 holds buckets ", l.range.ToString(), " (", l.state,
+                             "): v1 must not run there; wait for the release job, or name the "
+                             "buckets that were released"));
+          }
+        }
+        store::Checkpoint c;
+        c.run_id = request.run_id();
+        c.kind = kind;
+        c.range = range;
+        c.owner_host = session->owner_host;
+        c.note = request.note();
+        c.key_id = caller.key_id;
+        c.consumer = caller.consumer;
+        c.created_at_ms = parts_.clock->WallMs();
+        auto inserted = store::InsertCheckpoint(tx, std::move(c));
+        if (!inserted.ok()) return inserted.status();
+        ordinal = inserted->ordinal;
+        *response = CheckpointMessage(*inserted);
+        if (auto s = store::TouchSession(tx, request.run_id(), parts_.clock->WallMs()); !s.ok()) {
+          return s;
+        }
+        if (!caller.on_commit) return absl::OkStatus();
+        return caller.on_commit(tx, "checkpoint",
+                                absl::StrCat(request.run_id(), "/", inserted->ordinal));
+      });
+  if (s.ok() && kind == store::checkpoint::kV1Stopped) {
+    stops_.Stopped(ordinal, parts_.clock->Boot());
+  }
+  return s;
 }
 
 absl::Status Service::ReplayCheckpoint(const std::string& id, v1::Checkpoint* response) {

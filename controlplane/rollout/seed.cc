@@ -180,6 +180,7 @@ class Pass {
     actor.source = "rollout:seed";
     actor.epoch = epoch_;
     actor.instance = run_.options.instance;
+    actor.dialect = run_.options.legacy.dialect;
     actor.now_ms = run_.parts.clock->WallMs();
     // Small buckets go together.
     do {

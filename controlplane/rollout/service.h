@@ -12,6 +12,7 @@
 #include "controlplane/rollout/options.h"
 #include "controlplane/rollout/plan.h"
 #include "controlplane/rollout/planned_call.h"
+#include "controlplane/rollout/stop_times.h"
 #include "jetmon/v1/rollout.pb.h"
 
 namespace jetmon::rollout {
@@ -101,6 +102,8 @@ class Service {
   absl::Status AnswerWithJob(const std::string& job_id, std::chrono::milliseconds wait,
                              const std::function<bool()>& cancelled,
                              v1::OperationResponse* response);
+  // For how long the owner of a new grant must hold its tells, in ms.
+  int64_t HoldOfTells(const Plan& plan);
   store::Job NewJob(const Caller& caller, const std::string& operation, const std::string& run_id,
                     store::Range range, const std::string& owner_host) const;
 
@@ -108,6 +111,7 @@ class Service {
   const Options options_;
   Observer observer_;
   JobRunner runner_;
+  StopTimes stops_;
 };
 
 // The operations that jobs run.

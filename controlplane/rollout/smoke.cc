@@ -37,7 +37,7 @@ class Tally {
     ++classes_[r.failure_class];
     if (r.outcome == probe::Outcome::kUp) {
       result_.set_successes(result_.successes() + 1);
-    } else if (probe.site.site_status != static_cast<int>(store::SiteStatus::kUp)) {
+    } else if (probe.site.site_status != store::kStatusUp) {
       result_.set_known_down(result_.known_down() + 1);
     } else {
       result_.set_failures(result_.failures() + 1);

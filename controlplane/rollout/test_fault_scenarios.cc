@@ -3,6 +3,7 @@
 #include <deque>
 
 #include "controlplane/rollout/commits.h"
+#include "store/notifications.h"
 #include "store/vantages.h"
 
 namespace jetmon::rollout {
@@ -135,6 +136,23 @@ absl::Status CancelSmokeAfterAStop(FaultWorld& w) {
   w.Stop();
   w.Start();
   return CancelSmoke(w);
+}
+
+// A range that was granted under dialect v1, with a tell that waits.
+void ActivateUnderV1(FaultWorld& w) {
+  Activate(w);
+  w.rollout().Write([](sql::Transaction& tx) -> absl::Status {
+    auto granted = tx.Execute("UPDATE jetmon_rollout_range_locks SET dialect = 'v1'", {});
+    if (!granted.ok()) return granted.status();
+    store::Notification n;
+    n.notification_id = "ntf_1_down";
+    n.event_id = n.site_id = 1;
+    n.kind = "down";
+    n.bucket = 3;
+    n.state = "queued";
+    n.dialect = store::LegacyDialect::kV1;
+    return store::QueueNotification(tx, n).status();
+  });
 }
 
 std::function<absl::Status(FaultWorld&)> Carrying(Operation op) {
@@ -290,6 +308,19 @@ std::vector<FaultScenario> Make() {
   revoked.before = Activate;
   revoked.around = [](FaultWorld& w) {
     w.monitor().drains = false;
+    w.monitor().Run();
+  };
+  // Dialect v1: the range is muted first, and drains once what was told has arrived.
+  auto& muted = add("release_muted",
+                    {kMakeToken, kExecute, kClaimJob, kReleaseLook, kCancelTells, kProject,
+                     kEndMute, kFree, kFinishJob},
+                    Carrying(Operation::kRelease));
+  muted.before = ActivateUnderV1;
+  muted.around = [](FaultWorld& w) {
+    Options& options = w.rollout().options();
+    options.unit = std::chrono::milliseconds(30);
+    const std::chrono::milliseconds brief{20};
+    options.legacy = {store::LegacyDialect::kV1, brief, brief, brief};
     w.monitor().Run();
   };
   const auto releasing_part = [](FaultWorld& w) {

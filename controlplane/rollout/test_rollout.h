@@ -63,6 +63,7 @@ class FakeMonitor {
   std::string mode = "api-controlled";  // set before the first Poll, as all below
   int protocol = store::kMonitorProtocol;
   bool notify_configured = true;
+  store::LegacyDialect dialect = store::LegacyDialect::kJetmon2;
   std::atomic<int64_t> longest_check_ms{DeadlineBudget::kDefaultCheck.count()};
   std::atomic<int64_t> wall_ms{1'800'000'000'000};  // its clock: long after it acknowledged
 
@@ -115,6 +116,7 @@ class FakeMonitor {
     h.mode = mode;
     h.state = "standby";
     h.notify_configured = notify_configured;
+    h.dialect = dialect;
     h.longest_check_ms = longest_check_ms;
     h.updated_at_ms = wall_ms;
     return h;

@@ -16,6 +16,7 @@ ON_MARIADB = {
         "job_life_test",
         "job_runner_test",
         "observer_test",
+        "mute_test",
         "overrides_test",
         "parts_test",
         "planned_test",
@@ -31,7 +32,8 @@ ON_MARIADB = {
         "smoke_test",
         "timeline_test",
     ],
-    "monitor": ["notifier_test", "ownership_test", "parts_test", "site_policy_test"],
+    "monitor": ["notifier_test", "ownership_test", "parts_test", "site_policy_test",
+                "v1_words_test"],
 }
 ON_GALERA = {
     "controlplane/access": ["idempotency_test"],

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Decides the invariants 1 to 8 of a lab run from what the fixture saw and the database holds.
+"""Decides the invariants 1 to 8 of a lab run from what the fixture saw and the database holds, and
+invariant 9, of people, where the run keeps a log of what they were told.
 
     judge.py LAB.json [--json]
 
@@ -17,7 +18,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).absolute().parent))
 
-from judging import evidence, handoff, incidents, ownership, pace, rollout  # noqa: E402
+from judging import evidence, handoff, incidents, ownership, pace, people, rollout  # noqa: E402
 from judging.load import ERRORS, load  # noqa: E402
 from judging.story import Story, Verdict  # noqa: E402
 
@@ -26,8 +27,8 @@ JUDGES = (ownership.judge_1, pace.judge_2, incidents.judge_3, incidents.judge_4,
 
 
 def judge(story: Story) -> list[Verdict]:
-    """The verdict on each invariant, 1 to 8."""
-    return [one(story) for one in JUDGES]
+    """The verdict on each invariant, 1 to 8, and on 9 where there is people's log."""
+    return [one(story) for one in JUDGES] + ([people.judge_9(story)] if story.has_people else [])
 
 
 def as_json(verdicts: list[Verdict], handoffs: list[handoff.Handoff]) -> str:

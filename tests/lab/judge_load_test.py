@@ -1,6 +1,7 @@
 """The judge's figures of a handoff, and how it reads a run's files."""
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -12,9 +13,10 @@ HERE = pathlib.Path(__file__).absolute().parent
 sys.path.insert(0, str(HERE))
 
 import synthetic as s  # noqa: E402
+import synthetic_people as p  # noqa: E402
 from judging import evidence, handoff  # noqa: E402
 from judging.load import load  # noqa: E402
-from judging.story import Site, Story  # noqa: E402
+from judging.story import Decided, Site, Story  # noqa: E402
 from synthetic_run import write_run  # noqa: E402
 
 
@@ -143,6 +145,65 @@ class LoadTest(unittest.TestCase):
 
     def test_no_run(self) -> None:
         self.assert_no_verdict("can't read the run")
+
+    def test_people(self) -> None:
+        """Their log comes back as it was written, and with it what else invariant 9 asks for."""
+        story = p.clean_run()
+        story.dialect = "v1"
+        story.written.append(p.wrote(6, 1, 0))
+        story.decided.append(Decided(s.ms(58), p.key(4), 2, True))
+        story.states += [p.state(10, 5, "never"), p.state(11, 6, "slow")]
+        read = load(self.run_with(story))
+        for name in ("people", "written", "decided", "dialect", "receiver_delay_ms", "mute_ms",
+                     "replica_lag_ms", "has_people", "sites"):
+            self.assertEqual(getattr(read, name), getattr(story, name), name)
+        self.assertEqual({(x.silent, x.unsure) for x in read.states if x.site_ids[0] in (5, 6)},
+                         {(True, False), (False, True)})
+        # What v2 told people is what the receiver of its notifications has got.
+        self.assertEqual(set(read.deliveries), {"ntf_1_up", "ntf_2_down"})
+
+    def test_the_clean_run_with_people(self) -> None:
+        self.run_with(p.clean_run())
+        done = self.judge()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("invariant 9: ok: 3 outages, 1 long enough to be told; downs: v1 1, v2 1; "
+                      "ups: v1 1, v2 1", done.stdout)
+
+    def test_people_hear_of_an_end_again(self) -> None:
+        story = p.clean_run()
+        story.people.append(dataclasses.replace(story.people[-1], at_ms=s.ms(62),
+                                                key=story.people[0].key))
+        self.run_with(story)
+        done = self.judge("--json")
+        self.assertEqual(done.returncode, 1)
+        broken = [one["number"] for one in json.loads(done.stdout)["invariants"] if not one["ok"]]
+        self.assertEqual(broken, [9])
+
+    def test_a_run_without_people(self) -> None:
+        self.run_with(s.clean_story())
+        self.assertNotIn("invariant 9", self.judge().stdout)
+
+    def test_the_plan_calls_for_people(self) -> None:
+        story = s.clean_story()
+        story.plan["told"] = 0
+        self.run_with(story)
+        self.assert_no_verdict("the plan calls for people's log, and the run keeps none")
+
+    def test_people_heard_less_than_the_plan(self) -> None:
+        story = p.clean_run()
+        story.people = story.people[:2]
+        self.run_with(story)
+        self.assert_no_verdict("2 told are there, the plan calls for 5")
+
+    def test_peoples_log_is_lost(self) -> None:
+        self.run_with(p.clean_run())
+        (self.path / "people.jsonl").unlink()
+        self.assert_no_verdict("people.jsonl is not there")
+
+    def test_a_dialect_that_nobody_knows(self) -> None:
+        lab = self.run_with(s.clean_story())
+        (self.path / "lab.json").write_text(json.dumps({**lab, "dialect": "v3"}))
+        self.assert_no_verdict("the judge knows no dialect 'v3'")
 
     def test_an_empty_story(self) -> None:
         self.run_with(Story(plan={"grants": 0}))

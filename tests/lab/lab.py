@@ -19,6 +19,7 @@ from launcher.guided import Answers, Guided
 from launcher.plan import Plan
 from launcher.ports import Ports
 from launcher.processes import Chronicle, Process, start_ticks
+from launcher.real_v1 import RealV1
 from launcher.request_log import RequestLog
 from launcher.rest import Api, Json
 from launcher.servers import ENGINES, Access, Servers
@@ -65,6 +66,13 @@ class Settings:
     database: str = "sqlite"  # or mariadb, or galera
     spread: dict[str, int] | None = None  # process -> the server of a cluster that it begins with
     check_flags: tuple[str, ...] = ()  # of every daemon that sends checks
+    v1: str = "standin"  # or real: as its source behaves, with a receiver; launcher/real_v1.py
+    v1_ranges: str = f"0-{BUCKETS - 1}"  # a real v1 has a host a range, which stops as a whole
+    v1_flags: tuple[str, ...] = ()  # of a real v1
+    receiver_flags: tuple[str, ...] = ()
+    dialect: str = "jetmon2"  # what site_status means; v1 for a real one
+    receiver_delay_s: float = 3  # dialect v1: how late the receiver may write
+    replica_lag_s: float = 0  # dialect v1: how far behind v1 may read
 
 
 class Lab:
@@ -90,6 +98,7 @@ class Lab:
         self.read_token = ""
         self.requests = RequestLog(self.request_log)
         self.plan = Plan()
+        self.real_v1 = RealV1(self) if settings.v1 == "real" else None
 
     # --- where things are
     @property
@@ -101,6 +110,19 @@ class Lab:
         return f"http://127.0.0.1:{self.port['fixture']}"
 
     @property
+    def notify_url(self) -> str:
+        """Where our notifications go."""
+        if self.real_v1 is not None:
+            return self.real_v1.receiver_url + "/notify"
+        return self.fixture_url + "/notify"
+
+    @property
+    def word_flags(self) -> tuple[str, ...]:
+        """Of control plane and Monitors: what the legacy columns mean."""
+        return (f"--legacy_dialect={self.settings.dialect}",
+                f"--legacy_receiver_delay={self.settings.receiver_delay_s}s")
+
+    @property
     def unit(self) -> str:
         return f"{self.settings.unit_s}s"
 
@@ -108,12 +130,17 @@ class Lab:
         """Writes lab.json, what the judge needs, and returns its path."""
         path = self.folder / "lab.json"
         path.touch(mode=0o600)
+        people = {} if self.real_v1 is None else {"people": str(self.real_v1.people.path)}
+        if self.settings.dialect != "jetmon2":
+            people.update(dialect=self.settings.dialect,
+                          receiver_delay_s=self.settings.receiver_delay_s,
+                          replica_lag_s=self.settings.replica_lag_s)
         path.write_text(json.dumps({
             "database": self.database.url, "database_password": self.database.password,
             "request_log": str(self.request_log),
             "v1_log": str(self.folder / "v1.jsonl"), "chronicle": str(self.chronicle.path),
             "interval_unit_s": self.settings.unit_s, "senders": self.senders,
-            "plan": self.plan.as_json(),
+            "plan": self.plan.as_json(), **people,
             "processes": {p.name: [p.pid, p.ticks] for p in self.processes.values()},
             "servers": self.database.processes()}, indent=2),
             encoding="utf-8")
@@ -172,7 +199,11 @@ class Lab:
         if down:
             self.set_sites(down, "down")
 
-    def start_v1(self, ranges: str = f"0-{BUCKETS - 1}") -> None:
+    def start_v1(self, ranges: str | None = None) -> None:
+        ranges = self.settings.v1_ranges if ranges is None else ranges
+        if self.real_v1 is not None:
+            self.real_v1.start(ranges)
+            return
         self.port["v1"] = self.ports.take()
         process = self.start("v1", "tests/lab/v1_standin",
                              f"--listen=127.0.0.1:{self.port['v1']}", f"--ranges={ranges}",
@@ -199,6 +230,7 @@ class Lab:
             f"--http_listen=127.0.0.1:{self.port['http']}",
             f"--source_address={SOURCES['controlplane']}", "--allow_cidr=127.0.0.0/8",
             f"--bucket_total={BUCKETS}", f"--interval_unit={self.unit}", "--server_host=cp-1",
+            *self.word_flags, f"--legacy_replica_lag={self.settings.replica_lag_s}s",
             *self.settings.check_flags,
             access=self.database.access("controlplane"))
         self.ready(process, self.api.is_healthy, "the control plane")
@@ -212,8 +244,8 @@ class Lab:
             name, "monitor/jetmon-monitor", f"--host={host}",
             "--rollout_mode=api-controlled", f"--source_address={source}",
             "--allow_cidr=127.0.0.0/8", f"--interval_unit={self.unit}",
-            f"--bucket_total={BUCKETS}", f"--notify_url={self.fixture_url}/notify",
-            *self.settings.check_flags,
+            f"--bucket_total={BUCKETS}", f"--notify_url={self.notify_url}",
+            *self.word_flags, *self.settings.check_flags,
             access=self.database.access("monitor", name))
         self.ready(process, lambda: self.monitor_status(pid=process.pid), f"{name} to report")
         return process
@@ -243,6 +275,8 @@ class Lab:
         """Everything, until the control plane, two Monitors and three Verifliers are ready."""
         self.make_database(down)
         self.start_fixture(down)
+        if self.real_v1 is not None:
+            self.real_v1.start_receiver()
         self.start_v1()
         self.make_keys()
         self.start_controlplane()
@@ -338,7 +372,9 @@ class Lab:
         self.api.post(f"/api/v1/rollout/sessions/{run_id}/checkpoints",
                       {"kind": "v1_started", "note": "by the lab", "bucket_min": bucket_min,
                        "bucket_max": bucket_max})
-        if self._v1("POST", f"/start?min={bucket_min}&max={bucket_max}") != 200:
+        if self.real_v1 is not None:
+            self.real_v1.start_range(bucket_min, bucket_max)
+        elif self._v1("POST", f"/start?min={bucket_min}&max={bucket_max}") != 200:
             raise LabError(f"v1 did not start {bucket_min}-{bucket_max}")
         self.plan.expect("releases")
         self.plan.expect("v1_starts")
@@ -412,8 +448,8 @@ class Lab:
             return not (
                 self.database.one("SELECT COUNT(*) FROM jetmon_rollout_jobs WHERE state IN "
                                   "('queued', 'running')")
-                or self.database.one("SELECT COUNT(*) FROM jetmon_notifications WHERE state = "
-                                     "'queued'")
+                or self.database.one("SELECT COUNT(*) FROM jetmon_notifications WHERE state IN "
+                                     "('queued', 'sending')")
                 or self.database.one("SELECT COUNT(*) FROM jetmon_rollout_range_locks WHERE state "
                                      "NOT IN ('active', 'released') OR part_job_id <> ''"))
         wait_until(at_rest, seconds, "the lab to come to rest")

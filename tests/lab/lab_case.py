@@ -12,7 +12,7 @@ from judge import judge
 from judging import evidence, handoff
 from judging.load import load
 from judging.story import Story
-from lab import Lab, Programs, Settings
+from lab import BUCKETS, Lab, Programs, Settings
 from launcher.rest import Answer, Json
 
 
@@ -25,6 +25,13 @@ class LabCase(unittest.TestCase):
     DATABASE = os.environ.get("JETMON_LAB_DATABASE", "sqlite")
     SPREAD: dict[str, int] | None = None
     CHECK_FLAGS: tuple[str, ...] = ()
+    UNIT_S = 1
+    V1 = "standin"
+    V1_FLAGS: tuple[str, ...] = ()
+    RECEIVER_FLAGS: tuple[str, ...] = ()
+    DIALECT = "jetmon2"
+    RECEIVER_DELAY_S, REPLICA_LAG_S = 3.0, 0.0
+    V1_RANGES = f"0-{BUCKETS - 1}"
     lab: Lab
 
     @classmethod
@@ -33,7 +40,10 @@ class LabCase(unittest.TestCase):
         cls.addClassCleanup(cls.put_away)
         cls.lab = Lab(cls.folder, Programs.find(),
                       Settings(cls.SITES, cls.INTERVAL, database=cls.DATABASE, spread=cls.SPREAD,
-                               check_flags=cls.CHECK_FLAGS))
+                               check_flags=cls.CHECK_FLAGS, unit_s=cls.UNIT_S, v1=cls.V1,
+                               v1_flags=cls.V1_FLAGS, receiver_flags=cls.RECEIVER_FLAGS,
+                               dialect=cls.DIALECT, receiver_delay_s=cls.RECEIVER_DELAY_S,
+                               replica_lag_s=cls.REPLICA_LAG_S, v1_ranges=cls.V1_RANGES))
 
     @classmethod
     def put_away(cls) -> None:

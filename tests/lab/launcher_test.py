@@ -15,6 +15,7 @@ from launcher.database import bucket_of
 from launcher.guided import Guided
 from launcher.ports import Ports
 from launcher.processes import Chronicle, Process, start_ticks, stop_strangers
+from launcher.real_v1 import batch_for
 from launcher.servers import GRANTS, ROOT, USERS, fill_in, parts_of_grants
 from launcher.waiting import LabError, wait_until
 
@@ -47,6 +48,15 @@ class FolderCase(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         self.chronicle = Chronicle(self.folder / "chronicle.jsonl")
+
+
+class RealV1Test(unittest.TestCase):
+    def test_a_batch_reads_the_range_and_nothing_else(self) -> None:
+        for low, high in ((0, 511), (0, 255), (0, 32), (8, 15), (7, 7), (3, 4), (0, 64)):
+            size = batch_for(low, high)
+            with self.subTest(low=low, high=high, size=size):
+                self.assertLessEqual(size, min(32, high - low + 1))
+                self.assertTrue(size == 1 or (high - low) % size)
 
 
 class GuidedTest(FolderCase):

@@ -15,6 +15,24 @@ namespace {
 constexpr std::chrono::seconds kWriteLimit{60};
 constexpr std::chrono::seconds kReadLimit{30};
 
+// Sessions of ours are at +00:00.
+constexpr char kTimeFormat[] = "%Y-%m-%d %H:%M:%S";
+constexpr size_t kTimeSize = 19;
+
+std::string ColumnTime(int64_t unix_seconds) {
+  return absl::FormatTime(kTimeFormat, absl::FromUnixSeconds(unix_seconds), absl::UTCTimeZone());
+}
+
+std::optional<int64_t> ParseColumnTime(const std::string& text) {
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime(kTimeFormat, text.substr(0, kTimeSize), absl::UTCTimeZone(), &time,
+                       &error)) {
+    return std::nullopt;
+  }
+  return absl::ToUnixSeconds(time);
+}
+
 class SqlLegacyTable final : public LegacyTable {
  public:
   explicit SqlLegacyTable(std::unique_ptr<sql::Database> db) : db_(std::move(db)) {}
@@ -34,8 +52,7 @@ class SqlLegacyTable final : public LegacyTable {
   }
 
   absl::Status SetStatus(uint64_t site_id, int status, int64_t unix_seconds) override {
-    const std::string changed = absl::FormatTime(
-        "%Y-%m-%d %H:%M:%S", absl::FromUnixSeconds(unix_seconds), absl::UTCTimeZone());
+    const std::string changed = ColumnTime(unix_seconds);
     return db_->Write(db_->clock().Boot() + kWriteLimit, [&](sql::Transaction& tx) {
       return tx
           .Execute(
@@ -46,7 +63,51 @@ class SqlLegacyTable final : public LegacyTable {
     });
   }
 
+  absl::StatusOr<std::vector<LegacyRow>> Rows(BucketRange range, bool with_inactive) override {
+    std::vector<LegacyRow> rows;
+    const auto status = db_->Read(db_->clock().Boot() + kReadLimit, [&](sql::Transaction& tx) {
+      rows.clear();
+      return tx.Query(
+          "SELECT jetpack_monitor_site_id, blog_id, bucket_no, monitor_url, monitor_active, "
+          "site_status, last_status_change FROM jetpack_monitor_sites WHERE bucket_no >= ? AND "
+          "bucket_no <= ? AND (monitor_active = 1 OR ? = 1) ORDER BY jetpack_monitor_site_id",
+          {range.min, range.max, with_inactive ? 1 : 0}, [&](const sql::Row& row) {
+            rows.push_back(ReadRow(row));
+            return absl::OkStatus();
+          });
+    });
+    if (!status.ok()) return status;
+    return rows;
+  }
+
+  absl::StatusOr<int64_t> SetStatusOf(uint64_t blog_id, const std::string& url, int status,
+                                      int64_t unix_seconds) override {
+    int64_t count = 0;
+    const auto written = db_->Write(db_->clock().Boot() + kWriteLimit, [&](sql::Transaction& tx) {
+      auto matched = tx.Execute(
+          "UPDATE jetpack_monitor_sites SET site_status = ?, last_status_change = ? WHERE "
+          "blog_id = ? AND monitor_url = ?",
+          {status, ColumnTime(unix_seconds), blog_id, url});
+      if (matched.ok()) count = *matched;
+      return matched.status();
+    });
+    if (!written.ok()) return written;
+    return count;
+  }
+
  private:
+  static LegacyRow ReadRow(const sql::Row& row) {
+    LegacyRow read;
+    read.site_id = row.Uint(0);
+    read.blog_id = row.Uint(1);
+    read.bucket = static_cast<uint32_t>(row.Int(2));
+    read.url = row.Text(3);
+    read.active = row.Bool(4);
+    read.site_status = static_cast<int>(row.Int(5));
+    if (!row.IsNull(6)) read.last_status_change_s = ParseColumnTime(row.Text(6));
+    return read;
+  }
+
   static absl::Status ReadBucket(sql::Transaction& tx, uint32_t bucket,
                                  std::vector<LegacySite>* sites) {
     return tx.Query(

@@ -7,8 +7,10 @@
 namespace jetmon::lab {
 
 // One check as v1 does it: HEAD with v1's user agent on a blocking socket bound to `source` (empty
-// = any), up to two redirects followed, the third redirect answer counts as up. True = up, that is
-// 0 < code < 400. Only http URLs of an IPv4 literal can be checked, others are down.
+// = any), up to two redirects followed, the third redirect answer counts as up. Its code; 0 if none
+// came. Only http URLs of an IPv4 literal can be checked, others have none.
+int CodeAsV1(const std::string& url, const std::string& source, std::chrono::milliseconds timeout);
+inline bool IsUpAsV1(int code) { return code > 0 && code < 400; }
 bool CheckAsV1(const std::string& url, const std::string& source,
                std::chrono::milliseconds timeout);
 

@@ -1,5 +1,5 @@
-/* incident.pml - one site of one range: its event, the outbox, adoption, the projection, and v1's
- * own incidents. Ownership has no time here (handoff.pml proves the timed part): owners change at
+/* incident.pml - the dialect jetmon2 (0: Seems Down, untold; 2: Down, told; v1 alone writes what it
+ * says): one site of one range: its event, the outbox, adoption, the projection, and v1's own incidents. Ownership has no time here (handoff.pml proves the timed part): owners change at
  * any moment, and an old instance may come back with what it remembers. A step is a transaction;
  * the answer of one that committed may be lost. README.md says which function each step is.
  *

@@ -8,6 +8,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import model  # pylint: disable=wrong-import-position
 
+MODELS = ("handoff.pml", "incident.pml", "partial.pml", "tells.pml")
+
 
 class Models(unittest.TestCase):
     """One test a quick case is added below."""
@@ -23,14 +25,14 @@ class Cases(unittest.TestCase):
     def test_there_are_quick_ones_of_every_model_and_end(self):
         quick = {(case.model, case.want) for case in model.cases() if case.quick}
         self.assertEqual(quick, {(name, want) for want in ("holds", "broken")
-                                 for name in ("handoff.pml", "incident.pml", "partial.pml")})
+                                 for name in MODELS})
 
     def test_flags_are_switches_of_their_model(self):
         for case in model.cases():
             self.assertEqual(model.unknown_flags(case), [], str(case))
 
     def test_every_rule_is_removed_somewhere(self):
-        for name in ("handoff.pml", "incident.pml", "partial.pml"):
+        for name in MODELS:
             rules = {switch for switch in model.switches(name) if switch.startswith("R_")}
             removed = {flag[2:].split("=")[0] for case in model.cases() if case.model == name
                        for flag in case.flags}

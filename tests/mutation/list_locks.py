@@ -18,8 +18,9 @@ TAKE_OVER = ("WHERE epoch = ? AND owner_instance = ? AND lease_seq = ? AND state
 FENCE = ("touched = touched + 1 WHERE bucket_no = ? AND epoch = ? AND owner_instance = ? AND state IN "
          "('active', 'draining')")
 GRANT = "changed_at_ms = ? WHERE bucket_no BETWEEN ? AND ? AND pool = ? AND owner_host IS NULL"
-BEGIN_PART = ("WHERE epoch = ? AND state = 'active' AND part_job_id = '' AND ((bucket_min = ? AND "
-              "bucket_max > ?) OR (bucket_max = ? AND bucket_min < ?))")
+BEGIN_PART = ("WHERE epoch = ? AND state = 'active' AND part_job_id = '' AND (muted_job_id = '' OR "
+              "(muted_min = ? AND muted_max = ?)) AND ((bucket_min = ? AND bucket_max > ?) OR "
+              "(bucket_max = ? AND bucket_min < ?))")
 ANY = "? IS NOT NULL"
 
 MUTATIONS = [
@@ -106,7 +107,7 @@ MUTATIONS = [
              [sql(LOCKS, "SET changed_ordinal = ?, changed_at_ms = ? WHERE epoch = ?", "epoch = ?",
                   "epoch = ? AND 1 = 0")], TESTS),
     Mutation("release-over-a-part", "a range is released of which a part is on its way",
-             [sql(LOCKS, "draining_at_ms = ? WHERE epoch = ? AND part_job_id = '' AND state IN",
+             [sql(LOCKS, "draining_at_ms = ? WHERE epoch = ? AND part_job_id = '' AND (muted_job_id",
                   " AND part_job_id = ''", "")], [*TESTS, *PART_TESTS]),
     Mutation("revoke-what-is-drained", "a drained range is revoked, and its owner's report is lost",
              [sql(LOCKS, "revoked_at_ms = ? WHERE epoch = ? AND state = 'draining' AND drained = 0",
@@ -121,8 +122,8 @@ MUTATIONS = [
              [sql(LOCKS, "WHERE epoch = ? AND lease_seq = ? AND state IN ('draining', 'revoked')",
                   " AND state IN ('draining', 'revoked')", "")], TESTS),
     Mutation("free-keeps-evidence", "evidence from before a hand-over counts for the next one",
-             [sql(LOCKS, "epoch = 0, state = ?, touched = touched + 1, changed_ordinal = ?, changed_at_ms "
-                         "= ? WHERE epoch = ?", "changed_ordinal = ?",
+             [sql(LOCKS, "epoch = 0, state = ?, muted = 0, touched = touched + 1, changed_ordinal = ?, "
+                         "changed_at_ms = ? WHERE epoch = ?", "changed_ordinal = ?",
                   "changed_ordinal = changed_ordinal + 0 * ?")], TESTS),
     Mutation("drained-by-any-instance", "another instance says that the range is drained",
              [sql(LOCKS, DRAINED, "owner_instance = ?", ANY)], TESTS),

@@ -27,7 +27,7 @@ MUTATIONS = [
              [swap(LEASE, "!closed_.load()", "true")], [*CONFIG_TESTS, *PART_TESTS]),
     Mutation("lease-counts-from-the-answer", "a lease lasts longer than others wait",
              [swap(OWNERSHIP, "read", "parts_.clock->Boot()",
-                   within="watch_->epoch() == lock.epoch) watch_->lease().Renewed(read);")],
+                   within="watch_->epoch() == lock.epoch) { watch_->lease().Renewed(read);")],
              OWNERSHIP_TESTS),
     Mutation("lease-without-a-renewal", "a renewal that matched nothing prolongs the lease",
              [swap(OWNERSHIP, "matched && watch_ != nullptr", "watch_ != nullptr")], OWNERSHIP_TESTS),
@@ -138,11 +138,11 @@ MUTATIONS = [
              OWNERSHIP_TESTS),
     # Delivery.
     Mutation("left-behind-is-not-claimed", "two Monitors deliver what nobody holds",
-             [swap(NOTIFIER, "claim && !Claim(&n)", "false")], NOTIFIER_TESTS),
+             [swap(NOTIFIER, "Claim(&due->n)", "true")], NOTIFIER_TESTS),
     Mutation("another-instance-delivers", "a Monitor delivers what is another one's",
              [swap(NOTIFIER, "lock.owner_instance == config_.instance", "true")], NOTIFIER_TESTS),
     Mutation("held-counts-as-left", "what an owner is to deliver is delivered by all",
              [swap(NOTIFIER, "next = lock.range.max + 1", "next = lock.range.min")], NOTIFIER_TESTS),
     Mutation("failed-counts-as-delivered", "a notification that its receiver refused is never told",
-             [swap(NOTIFIER, "ok", "true", within="return ok ? store::MarkDelivered")], NOTIFIER_TESTS),
+             [swap(NOTIFIER, "taken", "true", within="return taken ? store::MarkDelivered")], NOTIFIER_TESTS),
 ]

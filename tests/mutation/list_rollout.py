@@ -43,7 +43,7 @@ MUTATIONS = [
     Mutation("evidence-over-v1s-start", "v1 was started since it was recorded as stopped",
              [swap(EVIDENCE, "(*found)->ordinal <= v1_started", "false")], EVIDENCE_TESTS),
     Mutation("reconcile-before-the-stop", "a final reconcile counts that began while v1 ran",
-             [swap(EVIDENCE, "(*found)->started_ordinal <= v1_stopped", "false")], EVIDENCE_TESTS),
+             [swap(EVIDENCE, "(*found)->started_ordinal <= evidence.v1_stopped", "false")], EVIDENCE_TESTS),
     Mutation("evidence-of-any-owner", "another owner's preflight counts",
              [swap(EVIDENCE, 'w.of_owner ? owner_host : ""', "std::string()")], EVIDENCE_TESTS),
     # Plans and tokens.

@@ -58,11 +58,13 @@ WRITTEN_ONLY = {"jetmon_event_transitions", "jetmon_check_history", "jetmon_fals
 
 TESTS = [f"store/{name}_test" for name in (
     "activity",
+    "adoption_v1",
     "comparison_results",
     "events",
     "hosts",
     "jobs",
     "keys",
+    "late_words",
     "locks",
     "locks_states",
     "notifications",
@@ -71,10 +73,13 @@ TESTS = [f"store/{name}_test" for name in (
     "sessions",
     "sites",
     "slices",
+    "tells",
     "tokens",
+    "twins",
     "vantages",
 )] + [
     "controlplane/rollout/gates_test",
+    "controlplane/rollout/mute_test",
     "controlplane/rollout/seed_test",
     "controlplane/rollout/service_test",
     "monitor/ownership_test",

@@ -106,3 +106,84 @@ def silence(unit_s: float) -> float:
 
 def first_window_s(interval_s: float) -> float:
     return min(interval_s, FIRST_CHECK_S)
+
+
+# --- invariant 9: what people are told, and when
+# v1 at a unit of 60 s, from its first failing check to its tell of 0: three local checks 30 s apart
+# and its Verifliers; as measured on v1 itself.
+V1_TOLD, V1_TOLD_SILENT, V1_RETRY = 77_000.0, 143_000.0, 30_000.0
+# v2's promise for a site whose first check after an activation fails; the two retries come 15 s
+# after the check before.
+V2_TOLD, V2_TOLD_SILENT, V2_RETRY = 80_000.0, 140_000.0, 15_000.0
+# An orphaned worker of v1 checks on for so long after its master has died: v2 waits for it.
+ORPHANS = 20_000.0
+# A Down that was adopted ends with two good checks, the second at most so long after the first.
+SECOND_LOOK = 15_000.0
+# A range that is muted repeats what is on its way for so long, waits for the receiver's delay, and
+# for replicas, before it drains. Longer, and the release is blocked.
+UNDECIDED, REPLICA = 60_000.0, 60_000.0
+# v1 sends an identical second request when it had no answer for 20 s, which may then come late too.
+V1_AGAIN = 45_000.0
+# The longest wait of v2's between two attempts of a tell; each is twice the one before.
+BACK_OFF = 300_000.0
+# v1 tells "still down", and v2 writes 2, at the first failing check so many minutes after the tell.
+STILL_DOWN_MIN = 59.0
+
+
+def mute(receiver_delay_ms: float) -> float:
+    """How long before its last check an owner that releases may have told nothing any more."""
+    return UNDECIDED + receiver_delay_ms + REPLICA
+
+
+def limit(unit_s: float) -> float:
+    """Of one check by v1's rules, which `legacy` follows: twice what other checks have."""
+    return 2 * check_timeout(unit_s)
+
+
+def confirmed(unit_s: float, silent: bool, retry_ms: float, promised_ms: float) -> float:
+    """From the first failing check to the tell: what is promised at a unit of 60 s, scaled; or,
+    where limits do not shrink as far as the unit does, what the checks take."""
+    checks = 2 * retry_ms * unit_s / 60 + round_ms(unit_s)
+    checks += LOCAL_FAILURES * limit(unit_s) if silent else 0
+    return max(promised_ms * unit_s / 60, checks) + CONFIRMING
+
+
+def v1_told(unit_s: float, silent: bool) -> float:
+    return confirmed(unit_s, silent, V1_RETRY, V1_TOLD_SILENT if silent else V1_TOLD)
+
+
+def v2_told(unit_s: float, silent: bool, first: bool) -> float:
+    """`first`: of the first check after an activation, or after another take-over; later on a failed
+    check is repeated after a unit."""
+    return confirmed(unit_s, silent, V2_RETRY if first else 60_000.0,
+                     V2_TOLD_SILENT if silent else V2_TOLD)
+
+
+def v1_up(unit_s: float) -> float:
+    """From the good check to the tell: v1 asks nobody about it."""
+    return limit(unit_s) + CONFIRMING
+
+
+def v2_up(unit_s: float, adopted: bool) -> float:
+    """From the first good check, which is written and told; of what was adopted a second one is
+    wanted."""
+    return limit(unit_s) + WRITE + CONFIRMING + (
+        SECOND_LOOK + limit(unit_s) if adopted else 0.0)
+
+
+def tell_lag(unit_s: float) -> float:
+    """How long after the truth has changed, and after the next check could have noticed, a tell of
+    before may come: its last check and a round were under way, and the tell itself."""
+    return limit(unit_s) + round_ms(unit_s) + CONFIRMING
+
+
+def first_check_by(interval_s: float) -> float:
+    """From v1's stop to the first check of v2: operator, activation, load, and the first window."""
+    return OPERATOR + ACKNOWLEDGE + POLL + WRITE + LOAD + 1000 * allowed_s(
+        first_window_s(interval_s))
+
+# --- dialect v1: what v1 said of a site ends with two good checks, so many minutes apart (10 s)
+SECOND_GOOD_MIN = 1 / 6
+# In the first round after a load the second and third checks of a site that fails follow a quarter of
+# a minute after the one before.
+FIRST_ROUND_RETRY_MIN = 1 / 4

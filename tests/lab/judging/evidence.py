@@ -9,7 +9,8 @@ something that the judge must find.
 * `take_overs`: of a range by another instance of its owner's host;
 * `v1_starts`, `v1_stops`: of ranges, by v1's own log;
 * `downs`, `ups`: notifications that the receiver has got;
-* `given_up`: activations.
+* `given_up`: activations;
+* `told`: tells in people's log, repeats included.
 """
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from collections import Counter
 
 from judging.story import Row, Story
 
-REQUESTS = "requests"
+REQUESTS, TOLD = "requests", "told"
 
 
 def found(story: Story) -> Row:
@@ -37,12 +38,15 @@ def found(story: Story) -> Row:
             "v1_starts": sum(1 for s in story.v1_switches if s.kind == "v1_started"),
             "v1_stops": sum(1 for s in story.v1_switches if s.kind == "v1_stopped"),
             "downs": received["down"], "ups": received["up"],
-            "given_up": sum(1 for r in story.locks if r["gave_up"])}
+            "given_up": sum(1 for r in story.locks if r["gave_up"]),
+            TOLD: len(story.people)}
 
 
 def lacks(story: Story) -> list[str]:
     """What is missing for a verdict, each in a sentence; empty: the run can be judged."""
     result = [f"{path} is not there" for path in story.missing]
+    if story.plan.get(TOLD) is not None and not story.has_people:
+        result.append("the plan calls for people's log, and the run keeps none")
     if not story.plan:
         return result + ["lab.json has no plan: nobody says what the run was to show"]
     may_ask_nobody = REQUESTS in story.plan and story.plan[REQUESTS] is None

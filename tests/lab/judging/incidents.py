@@ -6,12 +6,11 @@ from collections import Counter
 
 from judging import agreement
 from judging.bounds import SAME
+from judging.dialect import DOWN, TOLD_STATES, V1, Columns, Outbox, tells_down
 from judging.story import ADOPTING_JOBS, FOREVER, Row, Story, Verdict, covers, lock_end_ms
 from judging.told import judge_told
 from judging.writers import judge_writers
 
-SEEMS_DOWN, DOWN = 3, 4
-STATUS_OF = {SEEMS_DOWN: 0, DOWN: 2}
 CONFIRMS = ("verifier_confirmed", "local_confirmed", "quorum_degraded")
 # What a Monitor concludes from a check of its own -> in words.
 ON_A_CHECK = {"opened": "opened", "recovered": "ended", "probe_cleared": "ended",
@@ -141,14 +140,17 @@ def judge_5(story: Story) -> Verdict:
     """One down and one up an incident, no more and no fewer, an up only after a down, v1's alerts
     included; and each outage has its incident."""
     verdict = Verdict(5)
-    per_kind = Counter((n["event_id"], n["kind"]) for n in story.notifications)
+    outbox = Outbox(story)
+    per_kind = Counter((n["event_id"], n["kind"]) for n in outbox.rows)
     for (event_id, kind), count in per_kind.items():
         if count > 1:
             verdict.violations.append(f"event {event_id} has {count} {kind} notifications")
     notified = {e["event_id"]: e["notified"] for e in story.events}
-    told_at = {(n["event_id"], n["kind"]): n["created_at_ms"] for n in story.notifications}
+    told_at = {(n["event_id"], n["kind"]): n["created_at_ms"] for n in outbox.rows}
+    known = {e["event_id"] for e in story.events if outbox.has_twin(e, "down")}
     for event_id, kind in per_kind:
-        if kind == "up" and not (per_kind[event_id, "down"] or notified.get(event_id) == 2):
+        if kind == "up" and not (
+                per_kind[event_id, "down"] or notified.get(event_id) == 2 or event_id in known):
             verdict.violations.append(f"event {event_id} has an up, but nobody was told a down")
         if kind == "up" and told_at[event_id, kind] < told_at.get((event_id, "down"), 0):
             verdict.violations.append(f"event {event_id} has an up before its down")
@@ -163,17 +165,20 @@ def judge_5(story: Story) -> Verdict:
 
 
 def double_alerts(story: Story) -> list[str]:
-    """What people heard of a site, from either version, must alternate."""
+    """What people heard of a site, from either version, must alternate. In dialect v1 version 1
+    repeats itself: then this looks at v2's own tells, and invariant 9 at both."""
     heard: dict[int, list[tuple[float, str, str]]] = {}
     for n in story.notifications:
-        heard.setdefault(n["site_id"], []).append((n["created_at_ms"], n["kind"], "v2"))
+        if story.dialect != V1 or n["state"] in TOLD_STATES:
+            heard.setdefault(n["site_id"], []).append((n["created_at_ms"], n["kind"], "v2"))
     for a in story.v1_alerts:
-        heard.setdefault(a.site_id, []).append((a.at_ms, "down" if a.status == 2 else "up", "v1"))
+        said = "down" if tells_down(story, a.status) else "up"
+        heard.setdefault(a.site_id, []).append((a.at_ms, said, "v1"))
     result = []
     for site_id, alerts in sorted(heard.items()):
         alerts.sort()
         for (_, kind, who), (_, again, second) in zip(alerts, alerts[1:]):
-            if kind == again:
+            if kind == again and (story.dialect != V1 or "v1" not in (who, second)):
                 result.append(f"site {site_id}: people heard {kind} twice, from {who} and {second}")
     return result
 
@@ -252,17 +257,19 @@ def judge_7(story: Story) -> Verdict:
     open_event = {e["site_id"]: e for e in story.events if e["ended_at_ms"] is None}
     held = [lock for lock in story.grants() if lock["state"] == "active"]
     looked_at = 0
+    columns = Columns(story)
     for site in story.sites.values():
         if not site.active or not any(covers(lock, site.bucket) for lock in held):
             continue
         looked_at += 1
         event = open_event.get(site.site_id)
-        expected = 1 if event is None else STATUS_OF.get(event["severity"], 1)
-        if site.status != expected:
+        expected = columns.allowed(site, event)
+        if site.status not in expected:
             cause = "no open event" if event is None else f"event {event['event_id']}"
             verdict.violations.append(f"site {site.site_id} (bucket {site.bucket}) has site_status "
-                                      f"{site.status}, {cause} says {expected}")
-        elif event is not None and (event["projected_change"] or "") != site.status_change:
+                                      f"{site.status}, {cause} says "
+                                      f"{' or '.join(map(str, expected))}")
+        elif columns.time_differs(site, event):
             verdict.violations.append(
                 f"site {site.site_id} has last_status_change {site.status_change!r}, event "
                 f"{event['event_id']} projected {event['projected_change']!r}")

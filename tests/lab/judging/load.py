@@ -11,9 +11,12 @@ from typing import Any, Iterator, Protocol
 import pymysql
 from pymysql.constants import FIELD_TYPE
 
+from judging import bounds
 from judging.bounds import check_timeout
-from judging.story import (FOREVER, Alert, Request, Row, Sender, Site, Span, Start, State, Story,
-                           Stray, V1Switch)
+from judging.dialect import DIALECTS, JETMON2
+from judging.story import (FOREVER, Alert, Decided, Request, Row, Sender, Site, Span, Start, State,
+                           Story, Stray, Tell, V1Switch, Written)
+from judging.subjects import fixture_number
 
 # What reading a run may fail with.
 ERRORS = (OSError, ValueError, KeyError, sqlite3.Error, pymysql.Error)
@@ -124,7 +127,7 @@ def load_sites(reader: Reader, unit_s: float) -> dict[int, Site]:
     for row in reader.rows("jetpack_monitor_sites"):
         site = Site(row["jetpack_monitor_site_id"], row["bucket_no"], row["monitor_url"],
                     row["check_interval"] * unit_s, bool(row["monitor_active"]),
-                    row["site_status"], row["last_status_change"] or "")
+                    row["site_status"], row["last_status_change"] or "", row.get("blog_id", 0))
         sites[site.site_id] = site
     return sites
 
@@ -136,13 +139,10 @@ def load_state(row: Row, at_ms: float, timeout_ms: float) -> State:
     delay_ms = int(query.get("delay_ms", ["0"])[0])
     down = row["state"] in ("reset", "never") or row["state"] == "down" and code >= 400 \
         or row["state"] == "slow" and delay_ms > 2 * timeout_ms
-    return State(at_ms, tuple(row["sites"]), down, query.get("source", [""])[0])
-
-
-def fixture_number(url: str) -> int | None:
-    """By what number the fixture knows a site: its path /s/N, or its host site-N."""
-    match = re.match(r"https?://(?:site-(\d+)[.:/]|[^/]*/s/(\d+)(?:[/?]|$))", url + "/")
-    return None if match is None else int(match[1] or match[2])
+    silent = down and row["state"] in ("never", "slow")
+    unsure = not down and (row["state"] == "redirect" or row["state"] == "slow"
+                           and delay_ms >= timeout_ms / 2)
+    return State(at_ms, tuple(row["sites"]), down, query.get("source", [""])[0], silent, unsure)
 
 
 class SiteFinder:
@@ -204,9 +204,25 @@ def load_v1(story: Story, path: str) -> None:
             story.v1_switches.append(V1Switch(at_ms, row["kind"], row["min"], row["max"]))
 
 
+def load_people(story: Story, path: str) -> None:
+    """Who was told what. What v2 told them counts as received, too."""
+    story.has_people = True
+    for row in json_lines(path):
+        if row["kind"] not in ("told", "wrote"):
+            continue
+        at_ms, key = row["wall_ns"] / 1e6, (row["blog_id"], row["url"])
+        if row["kind"] == "wrote":
+            story.written.append(Written(at_ms, key, row["status"]))
+            continue
+        story.people.append(Tell(at_ms, row["sender"], key, row["status"], row["id"],
+                                 row["repeat"]))
+        if row["sender"] == "v2":
+            story.deliveries.append(row["id"])
+
+
 def load_chronicle(story: Story, path: str) -> None:
     """What the launcher did: starts, faults (until healed or started again, or for good),
-    edits, the end."""
+    edits, what the operator decided, the end."""
     faults: dict[str, Row] = {}
     for row in json_lines(path):
         at_ms = row["wall_ns"] / 1e6
@@ -223,6 +239,9 @@ def load_chronicle(story: Story, path: str) -> None:
                 story.faults.append(span_of(name, faults.pop(name), at_ms))
         elif row["kind"] == "edit":
             story.edits.setdefault(row["site_id"], []).append(at_ms)
+        elif row["kind"] == "decided":
+            story.decided.append(Decided(at_ms, (row["blog_id"], row["url"]), row["status"],
+                                         row["as"] == "told"))
         elif row["kind"] == "end":
             story.end_ms = at_ms
             story.ended = True
@@ -233,16 +252,31 @@ def span_of(name: str, fault: Row, until_ms: float) -> Span:
     return Span(fault["at_ms"], until_ms, name, fault["how"], fault.get("back_ms", FOREVER))
 
 
+def load_terms(story: Story, lab: dict[str, Any]) -> None:
+    """What this run's programs were told about v1 and its receiver."""
+    story.dialect = lab.get("dialect", JETMON2)
+    if story.dialect not in DIALECTS:
+        raise ValueError(f"the judge knows no dialect {story.dialect!r}")
+    if "receiver_delay_s" in lab:
+        story.receiver_delay_ms = 1000 * lab["receiver_delay_s"]
+    story.replica_lag_ms = 1000 * lab.get("replica_lag_s", 0)
+    story.mute_ms = 1000 * lab["mute_s"] if "mute_s" in lab else bounds.mute(
+        story.receiver_delay_ms)
+
+
 def load(lab: dict[str, Any]) -> Story:
     """`lab`: database and its database_password, request_log, v1_log, chronicle, interval_unit_s,
-    senders (source address -> {name, role, host}), plan (see evidence.py)."""
+    senders (source address -> {name, role, host}), plan (see evidence.py); where they differ from
+    what Story says: people (a log), dialect, receiver_delay_s,
+    replica_lag_s, mute_s."""
     reader = open_database(lab["database"], lab.get("database_password", ""))
     story = Story()
     story.senders = {source: Sender(**who) for source, who in lab["senders"].items()}
     story.unit_s = lab["interval_unit_s"]
     story.plan = lab.get("plan", {})
-    story.missing = [lab[name] for name in ("request_log", "v1_log", "chronicle")
-                     if not pathlib.Path(lab[name]).exists()]
+    logs = ["request_log", "v1_log", "chronicle"] + (["people"] if lab.get("people") else [])
+    story.missing = [lab[name] for name in logs if not pathlib.Path(lab[name]).exists()]
+    load_terms(story, lab)
     story.sites = load_sites(reader, lab["interval_unit_s"])
     # A Monitor's turn over its buckets is scaled as its intervals are, down to 5 s.
     story.policy_seen_ms = max(10_000, 1000 * lab["interval_unit_s"])
@@ -251,4 +285,6 @@ def load(lab: dict[str, Any]) -> Story:
     load_requests(story, lab["request_log"])
     load_v1(story, lab["v1_log"])
     load_chronicle(story, lab["chronicle"])
+    if lab.get("people"):
+        load_people(story, lab["people"])
     return story

@@ -59,6 +59,8 @@ class State:
     site_ids: tuple[int, ...]
     down: bool
     source: str = ""
+    silent: bool = False  # down: it does not answer at all, where others refuse at once
+    unsure: bool = False  # whoever checks may find it up or down: slow, or redirects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Site:
     active: bool = True
     status: int = 1
     status_change: str = ""
+    blog_id: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +87,47 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Alert:
-    """A v1 notification: status 2 is down, 1 is up."""
+    """A v1 notification: status 1 is up; 2 is down, in dialect v1 also 0."""
     at_ms: float
     site_id: int
     status: int
+
+
+# What people know a site by: several rows of one (blog, URL) are one site to them.
+Key = tuple[int, str]
+UP = 1  # the status of a tell
+
+
+@dataclasses.dataclass(frozen=True)
+class Tell:
+    """What people's log says that they were told."""
+    at_ms: float
+    sender: str  # v1, v2
+    key: Key
+    status: int  # 1 up; v1: 0 down, 2 still down; v2: anything else is down
+    id: str = ""  # v2's: who has seen it before drops the tell
+    repeat: bool = False  # the receiver says that it was dropped so
+
+    @property
+    def down(self) -> bool:
+        return self.status != UP
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """The receiver of tells wrote v1's column for all rows of a (blog, URL)."""
+    at_ms: float
+    key: Key
+    status: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Decided:
+    """The operator said of a tell that is on its way whether people have got it."""
+    at_ms: float
+    key: Key
+    status: int
+    told: bool  # False: v1 may tell it again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +180,14 @@ class Story:
     deliveries: list[str] = dataclasses.field(default_factory=list)  # ids that the receiver saw
     v1_alerts: list[Alert] = dataclasses.field(default_factory=list)
     v1_switches: list[V1Switch] = dataclasses.field(default_factory=list)
+    has_people: bool = False  # the run keeps people's log: invariant 9 is judged
+    people: list[Tell] = dataclasses.field(default_factory=list)
+    written: list[Written] = dataclasses.field(default_factory=list)
+    decided: list[Decided] = dataclasses.field(default_factory=list)
+    receiver_delay_ms: float = 60_000  # --legacy_receiver_delay of the run
+    replica_lag_ms: float = 0  # how far behind v1 may read the column
+    mute_ms: float = 180_000  # how long before its end an owner that releases may tell nothing
+    dialect: str = "jetmon2"  # what site_status means in this run; or v1
     faults: list[Span] = dataclasses.field(default_factory=list)
     stalls: list[Span] = dataclasses.field(default_factory=list)  # the witness itself was away
     edits: dict[int, list[float]] = dataclasses.field(default_factory=dict)  # by site, when

@@ -3,6 +3,7 @@ told gets to the receiver."""
 from __future__ import annotations
 
 from judging import bounds
+from judging.dialect import Outbox
 from judging.excuses import Excuses
 from judging.story import FOREVER, Row, Site, Span, Story, overlap_ms
 from judging.tenure import Holders
@@ -15,31 +16,30 @@ TAKES_AS_DOWN = ("adopted", "promoted")
 def judge_outbox(story: Story) -> list[str]:
     """Every Down that counts as told has its down in the outbox, or its adoption; every recovery of
     one has its up; all of the outbox was received."""
-    there = {(n["event_id"], n["kind"]) for n in story.notifications}
+    outbox = Outbox(story)
     changes: dict[int, list[Row]] = {}
     for t in story.transitions:
         changes.setdefault(t["event_id"], []).append(t)
-    result = []
+    result = outbox.unknown_states()
     for event in story.events:
         name = f"event {event['event_id']} of site {event['site_id']}"
         mine = changes.get(event["event_id"], [])
         confirmed = [t for t in mine if t["reason"] in CONFIRMS]
         adopted = any(t["reason"] in TAKES_AS_DOWN and t["to_severity"] == DOWN for t in mine)
-        if confirmed and not event["notified"]:
+        if confirmed and not event["notified"] and not (
+                outbox.v1 and (outbox.has(event, "down")
+                               or not outbox.must_be_told(event, confirmed[0]["at_ms"]))):
             result.append(f"{name} was confirmed, and nobody was told")
-        if event["notified"] == 1 and (event["event_id"], "down") not in there:
+        if event["notified"] == 1 and not outbox.has(event, "down"):
             result.append(f"{name} counts as told, and no down is in the outbox")
         if event["notified"] == 2 and not adopted:
             result.append(f"{name} counts as told by v1, and was not adopted as down")
-        if event["notified"] and event["end_reason"] == "recovered" and \
-                (event["event_id"], "up") not in there:
+        if outbox.told(event) and event["end_reason"] == "recovered" and \
+                not outbox.has(event, "up") and outbox.must_be_told(event, event["ended_at_ms"]):
             result.append(f"{name} was told, has recovered, and no up is in the outbox")
     received = set(story.deliveries)
-    for n in story.notifications:
-        if n["notification_id"] in received:
-            continue
-        late = n["created_at_ms"] > story.end_ms - bounds.DELIVERY
-        if late and n["state"] == "queued":
+    for n in outbox.rows:
+        if n["notification_id"] in received or outbox.may_wait(n):
             continue
         result.append(f"{n['notification_id']} is {n['state']}, and the receiver never got it")
     return result

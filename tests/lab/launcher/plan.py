@@ -14,7 +14,8 @@ class Plan:
         self._requests: Counter[str] | None = Counter()
 
     def expect(self, what: str, count: int = 1) -> None:
-        """`what`: grants, releases, take_overs, v1_starts, v1_stops, downs, ups, given_up."""
+        """`what`: grants, releases, take_overs, v1_starts, v1_stops, downs, ups, given_up,
+        told."""
         self._counts[what] += count
 
     def expect_requests(self, role: str, count: int) -> None:
