@@ -1,6 +1,9 @@
 // What a server refuses or can't do now: one clear line each, within the limits.
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -12,6 +15,7 @@
 namespace jetmon::sql {
 namespace {
 
+namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -60,6 +64,22 @@ TEST_F(MysqlLimitsTest, AStatementOverTheLimitEndsInTime) {
   EXPECT_TRUE(db->Write([](Transaction& tx) { return Increment(tx, 1); }).ok());
 }
 
+// Stops a process, and returns when none of its threads runs any more: the signal alone only asks.
+void Stop(pid_t pid) {
+  kill(pid, SIGSTOP);
+  const auto runs = [&] {
+    for (const auto& task : fs::directory_iterator(absl::StrCat("/proc/", pid, "/task"))) {
+      std::ifstream stat(task.path() / "stat");
+      std::string line;
+      std::getline(stat, line);
+      const size_t name = line.rfind(')');
+      if (name != line.npos && line.substr(name, 3) != ") T") return true;
+    }
+    return false;
+  };
+  while (runs()) std::this_thread::sleep_for(milliseconds(1));
+}
+
 TEST_F(MysqlLimitsTest, AStoppedServerIsAnErrorWithinTheLimits) {
   Options options;
   options.server.connect_limit = seconds(1);
@@ -69,7 +89,7 @@ TEST_F(MysqlLimitsTest, AStoppedServerIsAnErrorWithinTheLimits) {
   ASSERT_TRUE(session.ok());
   const auto write = [](Transaction& tx) { return Increment(tx, 1); };
   ASSERT_TRUE(db->Write(write).ok());
-  kill(pid(), SIGSTOP);
+  Stop(pid());
   std::vector<absl::Status> answers(3);
   std::vector<milliseconds> took(3);
   std::vector<std::thread> threads;
