@@ -166,7 +166,10 @@ TEST_F(MuteTest, AGrantSaysItsDialectAndHowLongTellsAreHeld) {
 TEST_F(MuteTest, TheHoldCountsFromTheStopThatCounts) {
   EXPECT_EQ(End(Begin(kRange)).status(), "ok");
   const auto hold = [&](const std::string& run) {
-    Do(Operation::kActivate, Overridden(On<v1::PlannedRequest>(run)));
+    const auto activation = Overridden(On<v1::PlannedRequest>(run));
+    // The Monitor was not heard of for as long as the clock was pushed.
+    EXPECT_TRUE(Comes([&] { return Plan(Operation::kActivate, activation).status() == "ok"; }));
+    Do(Operation::kActivate, activation);
     const int64_t ms = Held().front().hold_tells_ms;
     v1::OperationResponse answer;
     EXPECT_TRUE(Planned(Operation::kRelease,
