@@ -374,6 +374,24 @@ TEST_F(V1WordsTest, ASiteThatComesInIsTakenOverAsItsColumnsSay) {
   EXPECT_EQ(ownership_->watch()->figures().foreign, 0u);
 }
 
+// The owner reads of the mute up to 2 s after it was recorded.
+TEST_F(V1WordsTest, WhatEndedBeforeTheMuteWasReadIsV1sToTell) {
+  Begin();
+  down_ = true;
+  ASSERT_TRUE(Play([&] { return AllTold("d"); }));
+  PlayOn();
+  down_ = false;
+  ownership_->Poll();
+  ASSERT_TRUE(Until([&] { return NoneIsOpen(); }, /*poll=*/false));  // the ends are queued
+  MuteAll();
+  const BootTime until = clock_.Boot() + seconds(2);
+  Until([&] { return clock_.Boot() >= until; }, /*poll=*/false);
+  ownership_->Poll();
+  PlayOn();
+  ExpectAllTold("d");
+  EXPECT_TRUE(AllSay(0));  // v1 finds the 0, and tells the end
+}
+
 // The mute is not read yet: what is confirmed meanwhile is queued, and refused by the fence.
 TEST_F(V1WordsTest, AMuteThatIsNotReadYetStopsTells) {
   Begin();
