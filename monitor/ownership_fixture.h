@@ -239,7 +239,14 @@ class OwnershipTest : public testing::Test {
   }
 
   // Whether the site answers the request that was just noted with an error.
-  virtual bool IsDown(uint64_t) { return down_; }
+  bool IsDown(uint64_t site) {
+    std::function<bool(uint64_t)> own;
+    {
+      std::lock_guard lock(mutex_);
+      own = is_down_;
+    }
+    return own ? own(site) : down_.load();
+  }
 
   static constexpr uint64_t kSites = 12;
   int64_t hold_tells_ms_ = 0;  // of what is given
@@ -247,6 +254,7 @@ class OwnershipTest : public testing::Test {
   std::mutex mutex_;
   std::vector<Request> log_;  // guarded by mutex_, as held_
   std::set<uint64_t> held_;
+  std::function<bool(uint64_t)> is_down_;  // instead of down_; guarded by mutex_
   ManualClock clock_;
   probe::TestServer server_;
   store::TestDatabase db_;

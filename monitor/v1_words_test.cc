@@ -16,10 +16,14 @@ class V1WordsTest : public OwnershipTest {
     config_.notify_url = "http://receiver.example/";
     config_.receiver_delay = seconds(2);
     NewNotifier();
+    std::lock_guard lock(mutex_);
+    is_down_ = [this](uint64_t site) { return FailsNow(site); };
   }
   ~V1WordsTest() override {
     notifier_.reset();
     ownership_.reset();
+    std::lock_guard lock(mutex_);
+    is_down_ = nullptr;
   }
   void NewNotifier() {
     notifier_ = std::make_unique<Notifier>(
@@ -118,7 +122,7 @@ class V1WordsTest : public OwnershipTest {
     ownership_->Poll();
     ASSERT_EQ(ownership_->state(), "active");
   }
-  bool IsDown(uint64_t site) override {
+  bool FailsNow(uint64_t site) {
     if (site != flaps_) return down_ && (only_ == 0 || only_ == site);
     return RequestsFor(site).size() % 2 == 0;
   }
