@@ -4,7 +4,6 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "store/event_rows.h"
 #include "store/events.h"
 #include "store/legacy_columns.h"
@@ -83,20 +82,6 @@ absl::StatusOr<uint64_t> ProjectSeverities(sql::Transaction& tx, uint32_t bucket
     written += *done ? 1 : 0;
   }
   return written;
-}
-
-// Whether people were told of the end of an incident.
-absl::StatusOr<bool> EndWasTold(sql::Transaction& tx, const Event& e) {
-  bool told = false;
-  auto s = tx.Query(
-      "SELECT state FROM jetmon_notifications WHERE notification_id = ? AND state IN ('sending', "
-      "'delivered', 'recorded')",
-      {absl::StrCat("ntf_", e.event_id, "_up")}, [&](const sql::Row&) {
-        told = true;
-        return absl::OkStatus();
-      });
-  if (!s.ok()) return s;
-  return told;
 }
 
 // Dialect v1: every tell wrote the columns when it was committed. All that can differ is what the

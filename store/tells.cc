@@ -245,12 +245,7 @@ absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, const Actor&
   return echo;
 }
 
-absl::StatusOr<LastWord> LastWordOf(sql::Transaction& tx, const Site& site) {
-  auto events = SelectEvents(
-      tx, "WHERE site_id = ? AND told_at_ms <> 0 ORDER BY event_id DESC LIMIT 1", {site.site_id});
-  if (!events.ok()) return events.status();
-  if (events->empty()) return LastWord::kNone;
-  const Event& e = (*events)[0];
+absl::StatusOr<bool> EndWasTold(sql::Transaction& tx, const Event& e) {
   bool told = false;
   auto s = tx.Query(
       "SELECT state FROM jetmon_notifications WHERE notification_id = ? AND state IN ('sending', "
@@ -260,7 +255,18 @@ absl::StatusOr<LastWord> LastWordOf(sql::Transaction& tx, const Site& site) {
         return absl::OkStatus();
       });
   if (!s.ok()) return s;
-  if (told) return LastWord::kEndTold;
+  return told;
+}
+
+absl::StatusOr<LastWord> LastWordOf(sql::Transaction& tx, const Site& site) {
+  auto events = SelectEvents(
+      tx, "WHERE site_id = ? AND told_at_ms <> 0 ORDER BY event_id DESC LIMIT 1", {site.site_id});
+  if (!events.ok()) return events.status();
+  if (events->empty()) return LastWord::kNone;
+  const Event& e = (*events)[0];
+  auto told = EndWasTold(tx, e);
+  if (!told.ok()) return told.status();
+  if (*told) return LastWord::kEndTold;
   return Expected(e) == ColumnsOf(site) ? LastWord::kStillTold : LastWord::kNone;
 }
 

@@ -60,6 +60,8 @@ absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id);
 // they say what it said, and were written while it was being sent, or at most the actor's `echo_ms`
 // after it was delivered.
 absl::StatusOr<bool> IsEcho(sql::Transaction& tx, const Site& site, const Actor& actor);
+// Whether people were told of the end of an incident.
+absl::StatusOr<bool> EndWasTold(sql::Transaction& tx, const Event& e);
 // What people know of a site without an open incident, by the last one that they were told of.
 enum class LastWord {
   kNone,       // nothing of ours

@@ -1,7 +1,7 @@
 // Dialect v1: what a release waits for before the range drains, while its owner checks on.
 #include <thread>
 
-#include "controlplane/rollout/test_service.h"
+#include "controlplane/rollout/test_active_range.h"
 #include "store/events.h"
 #include "store/notifications.h"
 #include "store/parts.h"
@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 
 constexpr store::Range kPrefix{2, 3}, kRest{4, 5};
 
-class MuteTest : public ServiceTest {
+class MuteTest : public ActiveRangeTest {
  protected:
   // kRange is active, held by this run under dialect v1.
   void SetUp() override {
@@ -28,8 +28,7 @@ class MuteTest : public ServiceTest {
     rollout_.options().unit = milliseconds(300);  // v1's workers outlive it by 100 ms
     NewService();
     monitor_.Run();
-    run_ = Activate();
-    epoch_ = Held().front().epoch;
+    ActivateRange();
   }
   // With the options as they are now.
   void NewService() {
@@ -44,29 +43,6 @@ class MuteTest : public ServiceTest {
                    {epoch_})
           .status();
     });
-  }
-  std::vector<store::RangeLock> Held() {
-    return rollout_.Get([](sql::Transaction& tx) { return store::ListHeldRanges(tx); });
-  }
-  v1::PlannedRequest Of(store::Range range) { return On<v1::PlannedRequest>(run_, range); }
-  std::string Begin(store::Range range) {
-    v1::OperationResponse answer;
-    EXPECT_TRUE(Planned(Operation::kRelease,
-                        Executing(Of(range), Token(Operation::kRelease, Of(range)), "0s"), &answer)
-                    .ok());
-    EXPECT_EQ(answer.status(), "running") << answer.ShortDebugString();
-    return answer.job_id();
-  }
-  v1::OperationResponse End(const std::string& job_id) {
-    v1::OperationResponse answer;
-    EXPECT_TRUE(service_
-                    ->WatchJob(job_id, {},
-                               [&](const v1::OperationResponse& r) {
-                                 answer = r;
-                                 return true;
-                               })
-                    .ok());
-    return answer;
   }
   void Queue(uint64_t event, const std::string& state, uint32_t bucket, int64_t delivered_ms = 0) {
     store::Notification n;
@@ -149,9 +125,6 @@ class MuteTest : public ServiceTest {
     EXPECT_TRUE(Comes([&] { return !IsActive(); }));
     return std::chrono::duration_cast<milliseconds>(SystemClock().Boot() - from);
   }
-
-  std::string run_;
-  uint64_t epoch_ = 0;
 };
 
 TEST_F(MuteTest, AGrantSaysItsDialectAndHowLongTellsAreHeld) {

@@ -2,7 +2,7 @@
 #include "store/parts.h"
 
 #include "controlplane/rollout/range_jobs.h"
-#include "controlplane/rollout/test_service.h"
+#include "controlplane/rollout/test_active_range.h"
 #include "store/events.h"
 
 namespace jetmon::rollout {
@@ -12,37 +12,12 @@ namespace rs = store::range_state;
 
 constexpr store::Range kPrefix{2, 3}, kSuffix{5, 5}, kRest{4, 5};
 
-class PartsTest : public ServiceTest {
+class PartsTest : public ActiveRangeTest {
  protected:
   // kRange is active, held by this run.
   void SetUp() override {
     monitor_.Run();
-    run_ = Activate();
-    epoch_ = Held().front().epoch;
-  }
-  std::vector<store::RangeLock> Held() {
-    return rollout_.Get([](sql::Transaction& tx) { return store::ListHeldRanges(tx); });
-  }
-  v1::PlannedRequest Of(store::Range range) { return On<v1::PlannedRequest>(run_, range); }
-  // Begins the release and does not wait: its job.
-  std::string Begin(store::Range range) {
-    v1::OperationResponse answer;
-    EXPECT_TRUE(Planned(Operation::kRelease,
-                        Executing(Of(range), Token(Operation::kRelease, Of(range)), "0s"), &answer)
-                    .ok());
-    EXPECT_EQ(answer.status(), "running") << answer.ShortDebugString();
-    return answer.job_id();
-  }
-  v1::OperationResponse End(const std::string& job_id) {
-    v1::OperationResponse answer;
-    EXPECT_TRUE(service_
-                    ->WatchJob(job_id, {},
-                               [&](const v1::OperationResponse& r) {
-                                 answer = r;
-                                 return true;
-                               })
-                    .ok());
-    return answer;
+    ActivateRange();
   }
   void ExpectV1s(store::Range range) {
     for (const auto& b :
@@ -64,9 +39,6 @@ class PartsTest : public ServiceTest {
     if (!s.ok()) return s;
     return checkpoint;
   }
-
-  std::string run_;
-  uint64_t epoch_ = 0;
 };
 
 TEST_F(PartsTest, APartIsReleasedAndTheOwnerKeepsTheRest) {
