@@ -396,6 +396,23 @@ TEST_F(TellsTest, MutedNothingNewIsTold) {
   EXPECT_EQ(Columns(), down);
 }
 
+TEST_F(TellsTest, AnEndIsToldFromItsCommitOn) {
+  TellDown();
+  Deliver();
+  const Event e = *Open();
+  const auto told = [&] {
+    return Did<bool>([&](sql::Transaction& tx) { return EndWasTold(tx, e); });
+  };
+  EXPECT_FALSE(told());
+  Close(e);
+  EXPECT_EQ(Outbox(), "down:delivered up:queued");
+  EXPECT_FALSE(told());
+  Commit();
+  EXPECT_TRUE(told());
+  Deliver();
+  EXPECT_TRUE(told());
+}
+
 TEST_F(TellsTest, WithoutAReceiverWhatIsRecordedCountsAsTold) {
   actor_.notify_sends = false;
   Fail();
@@ -403,9 +420,11 @@ TEST_F(TellsTest, WithoutAReceiverWhatIsRecordedCountsAsTold) {
   EXPECT_EQ(Outbox(), "down:recorded");
   EXPECT_EQ(Columns(), At(0, actor_.now_ms));
   Pass(kSecond);
-  Close(*Open());
+  const Event down = *Open();
+  Close(down);
   EXPECT_EQ(Outbox(), "down:recorded up:recorded");
   EXPECT_EQ(Columns(), At(1, actor_.now_ms));
+  EXPECT_TRUE(Did<bool>([&](sql::Transaction& tx) { return EndWasTold(tx, down); }));
 }
 
 TEST_F(TellsTest, StillDownIsWrittenOnceAndTellsNobody) {
