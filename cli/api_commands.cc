@@ -4,6 +4,7 @@
 #include <iostream>
 #include <memory>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
@@ -17,7 +18,7 @@ namespace {
 
 // A flag of an API command and the field that it fills: --bucket-min fills bucket_min.
 // kFile and kForce are not sent.
-enum class Kind { kText, kNumber, kSwitch, kOverrides, kCanaries, kFile, kForce };
+enum class Kind { kText, kList, kNumber, kSwitch, kOverrides, kCanaries, kFile, kForce };
 struct Flag {
   const char* name;
   Kind kind;
@@ -52,6 +53,9 @@ constexpr Flag kFlags[] = {
     {"note", Kind::kText, "a note to keep with it"},
     {"state", Kind::kText, "only those in this state"},
     {"reason", Kind::kText, "why"},
+    {"decision", Kind::kText, "told: people heard of it; untold: nobody did, and v1 shall tell it"},
+    {"notification-ids", Kind::kList, "which (ntf_...), by commas, up to 200"},
+    {"all", Kind::kSwitch, "all that are being sent in these buckets"},
     {"page-size", Kind::kNumber, "rows a page, 1 to 200"},
     {"page-token", Kind::kText, "next_page_token of the page before"},
     {"override", Kind::kOverrides, "CODE=REASON: let a named evidence blocker pass; repeatable"},
@@ -149,6 +153,17 @@ constexpr Command kCommands[] = {
     {"rollout projection-drift", "GET", "/api/v1/rollout/projection-drift",
      "bucket-min bucket-max run-id since", false, "Gate: does the legacy table agree?",
      "jetmon2 api rollout projection-drift --bucket-min 0 --bucket-max 99"},
+    {"rollout notifications list", "GET", "/api/v1/rollout/notifications",
+     "bucket-min bucket-max state page-size page-token", false,
+     "Notifications of a range in one state; default: those being sent",
+     "jetmon2 api rollout notifications list --bucket-min 0 --bucket-max 99 --output=table"},
+    {"rollout notifications decide", "POST", "/api/v1/rollout/notifications:decide",
+     "bucket-min bucket-max run-id decision notification-ids all note", true,
+     "Say what came of notifications that a release waits for (notifications_undecided)",
+     "jetmon2 api rollout notifications decide --run-id rol_... --bucket-min 0 --bucket-max 99 "
+     "--decision told --notification-ids ntf_12_down,ntf_15_up --note 'seen in its log'\n  "
+     "jetmon2 api rollout notifications decide --run-id rol_... --bucket-min 0 --bucket-max 99 "
+     "--decision untold --all --note 'the receiver was down all night'"},
     {"rollout jobs list", "GET", "/api/v1/rollout/jobs", "run-id state page-size page-token", false,
      "List jobs, newest first", "jetmon2 api rollout jobs list --run-id rol_..."},
     {"rollout jobs get", "GET", "/api/v1/rollout/jobs/{job_id}", "", false, "Show a job",
@@ -222,6 +237,17 @@ absl::StatusOr<Json> OverridesOf(const std::vector<std::string>& words) {
   return list;
 }
 
+// "a,b" as a list of texts.
+Json ListOf(const std::string& text) {
+  Json list;
+  for (absl::string_view word : absl::StrSplit(text, ',')) {
+    google::protobuf::Value value;
+    value.set_string_value(std::string(absl::StripAsciiWhitespace(word)));
+    list.Append(Json(std::move(value)));
+  }
+  return list;
+}
+
 // "" if it is one, else what is wrong with it.
 std::string WholeNumber(const std::string& text) {
   const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
@@ -257,6 +283,8 @@ absl::Status FillRequest(const Command& command, const Values& values, Request* 
       body.Set(field, *list);
     } else if (request->method == "GET") {
       request->query.emplace_back(field, text);
+    } else if (flag.kind == Kind::kList) {
+      body.Set(field, ListOf(text));
     } else if (flag.kind == Kind::kNumber) {
       body.Set(field, std::stod(text));
     } else {

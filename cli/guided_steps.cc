@@ -170,6 +170,9 @@ absl::StatusOr<Json> Guided::WaitForJob(const std::string& job_id, const std::st
     const Json row = answer.Has("job") ? answer["job"] : answer;
     bar_.Show(what, row["done"].Number(), row["total"].Number());
     if (IsFinished(row["state"].Text())) return answer;
+    // It waits for a decision, as its findings say; whoever resumes this rollout waits for it
+    // again.
+    if (answer["status"].Text() == "blocked") return answer;
     const std::string now = row["done"].Text() + row["state"].Text();
     if (now != last) moved = steady_clock::now();
     last = now;

@@ -4,7 +4,9 @@
 #include <set>
 #include <tuple>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace jetmon::store {
 namespace {
@@ -12,7 +14,7 @@ namespace {
 constexpr char kColumns[] =
     "notification_id, event_id, kind, site_id, blog_id, bucket_no, url, status_id, "
     "status_change_ms, checks, state, attempts, next_attempt_at_ms, created_at_ms, "
-    "delivered_at_ms, dialect";
+    "delivered_at_ms, dialect, sent_at_ms";
 
 // Pages of candidates that one call looks through at most.
 constexpr int kMaxPages = 20;
@@ -35,7 +37,21 @@ Notification NotificationOf(const sql::Row& row) {
   n.created_at_ms = row.Int(13);
   n.delivered_at_ms = row.Int(14);
   n.dialect = ParseLegacyDialect(row.Text(15)).value_or(LegacyDialect::kJetmon2);
+  n.sent_at_ms = row.Int(16);
   return n;
+}
+
+absl::StatusOr<std::vector<Notification>> Select(sql::Transaction& tx, std::string_view rest,
+                                                 const std::vector<sql::Value>& values) {
+  std::vector<Notification> rows;
+  auto s =
+      tx.Query(absl::StrCat("SELECT ", kColumns, " FROM jetmon_notifications ", std::string(rest)),
+               values, [&](const sql::Row& row) {
+                 rows.push_back(NotificationOf(row));
+                 return absl::OkStatus();
+               });
+  if (!s.ok()) return s;
+  return rows;
 }
 
 // Order per site: only the oldest queued one of a site is due; `down` goes before `up` of one
@@ -77,20 +93,14 @@ absl::Status AddDue(sql::Transaction& tx, Range range, std::string_view state, i
   Notification last;        // of the page before
   const size_t most = due->size() + static_cast<size_t>(limit);
   for (int page = 0; page < kMaxPages && due->size() < most; ++page) {
-    std::vector<Notification> rows;
-    auto s = tx.Query(
-        std::string("SELECT ") + kColumns +
-            // A sum is no column: the index in the order of events is the one to use.
-            " FROM jetmon_notifications WHERE state = ? AND bucket_no + 0 BETWEEN ? AND ? "
-            "AND next_attempt_at_ms + 0 <= ? AND event_id >= ? AND (event_id > ? OR kind "
-            "> ?) ORDER BY event_id, kind LIMIT ?",
-        {state, range.min, range.max, now_ms, last.event_id, last.event_id, last.kind, limit},
-        [&](const sql::Row& row) {
-          rows.push_back(NotificationOf(row));
-          return absl::OkStatus();
-        });
-    if (!s.ok()) return s;
-    for (Notification& n : rows) {
+    // A sum is no column: the index in the order of events is the one to use.
+    auto rows = Select(
+        tx,
+        "WHERE state = ? AND bucket_no + 0 BETWEEN ? AND ? AND next_attempt_at_ms + 0 <= ? AND "
+        "event_id >= ? AND (event_id > ? OR kind > ?) ORDER BY event_id, kind LIMIT ?",
+        {state, range.min, range.max, now_ms, last.event_id, last.event_id, last.kind, limit});
+    if (!rows.ok()) return rows.status();
+    for (Notification& n : *rows) {
       last.event_id = n.event_id;
       last.kind = n.kind;
       if (!seen.insert(n.site_id).second || due->size() >= most) continue;
@@ -98,20 +108,57 @@ absl::Status AddDue(sql::Transaction& tx, Range range, std::string_view state, i
       if (!waits.ok()) return waits.status();
       if (!*waits) due->push_back(std::move(n));
     }
-    if (static_cast<int>(rows.size()) < limit) break;
+    if (static_cast<int>(rows->size()) < limit) break;
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
+bool IsNotificationState(std::string_view state) {
+  constexpr std::string_view kStates[] = {"queued",   "sending",   "delivered",
+                                          "recorded", "cancelled", "superseded"};
+  return std::find(std::begin(kStates), std::end(kStates), state) != std::end(kStates);
+}
+
 absl::StatusOr<bool> QueueNotification(sql::Transaction& tx, const Notification& n) {
   return tx.InsertIfNew(
       std::string("INSERT INTO jetmon_notifications (") + kColumns +
-          ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {n.notification_id, n.event_id, n.kind, n.site_id, n.blog_id, n.bucket, n.url, n.status_id,
        n.status_change_ms, n.checks_json, n.state, n.attempts, n.next_attempt_at_ms,
-       n.created_at_ms, n.delivered_at_ms, NameOf(n.dialect)});
+       n.created_at_ms, n.delivered_at_ms, NameOf(n.dialect), n.sent_at_ms});
+}
+
+absl::StatusOr<std::optional<Notification>> GetNotification(sql::Transaction& tx,
+                                                            std::string_view notification_id) {
+  auto rows = Select(tx, "WHERE notification_id = ?", {notification_id});
+  if (!rows.ok()) return rows.status();
+  return rows->empty() ? std::nullopt : std::optional(std::move(rows->front()));
+}
+
+absl::StatusOr<Page<Notification>> ListNotifications(sql::Transaction& tx, Range range,
+                                                     std::string_view state,
+                                                     const PageRequest& page) {
+  auto after = KeyOfPageToken(page.token);
+  if (!after.ok()) return after.status();
+  uint64_t event_id = 0;
+  std::string kind;
+  if (!after->empty()) {
+    const std::pair<std::string, std::string> parts =
+        absl::StrSplit(*after, absl::MaxSplits(':', 1));
+    if (!absl::SimpleAtoi(parts.first, &event_id)) {
+      return absl::InvalidArgumentError("not a page token of notifications");
+    }
+    kind = parts.second;
+  }
+  auto rows = Select(tx,
+                     "WHERE state = ? AND bucket_no + 0 BETWEEN ? AND ? AND event_id >= ? AND "
+                     "(event_id > ? OR kind > ?) ORDER BY event_id, kind LIMIT ?",
+                     {state, range.min, range.max, event_id, event_id, kind, page.size + 1});
+  if (!rows.ok()) return rows.status();
+  return MakePage(std::move(*rows), page.size,
+                  [](const Notification& n) { return absl::StrCat(n.event_id, ":", n.kind); });
 }
 
 absl::StatusOr<std::vector<Notification>> DueNotifications(sql::Transaction& tx, Range range,

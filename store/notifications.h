@@ -2,12 +2,15 @@
 #define JETMON_STORE_NOTIFICATIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "store/legacy_words.h"
+#include "store/page.h"
 #include "store/range.h"
 #include "store/sql/database.h"
 
@@ -29,7 +32,10 @@ struct Notification {
   LegacyDialect dialect = LegacyDialect::kJetmon2;
   int attempts = 0;
   int64_t next_attempt_at_ms = 0, created_at_ms = 0, delivered_at_ms = 0;
+  int64_t sent_at_ms = 0;  // dialect v1: when people counted as told (tells.h); 0 before
 };
+// One of the six of Notification::state.
+bool IsNotificationState(std::string_view state);
 
 // Inserts unless (event, kind) is there already; true if inserted.
 absl::StatusOr<bool> QueueNotification(sql::Transaction& tx, const Notification& n);
@@ -52,6 +58,12 @@ absl::StatusOr<bool> AnyDeliveredSince(sql::Transaction& tx, Range range, int64_
 absl::Status HurrySending(sql::Transaction& tx, Range range, int64_t now_ms);
 // Those of a range that are sending.
 absl::StatusOr<uint64_t> CountSending(sql::Transaction& tx, Range range);
+absl::StatusOr<std::optional<Notification>> GetNotification(sql::Transaction& tx,
+                                                            std::string_view notification_id);
+// Those of a range in one state, in the order of their incidents.
+absl::StatusOr<Page<Notification>> ListNotifications(sql::Transaction& tx, Range range,
+                                                     std::string_view state,
+                                                     const PageRequest& page);
 
 }  // namespace jetmon::store
 

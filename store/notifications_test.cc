@@ -207,5 +207,40 @@ TEST(Notifications, OfTwoWhoDeliverOneMarksIt) {
   }
 }
 
+TEST(Notifications, AreListedByState) {
+  for (const char* state :
+       {"queued", "sending", "delivered", "recorded", "cancelled", "superseded"}) {
+    EXPECT_TRUE(IsNotificationState(state)) << state;
+  }
+  for (const char* other : {"", "sent", "Queued"}) EXPECT_FALSE(IsNotificationState(other));
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  for (uint64_t e = 9; e <= 12; ++e) {
+                    for (const char* kind : {"up", "down"}) {
+                      Notification n = Make(e, kind, e, e == 11 ? 5 : 3);
+                      if (e != 12) n.state = "sending";
+                      n.sent_at_ms = 7;
+                      EXPECT_TRUE(*QueueNotification(tx, n));
+                    }
+                  }
+                  std::string ids, token;
+                  do {
+                    const auto page = ListNotifications(tx, {0, 4}, "sending", {3, token});
+                    for (const auto& n : page->rows) ids += n.notification_id + " ";
+                    ids += "| ";
+                    token = page->next_token;
+                  } while (!token.empty());
+                  EXPECT_EQ(ids, "ntf_9_down ntf_9_up ntf_10_down | ntf_10_up | ");
+                  for (const std::string& bad : {std::string("p1.x"), PageToken("x:down")}) {
+                    EXPECT_TRUE(absl::IsInvalidArgument(
+                        ListNotifications(tx, {0, 4}, "sending", {3, bad}).status()))
+                        << bad;
+                  }
+                  EXPECT_EQ((*GetNotification(tx, "ntf_9_up"))->sent_at_ms, 7);
+                  EXPECT_FALSE(GetNotification(tx, "ntf_90_up")->has_value());
+                  return absl::OkStatus();
+                }).ok());
+}
+
 }  // namespace
 }  // namespace jetmon::store

@@ -49,8 +49,8 @@ absl::StatusOr<std::vector<std::string>> ClosedSessionsWithJobs(sql::Transaction
                                                                 int64_t closed_before_ms,
                                                                 int limit);
 
-// Kinds that the evidence rules know, and those of a check policy; an operator's own checkpoint
-// may have any other kind of [a-z0-9_]{1,32}.
+// Kinds that the evidence rules know, those of a check policy, and those of what was decided about
+// notifications; an operator's own checkpoint may have any other kind of [a-z0-9_]{1,32}.
 namespace checkpoint {
 inline constexpr char kPreflight[] = "preflight_passed";
 inline constexpr char kSmoke[] = "smoke_passed";
@@ -63,6 +63,13 @@ inline constexpr char kReleased[] = "released";
 inline constexpr char kPolicyStaged[] = "policy_staged";
 inline constexpr char kPolicyPaused[] = "policy_paused";
 inline constexpr char kPolicyRolledBack[] = "policy_rolled_back";
+inline constexpr char kNotificationsTold[] = "notifications_told";
+inline constexpr char kNotificationsUntold[] = "notifications_untold";
+// Those that are recorded by the operation itself.
+inline constexpr const char* kOwn[] = {
+    kPreflight,          kSmoke,        kSeed,         kFinalReconcile,   kActivated,
+    kReleased,           kPolicyStaged, kPolicyPaused, kPolicyRolledBack, kNotificationsTold,
+    kNotificationsUntold};
 }  // namespace checkpoint
 
 struct Checkpoint {

@@ -26,6 +26,14 @@ absl::StatusOr<bool> Cancel(sql::Transaction& tx, const std::string& id) {
       {id});
 }
 
+// Somebody else has told what this row says, or the opposite.
+absl::StatusOr<bool> EndSending(sql::Transaction& tx, const Notification& n) {
+  return tx.ExecuteOne(
+      "UPDATE jetmon_notifications SET state = 'superseded' WHERE notification_id = ? AND attempts "
+      "= ? AND state = 'sending'",
+      {n.notification_id, n.attempts});
+}
+
 absl::StatusOr<std::optional<Event>> EventOf(sql::Transaction& tx, uint64_t event_id) {
   auto events = SelectEvents(tx, "WHERE event_id = ?", {event_id});
   if (!events.ok()) return events.status();
@@ -163,11 +171,7 @@ absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n) {
   const bool stands =
       !site->has_value() || MeaningOf(LegacyDialect::kV1, (*site)->site_status) == told;
   if (stands) return true;
-  auto ended = tx.ExecuteOne(
-      "UPDATE jetmon_notifications SET state = 'superseded' WHERE notification_id = ? AND attempts "
-      "= ? AND state = 'sending'",
-      {n.notification_id, n.attempts});
-  if (!ended.ok()) return ended.status();
+  if (auto ended = EndSending(tx, n); !ended.ok()) return ended.status();
   return false;
 }
 
@@ -209,6 +213,26 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
   s = Remember(tx, e, *prior, up ? e.told_at_ms : 0, actor);
   if (!s.ok()) return s;
   return true;
+}
+
+absl::StatusOr<DecisionOutcome> DecideTell(sql::Transaction& tx, const Notification& n,
+                                           TellDecision decision, const Actor& actor) {
+  if (n.state != "sending") return DecisionOutcome::kNotSending;
+  if (decision == TellDecision::kTold) {
+    auto told = MarkDelivered(tx, n, actor.now_ms);
+    if (!told.ok()) return told.status();
+    return *told ? DecisionOutcome::kDecided : DecisionOutcome::kNotSending;
+  }
+  auto back = TakeBackTell(tx, n, actor, actor.now_ms);
+  if (!back.ok()) return back.status();
+  if (*back) {
+    // Cancelled already if its incident has ended.
+    if (auto cancelled = Cancel(tx, n.notification_id); !cancelled.ok()) return cancelled.status();
+    return DecisionOutcome::kDecided;
+  }
+  auto ended = EndSending(tx, n);
+  if (!ended.ok()) return ended.status();
+  return *ended ? DecisionOutcome::kToldSince : DecisionOutcome::kNotSending;
 }
 
 absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id) {

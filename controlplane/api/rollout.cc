@@ -138,6 +138,26 @@ void AddJobs(rpc::Registry& registry, rollout::Service& service) {
       });
 }
 
+void AddNotifications(rpc::Registry& registry, rollout::Service& service) {
+  registry.AddUnary<v1::ListNotificationsRequest, v1::ListNotificationsResponse>(
+      Name("ListNotifications"),
+      [&service](CallContext&, const v1::ListNotificationsRequest& request,
+                 v1::ListNotificationsResponse* response) {
+        return service.ListNotifications(request, response);
+      });
+  registry.AddUnary<v1::DecideNotificationsRequest, v1::DecideNotificationsResponse>(
+      Name("DecideNotifications"),
+      [&service](CallContext& call, const v1::DecideNotificationsRequest& request,
+                 v1::DecideNotificationsResponse* response) {
+        // What it did stands in the run, row by row.
+        call.AuditDetail(absl::StrCat(
+            request.decision().substr(0, 16), ": ",
+            request.all() ? "all" : absl::StrCat(request.notification_ids_size(), " named"),
+            request.note().empty() ? "" : "; ", request.note()));
+        return service.DecideNotifications(CallerOf(call), request, response);
+      });
+}
+
 void AddProbing(rpc::Registry& registry, rollout::Service& service) {
   registry.AddUnary<v1::PreflightRequest, v1::OperationResponse>(
       Name("Preflight"), [&service](CallContext& call, const v1::PreflightRequest& request,
@@ -245,6 +265,7 @@ void AddRolloutService(rpc::Registry& registry, rollout::Service& service) {
       });
   AddGates(registry, service);
   AddJobs(registry, service);
+  AddNotifications(registry, service);
   AddReplays(registry, service);
 }
 

@@ -18,6 +18,7 @@ inline constexpr std::string_view kQueueJob = "queue_job";
 inline constexpr std::string_view kRequestCancel = "request_cancel";
 inline constexpr std::string_view kMakeToken = "make_token";
 inline constexpr std::string_view kExecute = "execute";
+inline constexpr std::string_view kDecide = "decide_notifications";
 // Of the runner, for any job.
 inline constexpr std::string_view kClaimJob = "claim_job";
 inline constexpr std::string_view kYieldJob = "yield_job";
@@ -34,6 +35,7 @@ inline constexpr std::string_view kBeginActivating = "begin_activating";
 inline constexpr std::string_view kGiveUp = "give_up";
 inline constexpr std::string_view kCancelTells = "cancel_tells";
 inline constexpr std::string_view kEndMute = "end_mute";
+inline constexpr std::string_view kShowUndecided = "show_undecided";
 inline constexpr std::string_view kReleaseLook = "release_look";
 inline constexpr std::string_view kProject = "project";
 inline constexpr std::string_view kRevoke = "revoke";
@@ -52,6 +54,7 @@ inline constexpr std::string_view kAll[] = {
     kGiveUp,           kReleaseLook,    kProject,
     kRevoke,           kFree,           kRevokePart,
     kFreePart,         kCancelTells,    kEndMute,
+    kShowUndecided,    kDecide,
 };
 
 }  // namespace jetmon::rollout::commits

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "controlplane/error/error.h"
 #include "controlplane/rollout/commits.h"
+#include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/plan.h"
 #include "daemon/log.h"
 #include "store/ids.h"
@@ -355,8 +356,9 @@ absl::StatusOr<store::Job> JobRunner::WaitForChange(const std::string& job_id,
     });
     if (!s.ok()) return s;
     if (!job.has_value()) return Error(v1::JOB_NOT_FOUND, "there is no such job");
-    const bool over = store::IsFinished(job->state) || (seq.has_value() && job->seq != *seq) ||
-                      parts_.clock->Boot() >= until || (cancelled && cancelled());
+    const bool changed = seq.has_value() ? job->seq != *seq : AwaitsDecision(*job);
+    const bool over = store::IsFinished(job->state) || changed || parts_.clock->Boot() >= until ||
+                      (cancelled && cancelled());
     if (over) return *job;
     std::unique_lock lock(mutex_);
     if (stopping_) return *job;

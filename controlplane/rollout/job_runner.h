@@ -93,8 +93,8 @@ class JobRunner {
   void Stop();
   // A job was queued, or something that a job waits for happened.
   void Wake();
-  // Waits until the job ended or, if given, changed from `seq`, at most `limit`; the row as it is
-  // then. job_not_found.
+  // Waits until the job ended or changed from `seq`, or without one until it awaits a decision; at
+  // most `limit`. The row as it is then. job_not_found.
   absl::StatusOr<store::Job> WaitForChange(const std::string& job_id, std::optional<uint64_t> seq,
                                            std::chrono::milliseconds limit,
                                            const std::function<bool()>& cancelled);

@@ -50,6 +50,23 @@ v1::Checkpoint CheckpointMessage(const store::Checkpoint& c) {
   return m;
 }
 
+v1::Notification NotificationMessage(const store::Notification& n) {
+  v1::Notification m;
+  m.set_notification_id(n.notification_id);
+  m.set_event_id(n.event_id);
+  m.set_site_id(n.site_id);
+  m.set_blog_id(n.blog_id);
+  m.set_url(n.url);
+  m.set_bucket(n.bucket);
+  m.set_kind(n.kind);
+  m.set_state(n.state);
+  m.set_attempts(static_cast<uint32_t>(n.attempts));
+  SetTime(m.mutable_created_at(), n.created_at_ms);
+  if (n.sent_at_ms != 0) SetTime(m.mutable_sent_at(), n.sent_at_ms);
+  if (n.delivered_at_ms != 0) SetTime(m.mutable_delivered_at(), n.delivered_at_ms);
+  return m;
+}
+
 v1::Job JobMessage(const store::Job& j) {
   v1::Job m;
   m.set_job_id(j.job_id);
@@ -117,14 +134,24 @@ void SetStatusByBlockers(v1::OperationResponse* response) {
   response->set_status(response->blockers().empty() ? "ok" : "blocked");
 }
 
+bool AwaitsDecision(const store::Job& j) {
+  // What another operation keeps there is its own.
+  return j.operation == "release_buckets" && j.state == store::job_state::kRunning &&
+         !j.progress.empty();
+}
+
 v1::OperationResponse JobResponse(const store::Job& j) {
   v1::OperationResponse r;
-  const bool stored = !j.result.empty() && r.ParseFromString(j.result);
+  const bool awaits = AwaitsDecision(j);
+  const std::string& answer = awaits ? j.progress : j.result;
+  const bool stored = !answer.empty() && r.ParseFromString(answer);
   if (!stored) r = Head(j.operation, j.run_id, j.range, j.owner_host);
   *r.mutable_job() = JobMessage(j);
   r.set_job_id(j.job_id);
   r.set_status_url(absl::StrCat("/api/v1/rollout/jobs/", j.job_id));
-  if (!store::IsFinished(j.state)) {
+  if (awaits && stored) {
+    r.set_status("blocked");
+  } else if (!store::IsFinished(j.state)) {
     r.set_status("running");
     r.set_summary(absl::StrCat(j.operation, " is ", j.state, ", ", j.done, " of ", j.total));
   } else if (j.state == store::job_state::kCompleted) {

@@ -11,6 +11,7 @@
 #include "store/hosts.h"
 #include "store/jobs.h"
 #include "store/locks.h"
+#include "store/notifications.h"
 #include "store/sessions.h"
 
 // Rows of the store as messages of the API.
@@ -22,13 +23,17 @@ std::vector<v1::Override> OverridesOf(const std::string& json);
 v1::Session SessionMessage(const store::Session& s);
 v1::Checkpoint CheckpointMessage(const store::Checkpoint& c);
 v1::Job JobMessage(const store::Job& j);
+v1::Notification NotificationMessage(const store::Notification& n);
 v1::Finding MakeFinding(std::string code, std::string text, std::string action);
 
 // For people: "32 s", "1.5 s".
 std::string SecondsText(std::chrono::milliseconds d);
 
-// The answer of an operation by its job: the stored answer once it ended, else running; always with
-// the job itself.
+// Whether the job runs, and goes on only when an operator has decided something.
+bool AwaitsDecision(const store::Job& j);
+
+// The answer of an operation by its job: the stored answer once it ended, else running, or blocked
+// while it awaits a decision; always with the job itself.
 v1::OperationResponse JobResponse(const store::Job& j);
 
 // An answer's head: operation, run, range, owner.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "controlplane/rollout/commits.h"
+#include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/range_jobs.h"
 #include "daemon/log.h"
 #include "store/events.h"
@@ -16,6 +17,35 @@ namespace {
 constexpr uint32_t kBucketsATransaction = 32;
 // What is being sent is tried again so often, however long it would back off.
 constexpr std::chrono::seconds kHurryPeriod{5};
+// Of what nobody knows the end of, so many are named.
+constexpr uint32_t kNamed = 20;
+
+v1::OperationResponse Undecided(const store::Job& job, const store::RangeLock& lock,
+                                uint64_t sending, const std::vector<store::Notification>& first) {
+  v1::OperationResponse answer = Head(job.operation, job.run_id, job.range, lock.owner_host);
+  std::string ids;
+  for (const store::Notification& n : first) {
+    absl::StrAppend(&ids, ids.empty() ? "" : ", ", n.notification_id);
+  }
+  if (sending > first.size()) absl::StrAppend(&ids, " and ", sending - first.size(), " more");
+  const std::string where = absl::StrCat("--run-id ", job.run_id, " --bucket-min ", job.range.min,
+                                         " --bucket-max ", job.range.max);
+  *answer.add_blockers() = MakeFinding(
+      "notifications_undecided",
+      absl::StrCat(sending,
+                   " notifications were sent, and their receiver has not confirmed them: ", ids),
+      absl::StrCat("repair the receiver, or find out whether people were told, and say so: jetmon2 "
+                   "api rollout notifications decide ",
+                   where, " --decision told (or untold) --notification-ids NTF,NTF (or --all)"));
+  answer.set_summary(absl::StrCat(
+      "the release of buckets ", job.range.ToString(), " waits for a decision about ", sending,
+      " notifications; their sites are checked, and nobody is told anything "
+      "new"));
+  answer.set_next_action(
+      absl::StrCat("see them: jetmon2 api rollout notifications list --bucket-min ", job.range.min,
+                   " --bucket-max ", job.range.max));
+  return answer;
+}
 
 }  // namespace
 
@@ -64,24 +94,50 @@ absl::Status MutePhase::Hurry(BootTime now) {
   });
 }
 
+absl::Status MutePhase::ShowUndecided(const store::RangeLock& lock, uint64_t sending) {
+  if (undecided_ == sending) return absl::OkStatus();
+  if (sending == 0 && run_.job.progress.empty()) return absl::OkStatus();
+  store::Job& job = run_.job;
+  std::string shown;
+  const absl::Status s =
+      run_.Write(commits::kShowUndecided, [&](sql::Transaction& tx) -> absl::Status {
+        shown.clear();
+        if (sending > 0) {
+          auto rows = store::ListNotifications(tx, job.range, "sending", {kNamed, ""});
+          if (!rows.ok()) return rows.status();
+          shown = Undecided(job, lock, sending, rows->rows).SerializeAsString();
+        }
+        return store::SaveJobProgress(tx, run_.lease, job.done, job.total, job.cursor, shown)
+            .status();
+      });
+  if (!s.ok()) return s;
+  job.progress = shown;
+  if (!undecided_.has_value() && sending > 0) {
+    LogWarning(absl::StrCat(job.job_id, ": ", sending,
+                            " notifications are still not delivered; the release waits for an "
+                            "operator's decision (notifications_undecided)"));
+  }
+  undecided_ = sending;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<bool> MutePhase::IsQuiet(const store::RangeLock& lock) {
   if (quiet_) return true;
   auto sending = CountSending();
   if (!sending.ok()) return sending.status();
   const BootTime now = run_.parts.clock->Boot();
-  if (*sending > 0 && now - *since_ < run_.options.legacy.deliver_within) {
+  if (*sending > 0) {
+    if (now - *since_ >= run_.options.legacy.deliver_within) {
+      if (auto s = ShowUndecided(lock, *sending); !s.ok()) return s;
+    }
     if (auto s = Hurry(now); !s.ok()) return s;
     return false;
   }
-  if (*sending > 0) {
-    LogWarning(absl::StrCat(run_.job.job_id, ": ", *sending,
-                            " notifications are still not delivered; any Monitor goes on with "
-                            "them, by their ids"));
-  }
+  if (auto s = ShowUndecided(lock, 0); !s.ok()) return s;
   auto lately = ToldLately(lock);
   if (!lately.ok()) return lately.status();
   quiet_ = true;
-  if (*sending > 0 || *lately) told_ = now;
+  if (*lately) told_ = now;
   return true;
 }
 
@@ -91,7 +147,7 @@ absl::Status MutePhase::Rewrite(const store::RangeLock& lock) {
     uint64_t n = 0;
     const absl::Status s = run_.Write(commits::kProject, [&](sql::Transaction& tx) -> absl::Status {
       n = 0;
-      store::Actor actor = ReleasingActor(run_, lock);
+      store::Actor actor = ReleasingActor(run_.options, lock, run_.parts.clock->WallMs());
       for (uint32_t b = first; b <= range.max && b < first + kBucketsATransaction; ++b) {
         auto written = store::ProjectBucket(tx, b, actor);
         if (!written.ok()) return written.status();

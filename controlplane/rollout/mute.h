@@ -12,8 +12,9 @@ namespace jetmon::rollout {
 // the waits here leaves a site unchecked. In order:
 //
 //   1. what is queued is cancelled: v1 finds those sites as nobody was told of them, and tells;
-//   2. what has passed its commit point is delivered (LegacyTimes::deliver_within at most; what is
-//      left then stays to be delivered by any Monitor, by its id);
+//   2. what has passed its commit point is delivered. What is not after LegacyTimes::deliver_within
+//      nobody knows the end of: the job is shown as blocked (notifications_undecided), until the
+//      last is delivered after all, or an operator says of it what came of it (decisions.cc);
 //   3. the receiver has its delay to write what it was told, by us or by v1 before;
 //   4. what it wrote over a newer word of ours is rewritten;
 //   5. the replicas that v1 reads have their lag to show the last write.
@@ -31,11 +32,13 @@ class MutePhase {
  private:
   absl::Status Cancel();
   absl::StatusOr<uint64_t> CountSending();
+  // What the job shows while it waits for an operator: `sending` notifications. 0: it does not.
+  absl::Status ShowUndecided(const store::RangeLock& lock, uint64_t sending);
   // What is being sent does not back off while a release waits for it.
   absl::Status Hurry(BootTime now);
   // Whether something was told so lately that the receiver may still be writing it.
   absl::StatusOr<bool> ToldLately(const store::RangeLock& lock);
-  // Whether nothing is sent any more, or was waited for long enough.
+  // Whether nothing is sent any more.
   absl::StatusOr<bool> IsQuiet(const store::RangeLock& lock);
   absl::Status Rewrite(const store::RangeLock& lock);
   absl::StatusOr<bool> Drain(const store::RangeLock& lock);
@@ -44,8 +47,9 @@ class MutePhase {
   uint64_t cancelled_ = 0, rewritten_ = 0;
   std::optional<BootTime> since_;  // the mute was first seen
   std::optional<BootTime> hurried_;
-  std::optional<BootTime> told_;     // when the last tell was still under way, if there was one
-  std::optional<BootTime> written_;  // when a column can have been written last
+  std::optional<uint64_t> undecided_;  // as shown
+  std::optional<BootTime> told_;       // when the last tell was still under way, if there was one
+  std::optional<BootTime> written_;    // when a column can have been written last
   bool quiet_ = false, rewrote_ = false;
 };
 

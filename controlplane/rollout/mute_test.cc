@@ -1,11 +1,8 @@
 // Dialect v1: what a release waits for before the range drains, while its owner checks on.
 #include <thread>
 
-#include "controlplane/rollout/test_active_range.h"
-#include "store/events.h"
-#include "store/notifications.h"
+#include "controlplane/rollout/test_mute.h"
 #include "store/parts.h"
-#include "store/tells.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -14,118 +11,6 @@ namespace rs = store::range_state;
 using std::chrono::milliseconds;
 
 constexpr store::Range kPrefix{2, 3}, kRest{4, 5};
-
-class MuteTest : public ActiveRangeTest {
- protected:
-  // kRange is active, held by this run under dialect v1.
-  void SetUp() override {
-    monitor_.dialect = store::LegacyDialect::kV1;
-    LegacyTimes& legacy = rollout_.options().legacy;
-    legacy.dialect = store::LegacyDialect::kV1;
-    legacy.receiver_delay = milliseconds(150);
-    legacy.replica_lag = milliseconds(100);
-    legacy.deliver_within = milliseconds(400);
-    rollout_.options().unit = milliseconds(300);  // v1's workers outlive it by 100 ms
-    NewService();
-    monitor_.Run();
-    ActivateRange();
-  }
-  // With the options as they are now.
-  void NewService() {
-    service_.reset();
-    service_ = MakeService();
-  }
-  // The grant was long ago, so that v1 has said its last word.
-  void LongAgo() {
-    rollout_.Write([&](sql::Transaction& tx) {
-      return tx
-          .Execute("UPDATE jetmon_rollout_range_locks SET granted_at_ms = 1 WHERE epoch = ?",
-                   {epoch_})
-          .status();
-    });
-  }
-  void Queue(uint64_t event, const std::string& state, uint32_t bucket, int64_t delivered_ms = 0) {
-    store::Notification n;
-    n.notification_id = "ntf_" + std::to_string(event) + "_down";
-    n.event_id = event;
-    n.kind = "down";
-    n.site_id = event;
-    n.bucket = bucket;
-    n.checks_json = "[]";
-    n.state = state;
-    n.dialect = store::LegacyDialect::kV1;
-    n.delivered_at_ms = delivered_ms;
-    rollout_.Write([&](sql::Transaction& tx) { return store::QueueNotification(tx, n).status(); });
-  }
-  std::string StateOf(uint64_t event) {
-    std::string state;
-    rollout_.Read([&](sql::Transaction& tx) {
-      return tx.Query("SELECT state FROM jetmon_notifications WHERE event_id = ?", {event},
-                      [&](const sql::Row& row) {
-                        state = row.Text(0);
-                        return absl::OkStatus();
-                      });
-    });
-    return state;
-  }
-  void Deliver(uint64_t event) {
-    rollout_.Write([&](sql::Transaction& tx) {
-      return tx
-          .Execute(
-              "UPDATE jetmon_notifications SET state = 'delivered', delivered_at_ms = ? WHERE "
-              "event_id = ?",
-              {rollout_.clock().WallMs(), event})
-          .status();
-    });
-  }
-  // An outage of site 3, in bucket 3, that people were told of and of its end, at that time.
-  void TellOfAnOutage(int64_t at_ms) {
-    const store::Site site = rollout_.AddSite(3, 3);
-    store::Actor actor = ActorAt(at_ms, store::LegacyDialect::kV1);
-    rollout_.Write([&](sql::Transaction& tx) -> absl::Status {
-      const auto tell = [&]() -> absl::Status {
-        auto due = store::DueNotifications(tx, kRange, at_ms, 1);
-        if (!due.ok()) return due.status();
-        store::Notification n = due->at(0);
-        EXPECT_EQ(*store::CommitTell(tx, n, actor), store::TellOutcome::kCommitted);
-        n.state = "sending";
-        return store::MarkDelivered(tx, n, at_ms).status();
-      };
-      store::Event e;
-      auto did = store::OpenEvent(tx, site, {1, 0, "intermittent", ""}, actor, &e);
-      if (!did.ok()) return did.status();
-      did = store::ConfirmDown(tx, e, "verifier_confirmed", site.url, "[]", actor);
-      if (!did.ok()) return did.status();
-      if (auto s = tell(); !s.ok()) return s;
-      did = store::CloseEvent(tx, **store::OpenEventOfSite(tx, 3), store::transition::kRecovered,
-                              site.url, "[]", actor);
-      return did.ok() ? tell() : did.status();
-    });
-  }
-  store::Actor ActorAt(int64_t at_ms, store::LegacyDialect dialect) {
-    store::Actor actor;
-    actor.source = "monitor";
-    actor.epoch = epoch_;
-    actor.instance = monitor_.instance();
-    actor.host = monitor_.host();
-    actor.notify_sends = true;
-    actor.dialect = dialect;
-    actor.now_ms = at_ms;
-    return actor;
-  }
-  int Status(uint64_t site) {
-    return rollout_.Get([&](sql::Transaction& tx) { return store::GetSite(tx, site); })
-        .value()
-        .site_status;
-  }
-  bool IsActive() { return rollout_.Lock(epoch_).state == rs::kActive; }
-  // How long the range stayed active from now on.
-  milliseconds UntilItDrains() {
-    const BootTime from = SystemClock().Boot();
-    EXPECT_TRUE(Comes([&] { return !IsActive(); }));
-    return std::chrono::duration_cast<milliseconds>(SystemClock().Boot() - from);
-  }
-};
 
 TEST_F(MuteTest, AGrantSaysItsDialectAndHowLongTellsAreHeld) {
   const store::RangeLock lock = rollout_.Lock(epoch_);
@@ -249,16 +134,6 @@ TEST_F(MuteTest, WhatV1ToldRightBeforeTheGrantHasItsDelay) {
   const std::string job = Begin(kRange);
   EXPECT_GE(UntilItDrains(), milliseconds(150));
   EXPECT_EQ(End(job).status(), "ok");
-}
-
-// A receiver that is away holds no range for ever: whoever runs then goes on, by the same id.
-TEST_F(MuteTest, WhatIsNeverDeliveredIsLeftBehind) {
-  LongAgo();
-  Queue(1, "sending", 3);
-  const std::string job = Begin(kRange);
-  EXPECT_EQ(End(job).status(), "ok");
-  EXPECT_EQ(StateOf(1), "sending");
-  EXPECT_EQ(rollout_.Lock(epoch_).state, rs::kReleased);
 }
 
 // The owner had not read of the mute yet when it confirmed an outage.

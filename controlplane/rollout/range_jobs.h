@@ -18,7 +18,7 @@ absl::Status ExecuteRelease(JobRun& run);
 
 // Who writes the legacy columns at a release: this control plane, which is no Monitor, under the
 // range's own epoch.
-store::Actor ReleasingActor(const JobRun& run, const store::RangeLock& lock);
+store::Actor ReleasingActor(const Options& options, const store::RangeLock& lock, int64_t now_ms);
 
 }  // namespace jetmon::rollout
 

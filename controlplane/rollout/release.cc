@@ -85,7 +85,7 @@ absl::Status ProjectAll(JobRun& run, const store::RangeLock& lock, uint64_t* wri
     uint64_t n = 0;
     const absl::Status s = run.Write(commits::kProject, [&](sql::Transaction& tx) -> absl::Status {
       n = 0;
-      const store::Actor actor = ReleasingActor(run, lock);
+      const store::Actor actor = ReleasingActor(run.options, lock, run.parts.clock->WallMs());
       for (uint32_t b = first; b <= range.max && b < first + kBucketsATransaction; ++b) {
         auto projected = store::ProjectBucket(tx, b, actor);
         if (!projected.ok()) return projected.status();
@@ -199,7 +199,7 @@ absl::Status Free(JobRun& run, const View& seen, const std::optional<BootTime>& 
   uint64_t last = 0;
   const auto body = [&](sql::Transaction& tx) -> absl::Status {
     last = 0;
-    const store::Actor actor = ReleasingActor(run, seen.lock);
+    const store::Actor actor = ReleasingActor(run.options, seen.lock, run.parts.clock->WallMs());
     auto freed = seen.part ? FreePart(tx, run, seen, revoked_since, actor.now_ms)
                            : FreeWhole(tx, seen.lock, actor.now_ms);
     if (!freed.ok() || !*freed) return freed.status();
@@ -232,17 +232,17 @@ absl::Status Revoke(JobRun& run, const View& view) {
 
 }  // namespace
 
-store::Actor ReleasingActor(const JobRun& run, const store::RangeLock& lock) {
+store::Actor ReleasingActor(const Options& options, const store::RangeLock& lock, int64_t now_ms) {
   store::Actor actor;
   actor.source = "rollout:release";
-  actor.epoch = run.job.epoch;
-  actor.instance = run.options.instance;
+  actor.epoch = lock.epoch;
+  actor.instance = options.instance;
   actor.dialect = lock.dialect;
   // A range of an older build goes back to v1 in v1's own words.
   actor.hand_to_v1 = lock.dialect != store::LegacyDialect::kV1 &&
-                     run.options.legacy.dialect == store::LegacyDialect::kV1;
-  actor.echo_ms = run.options.legacy.receiver_delay.count();
-  actor.now_ms = run.parts.clock->WallMs();
+                     options.legacy.dialect == store::LegacyDialect::kV1;
+  actor.echo_ms = options.legacy.receiver_delay.count();
+  actor.now_ms = now_ms;
   return actor;
 }
 

@@ -116,11 +116,7 @@ absl::Status Service::RecordCheckpoint(const Caller& caller,
       kind.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
     return InvalidField("kind", "takes 1 to 32 of a-z, 0-9 and _");
   }
-  for (const char* own :
-       {store::checkpoint::kPreflight, store::checkpoint::kSmoke, store::checkpoint::kSeed,
-        store::checkpoint::kFinalReconcile, store::checkpoint::kActivated,
-        store::checkpoint::kReleased, store::checkpoint::kPolicyStaged,
-        store::checkpoint::kPolicyPaused, store::checkpoint::kPolicyRolledBack}) {
+  for (const char* own : store::checkpoint::kOwn) {
     if (kind == own) return InvalidField("kind", "is recorded by the operation itself");
   }
   if (request.note().size() > kMaxNote) {

@@ -64,6 +64,12 @@ class Service {
   absl::Status StagePolicy(const Caller& caller, const v1::StagePolicyRequest& request,
                            const std::function<bool()>& cancelled, v1::OperationResponse* response);
 
+  absl::Status ListNotifications(const v1::ListNotificationsRequest& request,
+                                 v1::ListNotificationsResponse* response);
+  absl::Status DecideNotifications(const Caller& caller,
+                                   const v1::DecideNotificationsRequest& request,
+                                   v1::DecideNotificationsResponse* response);
+
   absl::Status GetStatus(v1::RolloutStatus* response);
   absl::Status ListMonitors(std::vector<v1::MonitorStatus>* monitors);
   enum class Gate { kCoverage, kActivity, kDrift };

@@ -2,6 +2,7 @@
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/service.h"
 #include "store/hosts.h"
+#include "store/notifications.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -35,7 +36,8 @@ v1::MonitorStatus MonitorMessage(const store::ProcessHealth& p, const Observer& 
   return m;
 }
 
-v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer) {
+absl::StatusOr<v1::RangeStatus> RangeMessage(sql::Transaction& tx, const store::RangeLock& l,
+                                             const Observer& observer) {
   v1::RangeStatus r;
   r.set_bucket_min(l.range.min);
   r.set_bucket_max(l.range.max);
@@ -59,6 +61,16 @@ v1::RangeStatus RangeMessage(const store::RangeLock& l, const Observer& observer
     part->set_job_id(l.part->job_id);
     SetTime(part->mutable_draining_at(), l.part->draining_at_ms);
   }
+  if (l.mute.has_value()) {
+    auto sending = store::CountSending(tx, l.mute->range);
+    if (!sending.ok()) return sending.status();
+    v1::RangeMute* mute = r.mutable_mute();
+    mute->set_bucket_min(l.mute->range.min);
+    mute->set_bucket_max(l.mute->range.max);
+    mute->set_job_id(l.mute->job_id);
+    mute->set_sending(*sending);
+    SetTime(mute->mutable_muted_at(), l.mute->at_ms);
+  }
   return r;
 }
 
@@ -79,7 +91,11 @@ absl::Status Service::GetStatus(v1::RolloutStatus* response) {
     response->Clear();
     auto locks = store::ListHeldRanges(tx);
     if (!locks.ok()) return locks.status();
-    for (const auto& l : *locks) *response->add_ranges() = RangeMessage(l, observer_);
+    for (const auto& l : *locks) {
+      auto range = RangeMessage(tx, l, observer_);
+      if (!range.ok()) return range.status();
+      *response->add_ranges() = std::move(*range);
+    }
     auto sessions = store::ListSessions(tx, "open", {200, ""});
     if (!sessions.ok()) return sessions.status();
     for (const auto& s : sessions->rows) *response->add_sessions() = SessionMessage(s);

@@ -138,10 +138,10 @@ absl::Status CancelSmokeAfterAStop(FaultWorld& w) {
   return CancelSmoke(w);
 }
 
-// A range that was granted under dialect v1, with a tell that waits.
-void ActivateUnderV1(FaultWorld& w) {
+// A range that was granted under dialect v1, with a tell in that state.
+void ActivateUnderV1(FaultWorld& w, const char* state) {
   Activate(w);
-  w.rollout().Write([](sql::Transaction& tx) -> absl::Status {
+  w.rollout().Write([&](sql::Transaction& tx) -> absl::Status {
     auto granted = tx.Execute("UPDATE jetmon_rollout_range_locks SET dialect = 'v1'", {});
     if (!granted.ok()) return granted.status();
     store::Notification n;
@@ -149,7 +149,7 @@ void ActivateUnderV1(FaultWorld& w) {
     n.event_id = n.site_id = 1;
     n.kind = "down";
     n.bucket = 3;
-    n.state = "queued";
+    n.state = state;
     n.dialect = store::LegacyDialect::kV1;
     return store::QueueNotification(tx, n).status();
   });
@@ -315,7 +315,7 @@ std::vector<FaultScenario> Make() {
                     {kMakeToken, kExecute, kClaimJob, kReleaseLook, kCancelTells, kProject,
                      kEndMute, kFree, kFinishJob},
                     Carrying(Operation::kRelease));
-  muted.before = ActivateUnderV1;
+  muted.before = [](FaultWorld& w) { ActivateUnderV1(w, "queued"); };
   muted.around = [](FaultWorld& w) {
     Options& options = w.rollout().options();
     options.unit = std::chrono::milliseconds(30);
@@ -323,6 +323,13 @@ std::vector<FaultScenario> Make() {
     options.legacy = {store::LegacyDialect::kV1, brief, brief, brief};
     w.monitor().Run();
   };
+  // A tell that nobody knows the end of: the operator says that people were told.
+  auto& undecided = add("release_undecided",
+                        {kMakeToken, kExecute, kClaimJob, kReleaseLook, kCancelTells,
+                         kShowUndecided, kDecide, kProject, kEndMute, kFree, kFinishJob},
+                        Carrying(Operation::kRelease));
+  undecided.before = [](FaultWorld& w) { ActivateUnderV1(w, "sending"); };
+  undecided.around = muted.around;
   const auto releasing_part = [](FaultWorld& w) {
     return w.Carry(Operation::kRelease, w.Request({2, 3}));
   };

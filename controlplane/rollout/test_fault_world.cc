@@ -15,6 +15,7 @@
 #include "controlplane/error/error.h"
 #include "controlplane/error/test_metadata.h"
 #include "controlplane/rollout/commits.h"
+#include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/test_invariants.h"
 #include "store/keys.h"
 #include "store/vantages.h"
@@ -263,8 +264,25 @@ absl::Status FaultWorld::AwaitThat(const std::string& what, const std::function<
 }
 
 absl::Status FaultWorld::Follow(const std::string& job_id) {
-  return AwaitThat(absl::StrCat("the end of job ", job_id),
-                   [&] { return store::IsFinished(rollout_.Job(job_id).state); });
+  return AwaitThat(absl::StrCat("the end of job ", job_id), [&] {
+    const store::Job job = rollout_.Job(job_id);
+    const auto sending = [&](sql::Transaction& tx) { return store::CountSending(tx, job.range); };
+    if (AwaitsDecision(job) && rollout_.Get(sending) > 0) SayTold(job);
+    return store::IsFinished(job.state);
+  });
+}
+
+void FaultWorld::SayTold(const store::Job& release) {
+  v1::DecideNotificationsRequest request;
+  request.set_run_id(release.run_id);
+  request.set_bucket_min(release.range.min);
+  request.set_bucket_max(release.range.max);
+  request.set_decision("told");
+  request.set_all(true);
+  v1::DecideNotificationsResponse answer;
+  const absl::Status s = service_->DecideNotifications(Key(), request, &answer);
+  // The release may have gone on since.
+  EXPECT_TRUE(s.ok() || ReasonOf(s) == v1::NOT_UNDECIDED) << s;
 }
 
 absl::Status FaultWorld::AwaitState(const std::string& job_id, std::string_view state) {

@@ -70,7 +70,7 @@ class FaultWorld {
   absl::Status Carry(Operation op, const v1::PlannedRequest& request);
   // The same of stage_policy; a size is a stage's only.
   absl::Status CarryPolicy(const std::string& mode, const std::string& size = "");
-  // Waits until the job ended, however.
+  // Waits until the job ended, however. Of notifications that it waits for, people were told.
   absl::Status Follow(const std::string& job_id);
   absl::Status AwaitState(const std::string& job_id, std::string_view state);
   // Waits until no job is left and no range is on its way.
@@ -84,6 +84,7 @@ class FaultWorld {
   std::string Known(const std::string& name) const;
   void Remember(const std::string& name, const std::string& text) const;
   void AtCommit(std::string_view name, bool committed);
+  void SayTold(const store::Job& release);
   absl::Status AwaitThat(const std::string& what, const std::function<bool()>& is_so);
 
   const std::string folder_, sites_url_;

@@ -88,7 +88,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_endpoint_runtime TO '{
 GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_endpoint_check_config TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_events TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT ON {database}.jetmon_event_transitions TO '{controlplane}'@'{host}';
-GRANT SELECT, UPDATE (state, next_attempt_at_ms) ON {database}.jetmon_notifications TO '{controlplane}'@'{host}';
+GRANT SELECT, UPDATE (state, attempts, next_attempt_at_ms, sent_at_ms, delivered_at_ms) ON {database}.jetmon_notifications TO '{controlplane}'@'{host}';
 -- Verifliers.
 GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.jetmon_veriflier_vantages TO '{controlplane}'@'{host}';
 GRANT SELECT, INSERT, UPDATE ON {database}.jetmon_veriflier_agents TO '{controlplane}'@'{host}';

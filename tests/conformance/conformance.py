@@ -48,6 +48,7 @@ STORE_TESTS = [
     "sessions_test",
     "sites_test",
     "slices_test",
+    "tell_decisions_test",
     "telling_test",
     "tells_test",
     "tokens_test",
@@ -55,7 +56,7 @@ STORE_TESTS = [
     "vantages_test",
     "work_race_test",
 ]
-# A program that takes longer has stopped.
+# A program that takes longer has stopped; unless said otherwise.
 LIMIT_SECONDS = 240
 # Of what a program says besides.
 MOST_LINES = 20
@@ -87,7 +88,7 @@ def cases_of(program: pathlib.Path) -> list[str]:
     return names
 
 
-def run(program: pathlib.Path, environment: dict[str, str]) -> Outcome:
+def run(program: pathlib.Path, environment: dict[str, str], limit: int) -> Outcome:
     outcome = Outcome()
     with tempfile.TemporaryDirectory() as folder:
         xml = pathlib.Path(folder, "cases.xml")
@@ -101,12 +102,12 @@ def run(program: pathlib.Path, environment: dict[str, str]) -> Outcome:
                 env={**inherited, "TEST_TMPDIR": folder, **environment})
             status = ""
             try:
-                code = process.wait(LIMIT_SECONDS)
+                code = process.wait(limit)
                 status = "" if code == 0 else f"exit {code}"
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                status = f"still ran after {LIMIT_SECONDS} s"
+                status = f"still ran after {limit} s"
         text = log.read_text(errors="replace")
         # What it says besides GoogleTest's own lines: figures.
         said = [line for line in text.splitlines() if re.match(r"\d+ ", line)]
@@ -133,6 +134,7 @@ class Suite(unittest.TestCase):
 
     engine = program_name = ""
     program = pathlib.Path()
+    limit = LIMIT_SECONDS
     outcome = Outcome()
 
     @staticmethod
@@ -141,7 +143,7 @@ class Suite(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.outcome = run(cls.program, cls.environment(cls.program_name))
+        cls.outcome = run(cls.program, cls.environment(cls.program_name), cls.limit)
 
     def judge(self, case: str) -> None:
         if case in self.outcome.skipped:
@@ -156,14 +158,15 @@ class Suite(unittest.TestCase):
 
 
 def suites(module: str, engine: str, folder: str, names: list[str],
-           environment) -> dict[str, type]:
+           environment, limit: int = LIMIT_SECONDS) -> dict[str, type]:
     """A class for each program of `folder` (a Bazel package), by name, with a method for each of
     its cases; they belong to the test `module`. `environment(name)` makes a database for the
     program and says where it is."""
     made = {}
     for name in names:
         program = ROOT / folder / name
-        members = {"__module__": module, "engine": engine, "program_name": f"//{folder}:{name}", "program": program,
+        members = {"__module__": module, "engine": engine, "program_name": f"//{folder}:{name}",
+                   "program": program, "limit": limit,
                    "environment": staticmethod(lambda _, name=name: environment(name))}
         cases = cases_of(program)
         if not cases:
@@ -175,6 +178,21 @@ def suites(module: str, engine: str, folder: str, names: list[str],
         members["test_the_program_ended_well"] = lambda self: self.judge_ending()
         made[name] = type(name, (Suite,), members)
     return made
+
+
+def on_server(module: dict, nodes: int, folder: str, names: list[str],
+              limit: int = LIMIT_SECONDS) -> None:
+    """Fills a test file's globals with `suites` on one server, or one cluster, of its own."""
+    servers: list[Server] = []
+
+    def stop() -> None:
+        for server in servers:
+            server.stop()
+
+    module["setUpModule"] = lambda: servers.append(Server(nodes))
+    module["tearDownModule"] = stop
+    module.update(suites(module["__name__"], "MariaDB" if nodes == 1 else "Galera", folder, names,
+                         lambda name: servers[0].environment(name), limit))
 
 
 class Server:

@@ -11,6 +11,7 @@ ON_MARIADB = {
         "canaries_test",
         "cohort_test",
         "compare_test",
+        "decisions_test",
         "evidence_test",
         "gates_test",
         "job_life_test",
@@ -32,8 +33,7 @@ ON_MARIADB = {
         "smoke_test",
         "timeline_test",
     ],
-    "monitor": ["notifier_test", "ownership_test", "parts_test", "site_policy_test",
-                "v1_words_test"],
+    "monitor": ["notifier_test", "ownership_test", "parts_test", "site_policy_test"],
 }
 ON_GALERA = {
     "controlplane/access": ["idempotency_test"],

@@ -3,21 +3,7 @@ import unittest
 
 import conformance
 
-_server = None
-
-
-def setUpModule():  # noqa: N802 (unittest's name)
-    global _server
-    _server = conformance.Server(nodes=3)
-
-
-def tearDownModule():  # noqa: N802
-    if _server is not None:
-        _server.stop()
-
-
-globals().update(conformance.suites(__name__, "Galera", "store", conformance.STORE_TESTS,
-                                    lambda name: _server.environment(name)))
+conformance.on_server(globals(), 3, "store", conformance.STORE_TESTS)
 
 if __name__ == "__main__":
     unittest.main()

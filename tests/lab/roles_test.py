@@ -101,7 +101,8 @@ class RolesTest(LabCase):
             "UPDATE jetmon_rollout_comparison_results SET class = 'same'",
             "UPDATE jetmon_rollout_checkpoints SET kind = 'x'",
             "UPDATE jetmon_bucket_activity SET late = 0",
-            "UPDATE jetmon_notifications SET attempts = 1"])
+            "UPDATE jetmon_notifications SET url = 'x'",
+            "DELETE FROM jetmon_notifications"])
 
     def test_migrate(self) -> None:
         """Whoever may change our tables may not read or change what is in them, nor v1's."""
@@ -118,7 +119,9 @@ class RolesTest(LabCase):
                          if s.startswith(("UPDATE", "SELECT"))])
         self.allows("monitor", ["UPDATE jetpack_monitor_sites SET site_status = 1, "
                                 "last_status_change = NULL WHERE bucket_no = 3", TENURE])
-        self.allows("controlplane", [TENURE])
+        self.allows("controlplane", [
+            TENURE, "UPDATE jetmon_notifications SET state = 'delivered', attempts = 1, "
+                    "sent_at_ms = 1, delivered_at_ms = 1"])
 
     def test_commands_of_the_migrate_role(self) -> None:
         for words in (["migrate"], ["migrate", "status"], ["validate-config"], ["keys", "list"]):

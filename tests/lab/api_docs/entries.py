@@ -151,6 +151,14 @@ SECTIONS = (
               "Legal whatever the session's state.", "release-buckets"),
         Entry("release", "ReleaseBuckets", "Execute the release of the rest",
               "The run has no range any more.", "release-buckets"),
+        Entry("notifications", "ListNotifications", "Which notifications are under way",
+              "Dialect `v1`, here none. A release whose notifications are not confirmed by their "
+              "receiver within 60 s shows the blocker `notifications_undecided`, and waits until "
+              "they are, or until somebody says what came of them.", "notifications list"),
+        Entry("not_undecided", "DecideNotifications", "Error: not_undecided",
+              "What came of them is said as `told` (people heard of it) or `untold` (nobody did: "
+              "`site_status` is put back, and v1 tells it), of those named or of `all`. Here no "
+              "release waits.", "notifications decide"),
         Entry("timeline", "GetTimeline", "What happened in the run",
               "Oldest first, in pages. Of its entries only those of kind `session`, `checkpoint` and "
               "`range` are shown here; jobs and audited calls are there too.",

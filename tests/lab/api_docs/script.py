@@ -146,6 +146,10 @@ class Script:
         record.done("release", path, {**rest, "execute": True, "wait": "60s",
                                       "confirm": plan["confirmation_token"]})
         self.lab.start_v1_range(self.run_id, LOW, PART_LOW - 1)
+        record.get("notifications", "notifications", bucket_min=LOW, bucket_max=HIGH,
+                   state="sending")
+        record.refused("not_undecided", "notifications:decide", {
+            **self.where, "decision": "untold", "all": True, "note": "its host was away"})
         record.get("timeline", f"sessions/{self.run_id}/timeline", page_size=200)
         record.post("close_session", f"sessions/{self.run_id}:close", {"reason": "rehearsed"})
 
