@@ -20,6 +20,7 @@ RECORDS = "monitor/watch_records.cc"
 INCIDENTS = "monitor/incidents.cc"
 MUTE = "controlplane/rollout/mute.cc"
 RELEASE = "controlplane/rollout/release.cc"
+DECISIONS = "controlplane/rollout/decisions.cc"
 PLANNED = "controlplane/rollout/planned.cc"
 
 TELLS_TESTS = ["//store:tells_test"]
@@ -49,6 +50,11 @@ def filtered(*cases: str) -> list[str]:
 
 def of_release(*cases: str) -> list[str]:
     return ["//controlplane/rollout:mute_test " + ":".join("MuteTest." + case for case in cases)]
+
+
+def of_decisions(*cases: str) -> list[str]:
+    return ["//controlplane/rollout:decisions_test " +
+            ":".join("DecisionsTest." + case for case in cases)]
 
 
 MUTATIONS = [
@@ -277,8 +283,26 @@ MUTATIONS = [
              [swap(RELEASE, "store::CancelQueued(tx, seen.leaving.range)", "absl::StatusOr<uint64_t>(0)")],
              of_release("WhatIsQueuedWhileItDrains*")),
     Mutation("release-does-not-wait-for-sending", "v1 starts while a tell of ours is under way",
-             [swap(MUTE, "*sending > 0 && now - *since_ < run_.options.legacy.deliver_within", "false")],
+             [swap(MUTE, "*sending > 0", "false", within="if (*sending > 0) { if (now")],
              of_release("WhatIsQueuedIsCancelled*")),
+    Mutation("undecided-is-not-shown", "a release hangs, and nobody learns what it waits for",
+             [swap(MUTE, "ShowUndecided(lock, *sending)", "absl::OkStatus()")],
+             of_decisions("AReleaseIsBlocked*")),
+    Mutation("decided-stays-shown", "a release looks blocked although it goes on",
+             [swap(MUTE, "ShowUndecided(lock, 0)", "absl::OkStatus()")],
+             of_decisions("AReleaseIsBlocked*")),
+    Mutation("decides-where-nothing-is-released", "what a Monitor goes on with is called told or untold",
+             [swap(DECISIONS, "l.mute->range.Covers(range)", "true"),
+              swap(DECISIONS, "l.mute.has_value()", "true")], of_decisions("OneThatIsNot*")),
+    Mutation("decides-what-is-delivered", "a word that arrived is called untold",
+             [swap(DECISIONS, 'state == (decision_ == TellDecision::kTold ? "delivered" : "cancelled")',
+                   'state != "queued"')], of_decisions("OneThatIsNot*")),
+    Mutation("untold-puts-nothing-back", "v1 takes what nobody was told of for told",
+             [swap(TELLS, "TakeBackTell(tx, n, actor, actor.now_ms)", "absl::StatusOr<bool>(false)")],
+             ["//store:tell_decisions_test"]),
+    Mutation("untold-stays-queued", "what v1 is to tell is told by us, too",
+             [swap(TELLS, "Cancel(tx, n.notification_id)", "absl::StatusOr<bool>(true)")],
+             ["//store:tell_decisions_test"]),
     Mutation("release-does-not-wait-for-the-receiver", "v1 starts before our last tell is written",
              [swap(MUTE, "!passed(told_, run_.options.LastWordsWithin())", "false")],
              of_release("*HasItsDelay", "WhatIsQueuedIsCancelled*")),
@@ -299,6 +323,6 @@ MUTATIONS = [
                                       "as told",
              [swap(PROJECTION, "actor.hand_to_v1", "false")], ["//store:telling_test"]),
     Mutation("hand-to-v1-is-not-asked-for", "a range of an older build goes back in that build's words",
-             [swap(RELEASE, "run.options.legacy.dialect == store::LegacyDialect::kV1", "false")],
+             [swap(RELEASE, "options.legacy.dialect == store::LegacyDialect::kV1", "false")],
              of_release("AnOlderBuild*")),
 ]
