@@ -219,8 +219,12 @@ TEST_F(PolicyTest, AnEditorDuringAStageIsNeverOverwrittenUnseen) {
   service_ = MakeService();
   AddRow(50, "HEAD", "legacy");
   std::atomic<bool> over{false};
+  // Again and again, and yet not so that nobody else ever gets the row.
   std::thread editor([&] {
-    while (!over) Edit(50, "cooldown_ms = COALESCE(cooldown_ms, 0) + 1");
+    while (!over) {
+      Edit(50, "cooldown_ms = COALESCE(cooldown_ms, 0) + 1");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   });
   const auto done = Carry(Stage("100%"));
   over = true;
