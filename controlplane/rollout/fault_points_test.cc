@@ -200,9 +200,14 @@ TEST_P(FaultPointsTest, KilledAtEveryCommitItIsCompletedByTheSameRequest) {
         EXPECT_EQ(outcome.wrong, "") << GetParam() << " killed at " << points[n];
         if (outcome.killed) killed_at.insert(points[n]);
         const FaultPoint point = FaultPoint::Of(points[n]);
+        const auto& own = ScenarioOf(GetParam()).commits;
+        // A sweep comes by when a range is just without a job, in any scenario.
+        const bool passer_by = point.commit == commits::kSweep &&
+                               std::count(own.begin(), own.end(), point.commit) == 0;
         const bool may_be_missed =
-            point.nth > 1 && std::count(std::begin(kAsOftenAsThereIsTime),
-                                        std::end(kAsOftenAsThereIsTime), point.commit) > 0;
+            passer_by ||
+            (point.nth > 1 && std::count(std::begin(kAsOftenAsThereIsTime),
+                                         std::end(kAsOftenAsThereIsTime), point.commit) > 0);
         EXPECT_TRUE(outcome.killed || may_be_missed) << GetParam() << " came not to " << points[n];
       }
     });
