@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "daemon/log.h"
+#include "store/tell_decisions.h"
 
 namespace jetmon::monitor {
 namespace {
@@ -149,7 +150,7 @@ bool Notifier::MayBegin(Due* due) {
 bool Notifier::StillSo(const Due& due) {
   bool so = false;
   const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
-    auto stands = store::StillStands(tx, due.n);
+    auto stands = store::StillStands(tx, due.n, TellingActor(due.epoch));
     if (stands.ok()) so = *stands;
     return stands.status();
   });
@@ -229,6 +230,29 @@ bool Notifier::TakeBack(const Due& due, int64_t next_attempt_at_ms) {
   return s.ok() && queued;
 }
 
+void Notifier::TakenAfterAll(const Due& due) {
+  bool was_untold = false;
+  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+    was_untold = false;
+    auto ours = store::FenceBucket(tx, due.n.bucket, due.epoch, config_.instance);
+    if (!ours.ok()) return ours.status();
+    if (!*ours) return absl::PermissionDeniedError("the bucket is not ours any more");
+    auto taken = store::TakenAfterAll(tx, due.n, TellingActor(due.epoch));
+    if (taken.ok()) was_untold = *taken;
+    return taken.status();
+  });
+  if (!s.ok()) {
+    LogWarning(absl::StrCat(due.n.notification_id,
+                            " was taken by the receiver, and is not being "
+                            "sent any more: ",
+                            s.message()));
+  } else if (was_untold) {
+    LogWarning(absl::StrCat(due.n.notification_id,
+                            " was called untold while it was sent; the "
+                            "receiver has taken it, and it counts as told"));
+  }
+}
+
 bool Notifier::Deliver(const Due& due) {
   const store::Notification& n = due.n;
   const Posted posted = post_(n.notification_id, NotificationBody(n, clock_.WallMs()));
@@ -243,12 +267,16 @@ bool Notifier::Deliver(const Due& due) {
       clock_.WallMs() +
       std::min(kFirstBackoffMs << std::min(n.attempts, kDoublings), kLongestBackoffMs);
   if (posted == Posted::kNotReached && TakeBack(due, next)) return false;
-  const absl::Status s = db_.Write([&](sql::Transaction& tx) {
-    return taken ? store::MarkDelivered(tx, n, clock_.WallMs()).status()
-                 : store::MarkFailedAttempt(tx, n, next).status();
+  bool marked = false;
+  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
+    auto did = taken ? store::MarkDelivered(tx, n, clock_.WallMs())
+                     : store::MarkFailedAttempt(tx, n, next);
+    if (did.ok()) marked = *did;
+    return did.status();
   });
   // Delivered but not marked: it will be sent again, with the same id.
   if (!s.ok()) LogWarning(absl::StrCat(n.notification_id, " was not marked: ", s.message()));
+  if (s.ok() && taken && !marked) TakenAfterAll(due);
   return taken;
 }
 

@@ -70,6 +70,9 @@ class Notifier {
   // Delivers them until told to stop or the breaker opens.
   int DeliverAll(std::vector<Due> due);
   bool Deliver(const Due& due);
+  // The receiver has taken what is not marked as sending any more: an operator may have called it
+  // untold meanwhile.
+  void TakenAfterAll(const Due& due);
 
   const Config& config_;
   const Clock& clock_;

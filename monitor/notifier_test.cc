@@ -2,6 +2,7 @@
 
 #include "store/hosts.h"
 #include "store/locks.h"
+#include "store/tell_decisions.h"
 #include "store/test_database.h"
 
 namespace jetmon::monitor {
@@ -97,6 +98,44 @@ TEST_F(NotifierTest, AnotherInstanceDeliversNothing) {
   Notifier notifier(config_, clock_, *db_, gate_, Receiver());
   Queue(1, "down", 10);
   EXPECT_EQ(notifier.Turn(), 0);
+}
+
+// Dialect v1: an operator can't know of the request that is under way.
+TEST_F(NotifierTest, WhatIsCalledUntoldWhileItIsTakenCountsAsTold) {
+  Queue(1, "down", 10);
+  uint64_t epoch = 0;
+  ASSERT_TRUE(
+      db_->Write([&](sql::Transaction& tx) -> absl::Status {
+           epoch = store::ListHeldRanges(tx)->front().epoch;
+           EXPECT_TRUE(*store::BeginActivating(tx, epoch, 1));
+           const auto lock = **store::GetRangeLock(tx, epoch);
+           EXPECT_TRUE(*store::AcknowledgeRange(tx, epoch, "ins_1", lock.revision, 2));
+           return tx
+               .Execute(
+                   "UPDATE jetmon_notifications SET dialect = 'v1', state = 'sending', sent_at_ms "
+                   "= 1",
+                   {})
+               .status();
+         })
+          .ok());
+  gate_.Open(epoch, clock_.Boot());
+  gate_.Renewed(epoch, clock_.Boot());
+  Notifier notifier(config_, clock_, *db_, gate_, [&](const std::string&, const std::string&) {
+    EXPECT_TRUE(db_->Write([&](sql::Transaction& tx) -> absl::Status {
+                     const auto n = **store::GetNotification(tx, "ntf_1_down");
+                     EXPECT_EQ(*store::DecideTell(tx, n, store::TellDecision::kUntold, {}),
+                               store::DecisionOutcome::kDecided);
+                     return absl::OkStatus();
+                   })
+                    .ok());
+    return Notifier::Posted::kTaken;
+  });
+  notifier.Turn();
+  ASSERT_TRUE(db_->Read([](sql::Transaction& tx) -> absl::Status {
+                   EXPECT_EQ((*store::GetNotification(tx, "ntf_1_down"))->state, "delivered");
+                   return absl::OkStatus();
+                 })
+                  .ok());
 }
 
 constexpr uint32_t kNobodys = 8;

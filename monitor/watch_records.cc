@@ -320,8 +320,7 @@ void Watch::ApplyRefresh(uint32_t bucket, const std::vector<store::Site>& sites,
 void Watch::LookAtColumns(size_t index, const store::Site& read, bool is_new) {
   WatchedSite& w = table_.at(index);
   if (writer_.dialect != store::LegacyDialect::kV1 || w.deciding) return;
-  // What ended since stands there as told, for v1 to find.
-  if (muted_.has_value() && muted_->Contains(w.site.bucket)) return;
+  const bool muted = muted_.has_value() && muted_->Contains(w.site.bucket);
   IncidentOp op;
   op.index = index;
   op.site = w.site;
@@ -334,9 +333,12 @@ void Watch::LookAtColumns(size_t index, const store::Site& read, bool is_new) {
     const bool long_ago = e.told_at_ms != 0 && read.site_status == store::kStatusDown &&
                           parts_.clock->WallMs() - e.told_at_ms >= writer_.still_down_after_ms;
     if (as_seen && !long_ago) return;
+    // What ended since stands there as told, for v1 to find. But what is down for so long v1 would
+    // tell again, whoever waits for the end of the mute.
+    if (muted && !as_seen) return;
     op.kind = as_seen ? IncidentOp::Kind::kStillDown : IncidentOp::Kind::kLook;
   } else {
-    if (read.site_status == store::kStatusUp) return;
+    if (muted || read.site_status == store::kStatusUp) return;
     op.kind = IncidentOp::Kind::kLook;
   }
   w.deciding = true;

@@ -169,6 +169,14 @@ absl::StatusOr<bool> SaveJobProgress(sql::Transaction& tx, const JobLease& lease
       {done, total, cursor, sql::Value::Blob(progress), lease.job_id, lease.owner, lease.attempt});
 }
 
+absl::Status ClearJobProgress(sql::Transaction& tx, std::string_view job_id) {
+  return tx
+      .Execute(
+          "UPDATE jetmon_rollout_jobs SET progress = '' WHERE job_id = ? AND state = 'running'",
+          {job_id})
+      .status();
+}
+
 absl::StatusOr<bool> FinishJob(sql::Transaction& tx, const JobLease& lease, std::string_view state,
                                std::string_view result, std::string_view error, int64_t now_ms) {
   return tx.ExecuteOne(

@@ -81,6 +81,8 @@ absl::StatusOr<bool> BumpJob(sql::Transaction& tx, const JobLease& lease);
 absl::StatusOr<bool> SaveJobProgress(sql::Transaction& tx, const JobLease& lease, uint64_t done,
                                      uint64_t total, std::string_view cursor,
                                      std::string_view progress);
+// Empties the progress of a running job, whoever runs it: what it waited for was decided.
+absl::Status ClearJobProgress(sql::Transaction& tx, std::string_view job_id);
 // running -> a finished state, same condition.
 absl::StatusOr<bool> FinishJob(sql::Transaction& tx, const JobLease& lease, std::string_view state,
                                std::string_view result, std::string_view error, int64_t now_ms);

@@ -60,11 +60,16 @@ TEST(Jobs, OnlyTheHolderWrites) {
                   EXPECT_FALSE(*SaveJobProgress(tx, first, 1, 2, "c", "p"));
                   EXPECT_FALSE(*FinishJob(tx, first, job_state::kCompleted, "r", "", 9));
                   EXPECT_TRUE(*SaveJobProgress(tx, second, 1, 2, "c", "p"));
+                  EXPECT_TRUE(ClearJobProgress(tx, "rjob_1").ok());
+                  EXPECT_EQ((*GetJob(tx, "rjob_1"))->progress, "");
+                  EXPECT_TRUE(*SaveJobProgress(tx, second, 1, 2, "c", "p"));
                   EXPECT_EQ(*CountUnfinishedJobs(tx, "rol_1"), 1u);
                   EXPECT_TRUE(*FinishJob(tx, second, job_state::kCompleted, "r", "", 9));
                   EXPECT_FALSE(*BumpJob(tx, second));
                   EXPECT_EQ(*CountUnfinishedJobs(tx, "rol_1"), 0u);
+                  EXPECT_TRUE(ClearJobProgress(tx, "rjob_1").ok());
                   const Job done = **GetJob(tx, "rjob_1");
+                  EXPECT_EQ(done.progress, "p");  // it has ended
                   EXPECT_EQ(done.cursor, "c");
                   EXPECT_EQ(done.result, "r");
                   EXPECT_TRUE(IsFinished(done.state));

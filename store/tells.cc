@@ -7,6 +7,7 @@
 #include "store/adoption.h"
 #include "store/event_rows.h"
 #include "store/legacy_columns.h"
+#include "store/tell_rows.h"
 #include "store/twins.h"
 
 namespace jetmon::store {
@@ -19,50 +20,11 @@ absl::StatusOr<bool> SetState(sql::Transaction& tx, const Notification& n, const
       {state, n.notification_id, n.attempts});
 }
 
-absl::StatusOr<bool> Cancel(sql::Transaction& tx, const std::string& id) {
-  return tx.ExecuteOne(
-      "UPDATE jetmon_notifications SET state = 'cancelled' WHERE notification_id = ? AND state = "
-      "'queued'",
-      {id});
-}
-
-// Somebody else has told what this row says, or the opposite.
-absl::StatusOr<bool> EndSending(sql::Transaction& tx, const Notification& n) {
-  return tx.ExecuteOne(
-      "UPDATE jetmon_notifications SET state = 'superseded' WHERE notification_id = ? AND attempts "
-      "= ? AND state = 'sending'",
-      {n.notification_id, n.attempts});
-}
-
-absl::StatusOr<std::optional<Event>> EventOf(sql::Transaction& tx, uint64_t event_id) {
-  auto events = SelectEvents(tx, "WHERE event_id = ?", {event_id});
-  if (!events.ok()) return events.status();
-  return events->empty() ? std::nullopt : std::optional(events->front());
-}
-
 // Whether the tell still says what is so.
 bool Stands(const Notification& n, const std::optional<Event>& e) {
   if (!e.has_value()) return false;
   if (n.kind == "up") return e->ended_at_ms.has_value();
   return !e->ended_at_ms.has_value() && e->severity == Severity::kDown && e->told_at_ms == 0;
-}
-
-// What we wrote into the columns, or read there, last.
-LegacyColumns Expected(const Event& e) {
-  return {e.projected_status.value_or(kStatusUp), e.projected_change};
-}
-
-// Remembers what the columns say for the event, and when people were told of it.
-absl::Status Remember(sql::Transaction& tx, const Event& e, const LegacyColumns& columns,
-                      int64_t told_at_ms, const Actor& actor) {
-  if (auto s = StoreProjected(tx, e, columns.status, columns.changed, ProjectorOf(actor));
-      !s.ok()) {
-    return s;
-  }
-  auto told = tx.ExecuteOne("UPDATE jetmon_events SET told_at_ms = ? WHERE event_id = ?",
-                            {told_at_ms, e.event_id});
-  if (!told.ok()) return told.status();
-  return *told ? absl::OkStatus() : absl::InternalError("an event is gone");
 }
 
 // Writes the columns unless somebody else has told what is to be told. Where they say the same as
@@ -105,16 +67,6 @@ absl::StatusOr<TellOutcome> End(sql::Transaction& tx, const Notification& n, con
   auto ended = SetState(tx, n, state);
   if (!ended.ok()) return ended.status();
   return *ended ? outcome : TellOutcome::kStale;
-}
-
-// An incident that began before the end of the one before was told: the columns that it found are
-// not those any more.
-absl::Status MoveOn(sql::Transaction& tx, const Event& ended, const LegacyColumns& before,
-                    const LegacyColumns& now, const Actor& actor) {
-  auto open = OpenEventOfSite(tx, ended.site_id);
-  if (!open.ok() || !open->has_value() || (*open)->told_at_ms != 0) return open.status();
-  if (Expected(**open) != before) return absl::OkStatus();
-  return StoreProjected(tx, **open, now.status, now.changed, ProjectorOf(actor));
 }
 
 }  // namespace
@@ -163,15 +115,21 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
   return *twin ? TellOutcome::kToldByTwin : TellOutcome::kCommitted;
 }
 
-absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n) {
+absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n, const Actor& actor) {
+  auto row = GetNotification(tx, n.notification_id);
+  if (!row.ok()) return row.status();
+  if (!row->has_value() || (*row)->state != "sending" || (*row)->attempts != n.attempts) {
+    return false;
+  }
   auto site = GetSite(tx, n.site_id);
   if (!site.ok()) return site.status();
+  if (!site->has_value()) return true;  // of a site that is gone nobody else tells anything
   const LegacyMeaning told = n.kind == "up" ? LegacyMeaning::kUp : LegacyMeaning::kToldDown;
-  // Of a site that is gone nobody else tells anything.
-  const bool stands =
-      !site->has_value() || MeaningOf(LegacyDialect::kV1, (*site)->site_status) == told;
-  if (stands) return true;
-  if (auto ended = EndSending(tx, n); !ended.ok()) return ended.status();
+  if (MeaningOf(LegacyDialect::kV1, (*site)->site_status) == told) return true;
+  // A late echo of what we told before is nobody's word.
+  auto echo = IsEcho(tx, **site, actor);
+  if (!echo.ok() || *echo) return echo;
+  if (auto ended = SupersedeSending(tx, n); !ended.ok()) return ended.status();
   return false;
 }
 
@@ -204,7 +162,7 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
   if (!back.ok()) return back.status();
   if (!*back) return absl::AbortedError("a tell was changed by another process meanwhile");
   if (over) {
-    s = Cancel(tx, absl::StrCat("ntf_", e.event_id, "_up")).status();
+    s = CancelRow(tx, absl::StrCat("ntf_", e.event_id, "_up")).status();
     if (!s.ok()) return s;
   }
   if (up) {
@@ -215,29 +173,9 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
   return true;
 }
 
-absl::StatusOr<DecisionOutcome> DecideTell(sql::Transaction& tx, const Notification& n,
-                                           TellDecision decision, const Actor& actor) {
-  if (n.state != "sending") return DecisionOutcome::kNotSending;
-  if (decision == TellDecision::kTold) {
-    auto told = MarkDelivered(tx, n, actor.now_ms);
-    if (!told.ok()) return told.status();
-    return *told ? DecisionOutcome::kDecided : DecisionOutcome::kNotSending;
-  }
-  auto back = TakeBackTell(tx, n, actor, actor.now_ms);
-  if (!back.ok()) return back.status();
-  if (*back) {
-    // Cancelled already if its incident has ended.
-    if (auto cancelled = Cancel(tx, n.notification_id); !cancelled.ok()) return cancelled.status();
-    return DecisionOutcome::kDecided;
-  }
-  auto ended = EndSending(tx, n);
-  if (!ended.ok()) return ended.status();
-  return *ended ? DecisionOutcome::kToldSince : DecisionOutcome::kNotSending;
-}
-
 absl::Status CancelQueuedDown(sql::Transaction& tx, uint64_t event_id) {
   const std::string id = absl::StrCat("ntf_", event_id, "_down");
-  auto cancelled = Cancel(tx, id);
+  auto cancelled = CancelRow(tx, id);
   if (!cancelled.ok() || *cancelled) return cancelled.status();
   std::string state;
   auto s = tx.Query("SELECT state FROM jetmon_notifications WHERE notification_id = ?", {id},

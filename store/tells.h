@@ -18,6 +18,9 @@
 //     |--cancelled    the incident ended untold, the site left, or the range is about to be v1's
 //     +--superseded   somebody else wrote the columns first
 //
+// Of a range that is about to be v1's an operator may say how a row ended that is sending
+// (tell_decisions.h).
+//
 // Before the commit point a tell can be cancelled, and nobody knows of it. After it people count as
 // told: the legacy columns say so, and all that can still be done is to deliver the row, by the
 // same id. `recorded` stands for `delivered` where no receiver is configured.
@@ -46,26 +49,10 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
 absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, const Actor& actor,
                                   int64_t next_attempt_at_ms);
 
-// What an operator says of a row that is sending, when nobody can know whether it arrived.
-enum class TellDecision {
-  kTold,    // people heard of it: the row counts as delivered
-  kUntold,  // nobody did: the row is cancelled, the columns are put back, and v1 tells it
-};
-enum class DecisionOutcome {
-  kDecided,
-  // Nothing was put back: the columns were written since, by whoever told people. The row is
-  // superseded.
-  kToldSince,
-  kNotSending,  // the row is not as the caller saw it; nothing was written
-};
-// For a range that is muted: no Monitor commits a tell of it, and what becomes queued is v1's.
-absl::StatusOr<DecisionOutcome> DecideTell(sql::Transaction& tx, const Notification& n,
-                                           TellDecision decision, const Actor& actor);
-
 // Whether what a row that is sending says is still so, by the columns of its site: whoever tells
 // people after us writes them. If not, it is superseded, and nobody sends it again. False also if
 // the row is not as the caller saw it.
-absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n);
+absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n, const Actor& actor);
 
 // Ends the queued down of an incident that nobody was told of. Nothing to do if it was cancelled or
 // superseded. Aborted if people were told meanwhile: the caller's transaction must run again, it

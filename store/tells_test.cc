@@ -460,14 +460,33 @@ TEST_F(TellsTest, WhatPeopleWereToldOtherwiseIsNotSentAgain) {
   TellDown();
   const Notification down = *Due();
   const auto stands = [&](const Notification& n) {
-    return Did<bool>([&](sql::Transaction& tx) { return StillStands(tx, n); });
+    return Did<bool>([&](sql::Transaction& tx) { return StillStands(tx, n, actor_); });
   };
   EXPECT_TRUE(stands(down));
   SetColumns(2, LegacyTime(actor_.now_ms));
   EXPECT_TRUE(stands(down));
+  Notification older = down;
+  older.attempts = 7;
+  EXPECT_FALSE(stands(older));
+  EXPECT_EQ(Outbox(), "down:sending");
   SetColumns(1, LegacyTime(actor_.now_ms));
   EXPECT_FALSE(stands(down));
   EXPECT_EQ(Outbox(), "down:superseded");
+  EXPECT_FALSE(stands(down));
+}
+
+// The receiver writes the end of the outage before, while the next one is being sent.
+TEST_F(TellsTest, ALateEchoDoesNotKeepAWordFromBeingSent) {
+  TellDown();
+  Deliver();
+  Close(*Open());
+  Commit();
+  Deliver();
+  TellDown();
+  SetColumns(1, LegacyTime(actor_.now_ms));
+  const Notification down = *Due();
+  EXPECT_TRUE(Did<bool>([&](sql::Transaction& tx) { return StillStands(tx, down, actor_); }));
+  EXPECT_EQ(Outbox(), "down:delivered up:delivered down:sending");
 }
 
 }  // namespace

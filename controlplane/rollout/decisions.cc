@@ -8,9 +8,10 @@
 #include "controlplane/rollout/service.h"
 #include "daemon/log.h"
 #include "store/bounded.h"
+#include "store/jobs.h"
 #include "store/locks.h"
 #include "store/notifications.h"
-#include "store/tells.h"
+#include "store/tell_decisions.h"
 
 namespace jetmon::rollout {
 namespace {
@@ -40,14 +41,43 @@ absl::Status CheckForm(const v1::DecideNotificationsRequest& r) {
   return absl::OkStatus();
 }
 
-// The lock whose release waits for the end of the notifications of these buckets.
-absl::StatusOr<store::RangeLock> MutedLock(sql::Transaction& tx, store::Range range) {
+// A release that waits for the end of notifications: its range, and the job that shows it.
+struct Waiting {
+  store::RangeLock lock;
+  store::Job job;
+};
+
+absl::StatusOr<store::Job> JobThatWaits(sql::Transaction& tx, const store::RangeLock& lock) {
+  auto first = store::GetJob(tx, lock.mute->job_id);
+  if (!first.ok()) return first.status();
+  if (first->has_value() && AwaitsDecision(**first)) return std::move(**first);
+  // Its worker may be gone, and another job drive the release.
+  auto jobs = store::ListUnfinishedJobs(tx);
+  if (!jobs.ok()) return jobs.status();
+  for (store::Job& j : *jobs) {
+    if (j.epoch == lock.epoch && AwaitsDecision(j)) return std::move(j);
+  }
+  return Error(v1::NOT_UNDECIDED,
+               absl::StrCat("the release of buckets ", lock.mute->range.ToString(),
+                            " does not wait for a decision: what is being sent has 60 s to be "
+                            "delivered first"));
+}
+
+absl::StatusOr<Waiting> FindWaiting(sql::Transaction& tx, const std::string& run_id,
+                                    store::Range range) {
   auto locks = store::ListHeldRanges(tx);
   if (!locks.ok()) return locks.status();
   for (store::RangeLock& l : *locks) {
     const bool muted =
         l.state == store::range_state::kActive && l.mute.has_value() && l.mute->range.Covers(range);
-    if (muted) return std::move(l);
+    if (!muted) continue;
+    if (l.run_id != run_id) {
+      return Error(v1::NOT_UNDECIDED, absl::StrCat("the buckets ", range.ToString(),
+                                                   " are released by another run, ", l.run_id));
+    }
+    auto job = JobThatWaits(tx, l);
+    if (!job.ok()) return job.status();
+    return Waiting{std::move(l), std::move(*job)};
   }
   return Error(v1::NOT_UNDECIDED,
                absl::StrCat("no release waits for notifications of all of the buckets ",
@@ -64,12 +94,14 @@ class Batch {
 
   absl::Status Run(sql::Transaction& tx, const Options& options, int64_t now_ms) {
     *this = Batch(request_, range_);
-    auto lock = MutedLock(tx, range_);
-    if (!lock.ok()) return lock.status();
-    owner_ = lock->owner_host;
     auto rows = Rows(tx);
     if (!rows.ok()) return rows.status();
-    const store::Actor actor = ReleasingActor(options, *lock, now_ms);
+    // What was said before may be said again, whatever the release has come to since.
+    if (rows->empty() && !request_->all()) return absl::OkStatus();
+    auto waiting = FindWaiting(tx, request_->run_id(), range_);
+    if (!waiting.ok()) return waiting.status();
+    owner_ = waiting->lock.owner_host;
+    const store::Actor actor = ReleasingActor(options, waiting->lock, now_ms);
     for (const store::Notification& n : *rows) {
       auto outcome = store::DecideTell(tx, n, decision_, actor);
       if (!outcome.ok()) return outcome.status();
@@ -77,6 +109,12 @@ class Batch {
         return absl::AbortedError("a notification was delivered between two statements");
       }
       (*outcome == DecisionOutcome::kToldSince ? told_since_ : decided_).push_back(n);
+    }
+    // The job shows no more what it does not wait for any more.
+    auto all = store::CountSending(tx, waiting->lock.mute->range);
+    if (!all.ok()) return all.status();
+    if (*all == 0) {
+      if (auto s = store::ClearJobProgress(tx, waiting->job.job_id); !s.ok()) return s;
     }
     auto left = store::CountSending(tx, range_);
     if (left.ok()) left_ = *left;
@@ -115,9 +153,9 @@ class Batch {
 
   void AddTo(v1::DecideNotificationsResponse* response) const {
     response->set_decided(response->decided() + decided_.size() + already_.size());
-    response->set_told_since(response->told_since() + told_since_.size());
+    response->set_told_since(response->told_since() + told_since_.size() + since_.size());
     response->set_left(left_);
-    for (const auto* rows : {&decided_, &already_, &told_since_}) {
+    for (const auto* rows : {&decided_, &already_, &told_since_, &since_}) {
       for (const auto& n : *rows) {
         if (response->notification_ids_size() == static_cast<int>(kAtOnce)) return;
         response->add_notification_ids(n.notification_id);
@@ -144,10 +182,14 @@ class Batch {
                                   "\" is no notification of the buckets ", range_.ToString()));
       }
       const std::string& state = (*n)->state;
+      // Of what was never sent nothing was ever decided.
+      const bool sent = (*n)->sent_at_ms != 0;
       if (state == "sending") {
         rows.push_back(std::move(**n));
-      } else if (state == (decision_ == TellDecision::kTold ? "delivered" : "cancelled")) {
+      } else if (state == (decision_ == TellDecision::kTold ? "delivered" : "cancelled") && sent) {
         already_.push_back(std::move(**n));
+      } else if (state == "superseded" && sent) {
+        since_.push_back(std::move(**n));
       } else {
         return Error(v1::NOT_UNDECIDED, absl::StrCat(id, " is not being sent: it is ", state));
       }
@@ -159,7 +201,8 @@ class Batch {
   store::Range range_;
   TellDecision decision_;
   std::string owner_;
-  std::vector<store::Notification> decided_, already_, told_since_;
+  std::vector<store::Notification> decided_, told_since_;  // by this one
+  std::vector<store::Notification> already_, since_;       // the same, before it
   uint64_t left_ = 0;
 };
 

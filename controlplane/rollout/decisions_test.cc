@@ -122,8 +122,40 @@ TEST_F(DecisionsTest, WhatWasNotToldIsV1sToTell) {
   ASSERT_TRUE(Decide(Say("untold", {}), &response).ok());
   EXPECT_EQ(response.decided(), 1u);
   EXPECT_EQ(Notes("notifications_untold").size(), 1u);
+  EXPECT_EQ(Job(job).status(), "running");
+  // The columns were written: whoever still takes the request, and v1's replicas, have their time.
+  EXPECT_GE(UntilItDrains(), std::chrono::milliseconds(250));
   EXPECT_EQ(End(job).status(), "ok");
   EXPECT_EQ(Status(3), 1);
+}
+
+// An answer may get lost; and what is said of a release is not said of another one.
+TEST_F(DecisionsTest, WhatIsNamedMayBeSaidAgain) {
+  TellOfADown(rollout_.clock().WallMs() - 600'000);
+  const std::string job = BeginBlocked();
+  v1::DecideNotificationsRequest untold = Say("untold", {"ntf_1_down"});
+  auto other = untold;
+  other.set_run_id(OpenSession(kRange));
+  EXPECT_EQ(ReasonOf(Decide(other)), v1::NOT_UNDECIDED);
+  ASSERT_TRUE(Decide(untold).ok());
+  EXPECT_EQ(End(job).status(), "ok");
+  v1::DecideNotificationsResponse response;
+  ASSERT_TRUE(Decide(untold, &response).ok());
+  EXPECT_EQ(response.decided(), 1u);
+  EXPECT_EQ(Notes("notifications_untold").size(), 1u);
+  EXPECT_EQ(ReasonOf(Decide(Say("told", {"ntf_1_down"}))), v1::NOT_UNDECIDED);
+}
+
+// What is being sent has its time to be delivered first.
+TEST_F(DecisionsTest, NothingIsDecidedBeforeTheReleaseIsBlocked) {
+  rollout_.options().legacy.deliver_within = std::chrono::minutes(1);
+  NewService();
+  Queue(1, "sending", 3);
+  const std::string job = Begin(kRange);
+  EXPECT_EQ(ReasonOf(Decide(Say("untold", {}))), v1::NOT_UNDECIDED);
+  EXPECT_EQ(StateOf(1), "sending");
+  Deliver(1);
+  EXPECT_EQ(End(job).status(), "ok");
 }
 
 TEST_F(DecisionsTest, AllOfManyAreDecidedInOneCall) {

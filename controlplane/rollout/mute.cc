@@ -126,6 +126,9 @@ absl::StatusOr<bool> MutePhase::IsQuiet(const store::RangeLock& lock) {
   auto sending = CountSending();
   if (!sending.ok()) return sending.status();
   const BootTime now = run_.parts.clock->Boot();
+  // What was being sent ends as delivered, or as a decision that writes the columns: both have the
+  // waits below. A worker that was taken over has seen it, too, if it shows so.
+  sent_ = sent_ || *sending > 0 || !run_.job.progress.empty();
   if (*sending > 0) {
     if (now - *since_ >= run_.options.legacy.deliver_within) {
       if (auto s = ShowUndecided(lock, *sending); !s.ok()) return s;
@@ -137,7 +140,7 @@ absl::StatusOr<bool> MutePhase::IsQuiet(const store::RangeLock& lock) {
   auto lately = ToldLately(lock);
   if (!lately.ok()) return lately.status();
   quiet_ = true;
-  if (*lately) told_ = now;
+  if (*lately || sent_) told_ = now;
   return true;
 }
 

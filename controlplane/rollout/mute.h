@@ -50,7 +50,7 @@ class MutePhase {
   std::optional<uint64_t> undecided_;  // as shown
   std::optional<BootTime> told_;       // when the last tell was still under way, if there was one
   std::optional<BootTime> written_;    // when a column can have been written last
-  bool quiet_ = false, rewrote_ = false;
+  bool sent_ = false, quiet_ = false, rewrote_ = false;
 };
 
 }  // namespace jetmon::rollout

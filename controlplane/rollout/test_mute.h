@@ -51,6 +51,7 @@ class MuteTest : public ActiveRangeTest {
     n.state = state;
     n.dialect = store::LegacyDialect::kV1;
     n.delivered_at_ms = delivered_ms;
+    n.sent_at_ms = state == "queued" ? 0 : 1;
     rollout_.Write([&](sql::Transaction& tx) { return store::QueueNotification(tx, n).status(); });
   }
   std::string StateOf(uint64_t event) {

@@ -11,7 +11,7 @@ STORE = pathlib.Path(__file__).resolve().parent.parent.parent / "store"
 
 # Headers without functions for others: of tests, and the rows that aggregates share among them.
 NOT_PUBLIC = {"adoption.h", "event_rows.h", "legacy_columns.h", "site_rows.h", "locks_fixture.h",
-              "race_fixture.h", "twins.h"}
+              "race_fixture.h", "tell_rows.h", "twins.h"}
 
 
 def functions(header: str) -> list[str]:

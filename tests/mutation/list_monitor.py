@@ -144,5 +144,5 @@ MUTATIONS = [
     Mutation("held-counts-as-left", "what an owner is to deliver is delivered by all",
              [swap(NOTIFIER, "next = lock.range.max + 1", "next = lock.range.min")], NOTIFIER_TESTS),
     Mutation("failed-counts-as-delivered", "a notification that its receiver refused is never told",
-             [swap(NOTIFIER, "taken", "true", within="return taken ? store::MarkDelivered")], NOTIFIER_TESTS),
+             [swap(NOTIFIER, "taken", "true", within="auto did = taken ? store::MarkDelivered")], NOTIFIER_TESTS),
 ]

@@ -4,6 +4,7 @@ from weave import Mutation, insert, sql, swap  # noqa: F401
 ANY = "? IS NOT NULL"
 WORDS = "store/legacy_words.cc"
 TELLS = "store/tells.cc"
+SAID = "store/tell_decisions.cc"
 LATE = "store/late_words.cc"
 ADOPTION = "store/adoption.cc"
 EVENTS = "store/events.cc"
@@ -24,6 +25,7 @@ DECISIONS = "controlplane/rollout/decisions.cc"
 PLANNED = "controlplane/rollout/planned.cc"
 
 TELLS_TESTS = ["//store:tells_test"]
+SAID_TESTS = ["//store:tell_decisions_test"]
 LATE_TESTS = ["//store:late_words_test"]
 ADOPTION_TESTS = ["//store:adoption_v1_test"]
 STORE_TESTS = [*TELLS_TESTS, *LATE_TESTS, *ADOPTION_TESTS]
@@ -293,16 +295,41 @@ MUTATIONS = [
              of_decisions("AReleaseIsBlocked*")),
     Mutation("decides-where-nothing-is-released", "what a Monitor goes on with is called told or untold",
              [swap(DECISIONS, "l.mute->range.Covers(range)", "true"),
-              swap(DECISIONS, "l.mute.has_value()", "true")], of_decisions("OneThatIsNot*")),
+              swap(DECISIONS, "l.mute.has_value()", "true"),
+              swap(DECISIONS, "JobThatWaits(tx, l)", "absl::StatusOr<store::Job>(store::Job())")],
+             of_decisions("OneThatIsNot*")),
+    Mutation("decides-before-it-is-blocked", "a word that would arrive is called untold",
+             [swap(DECISIONS, "JobThatWaits(tx, l)", "absl::StatusOr<store::Job>(store::Job())")],
+             of_decisions("NothingIsDecidedBefore*")),
+    Mutation("decides-for-another-run", "what was found out about one release is said of another",
+             [swap(DECISIONS, "l.run_id != run_id", "false")], of_decisions("WhatIsNamed*")),
     Mutation("decides-what-is-delivered", "a word that arrived is called untold",
-             [swap(DECISIONS, 'state == (decision_ == TellDecision::kTold ? "delivered" : "cancelled")',
-                   'state != "queued"')], of_decisions("OneThatIsNot*")),
+             [swap(DECISIONS, '(decision_ == TellDecision::kTold ? "delivered" : "cancelled") && sent',
+                   '"delivered"')], of_decisions("OneThatIsNot*")),
+    Mutation("decided-has-no-delay", "v1 starts before what was put back is in its replicas",
+             [swap(MUTE, "*lately || sent_", "*lately")], of_decisions("WhatWasNotTold*")),
     Mutation("untold-puts-nothing-back", "v1 takes what nobody was told of for told",
-             [swap(TELLS, "TakeBackTell(tx, n, actor, actor.now_ms)", "absl::StatusOr<bool>(false)")],
-             ["//store:tell_decisions_test"]),
-    Mutation("untold-stays-queued", "what v1 is to tell is told by us, too",
-             [swap(TELLS, "Cancel(tx, n.notification_id)", "absl::StatusOr<bool>(true)")],
-             ["//store:tell_decisions_test"]),
+             [swap(SAID, "WriteColumns(tx, e.site_id, e.bucket, *prior, there)",
+                   "absl::StatusOr<ColumnWrite>(ColumnWrite::kWritten)")], SAID_TESTS),
+    Mutation("untold-puts-an-echo-back", "v1 takes an outage for told that nobody heard of",
+             [swap(SAID, 'n.kind != "up" && told_down', "false")], SAID_TESTS),
+    Mutation("untold-forgets-the-receiver", "what the receiver wrote is told again by v1",
+             [swap(SAID, "same && !AsWeLeftThem(there, n, e)", "false")], SAID_TESTS),
+    Mutation("untold-writes-over-the-opposite", "what v1 or its receiver wrote since is lost",
+             [swap(SAID, "MeaningIn(there) == (up ? LegacyMeaning::kToldDown : LegacyMeaning::kUp)",
+                   "false")], SAID_TESTS),
+    Mutation("untold-leaves-the-next", "an outage that rests on what was untold counts as told",
+             [swap(SAID, "UntellSuccessor(tx, e, now, actor)", "absl::OkStatus()")], SAID_TESTS),
+    Mutation("untold-leaves-the-twins", "people hear of an end without a beginning",
+             [swap(SAID, "UntellTwins(tx, n, actor)", "absl::OkStatus()")], SAID_TESTS),
+    Mutation("taken-stays-untold", "what the receiver took while it was called untold is told again",
+             [swap(NOTIFIER, "s.ok() && taken && !marked", "false")], ["//monitor:notifier_test"]),
+    Mutation("taken-leaves-the-columns", "v1 tells again what was taken after all",
+             [swap(SAID, "WriteColumns(tx, e.site_id, e.bucket, now, there)",
+                   "absl::StatusOr<ColumnWrite>(ColumnWrite::kWritten)")], SAID_TESTS),
+    Mutation("echo-ends-a-word", "a late echo of an end keeps the next outage from being told",
+             [swap(TELLS, "!echo.ok() || *echo", "!echo.ok()", within="if (!echo.ok() || *echo) return echo; if (auto ended")],
+             TELLS_TESTS),
     Mutation("release-does-not-wait-for-the-receiver", "v1 starts before our last tell is written",
              [swap(MUTE, "!passed(told_, run_.options.LastWordsWithin())", "false")],
              of_release("*HasItsDelay", "WhatIsQueuedIsCancelled*")),
