@@ -58,7 +58,7 @@ constexpr Flag kFlags[] = {
     {"all", Kind::kSwitch, "all that are being sent in these buckets"},
     {"page-size", Kind::kNumber, "rows a page, 1 to 200"},
     {"page-token", Kind::kText, "next_page_token of the page before"},
-    {"override", Kind::kOverrides, "CODE=REASON: let a named evidence blocker pass; repeatable"},
+    {"override", Kind::kOverrides, "CODE=REASON: let a named blocker pass; repeatable"},
 };
 
 struct Command {
@@ -101,7 +101,7 @@ constexpr Command kCommands[] = {
      "named",
      "jetmon2 api rollout checkpoint --run-id rol_... --kind v1_started", true},
     {"rollout preflight", "POST", "/api/v1/rollout/preflight",
-     "bucket-min bucket-max run-id owner-host canaries", true,
+     "bucket-min bucket-max run-id owner-host canaries override", true,
      "Could this range be handed over now?",
      "jetmon2 api rollout preflight --run-id rol_... --bucket-min 0 --bucket-max 99 "
      "--owner-host monitor-a --canaries canaries.json"},

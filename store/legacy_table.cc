@@ -102,6 +102,12 @@ void CheckColumns(const Shape& shape, Findings* findings) {
     findings->Add(Level::kWarning, "column_type",
                   "last_status_change takes no NULL; v1 made it `timestamp null`");
   }
+  if (change != shape.columns.end() && absl::StartsWith(change->second.type, "datetime")) {
+    findings->Add(Level::kWarning, "column_type",
+                  "last_status_change is datetime, which has no time zone: Jetmon 2 reads and "
+                  "writes it in UTC, v1 in its server's; make it `timestamp null`, or run v1's "
+                  "database in UTC");
+  }
   std::vector<std::string> extra;
   for (const auto& [name, column] : shape.columns) {
     const auto& needed = NeededColumns();
@@ -127,18 +133,30 @@ bool IsLed(const Shape& shape, const std::vector<std::string>& columns) {
   });
 }
 
+// What our queries are led by, and what happens without.
+struct NeededIndex {
+  std::vector<std::string> columns;
+  const char* otherwise;
+};
+
+const std::vector<NeededIndex>& NeededIndexes() {
+  static const auto* needed = new std::vector<NeededIndex>{
+      {{"jetpack_monitor_site_id"}, "reading a site would scan the whole table"},
+      {{"bucket_no", "monitor_active"}, "reading a bucket would scan the whole table"},
+      {{"blog_id"}, "telling people would scan the whole table, for rows of the same blog and URL"},
+  };
+  return *needed;
+}
+
 void CheckIndexes(const Shape& shape, Findings* findings) {
-  const std::vector<std::vector<std::string>> needed = {{"jetpack_monitor_site_id"},
-                                                        {"bucket_no", "monitor_active"}};
-  for (const auto& columns : needed) {
-    if (IsLed(shape, columns)) continue;
+  for (const NeededIndex& n : NeededIndexes()) {
+    if (IsLed(shape, n.columns)) continue;
     findings->Add(Level::kBlocker, "index_missing",
-                  absl::StrCat("no index begins with (", absl::StrJoin(columns, ", "),
-                               "): reading a bucket would scan the whole table; add one, as v1 "
-                               "has it"));
+                  absl::StrCat("no index begins with (", absl::StrJoin(n.columns, ", "),
+                               "): ", n.otherwise, "; add one, as v1 has it"));
   }
   if (!findings->Has("index_missing")) {
-    findings->Add(Level::kOk, "indexes", "sites are found by id and by bucket");
+    findings->Add(Level::kOk, "indexes", "sites are found by id, by bucket and by blog");
   }
 }
 
@@ -177,6 +195,17 @@ const char* LevelName(Level level) {
       return "blocker";
   }
   return "?";
+}
+
+absl::StatusOr<std::vector<std::string>> MissingLegacyIndexes(sql::Transaction& tx) {
+  auto shape = ShapeOf(tx);
+  if (!shape.ok()) return shape.status();
+  std::vector<std::string> missing;
+  for (const NeededIndex& n : NeededIndexes()) {
+    if (IsLed(*shape, n.columns)) continue;
+    missing.push_back(absl::StrCat("(", absl::StrJoin(n.columns, ", "), ")"));
+  }
+  return missing;
 }
 
 absl::StatusOr<std::vector<LegacyFinding>> CheckLegacyTable(sql::Transaction& tx,

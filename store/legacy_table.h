@@ -27,6 +27,9 @@ const char* LevelName(LegacyFinding::Level level);
 absl::StatusOr<std::vector<LegacyFinding>> CheckLegacyTable(sql::Transaction& tx,
                                                             uint32_t bucket_total);
 
+// The columns, as "(a, b)", that an index of it must begin with and none does.
+absl::StatusOr<std::vector<std::string>> MissingLegacyIndexes(sql::Transaction& tx);
+
 }  // namespace jetmon::store
 
 #endif  // JETMON_STORE_LEGACY_TABLE_H_

@@ -97,10 +97,29 @@ TEST(LegacyTable, SaysWhatDiffers) {
     const auto findings = Check(db);
     EXPECT_TRUE(Has(findings, Level::kBlocker, "column_missing"));  // check_interval
     EXPECT_TRUE(Has(findings, Level::kBlocker, "column_type"));     // bucket_no
-    EXPECT_TRUE(Has(findings, Level::kBlocker, "index_missing"));
-    EXPECT_TRUE(Has(findings, Level::kWarning, "column_type"));  // last_status_change
+    EXPECT_TRUE(Has(findings, Level::kBlocker, "index_missing"));   // of the bucket, of the blog
+    EXPECT_TRUE(Has(findings, Level::kWarning, "column_type"));     // last_status_change
     EXPECT_TRUE(Has(findings, Level::kOk, "extra_columns"));
-    EXPECT_EQ(Blockers(findings), 3);
+    EXPECT_EQ(Blockers(findings), 4);
+    std::vector<std::string> missing;
+    ASSERT_TRUE(db->Read([&](sql::Transaction& tx) {
+                    auto found = MissingLegacyIndexes(tx);
+                    if (found.ok()) missing = *found;
+                    return found.status();
+                  }).ok());
+    EXPECT_EQ(missing, (std::vector<std::string>{"(bucket_no, monitor_active)", "(blog_id)"}));
+  }
+  {
+    const ChangedTable changed(
+        db, {"CREATE TABLE jetpack_monitor_sites (jetpack_monitor_site_id BIGINT NOT NULL PRIMARY "
+             "KEY, blog_id BIGINT NOT NULL, bucket_no INT NOT NULL, monitor_url VARCHAR(300) NOT "
+             "NULL, monitor_active TINYINT NOT NULL, site_status TINYINT NOT NULL, "
+             "last_status_change DATETIME NULL, check_interval TINYINT NOT NULL)",
+             "CREATE INDEX by_bucket ON jetpack_monitor_sites (bucket_no, monitor_active)",
+             "CREATE INDEX by_blog ON jetpack_monitor_sites (blog_id)"});
+    const auto findings = Check(db);
+    EXPECT_TRUE(Has(findings, Level::kWarning, "column_type"));  // it has no time zone
+    EXPECT_EQ(Blockers(findings), 0);
   }
   EXPECT_EQ(Blockers(Check(db)), 0);
 }

@@ -164,6 +164,23 @@ absl::StatusOr<std::vector<std::string>> MissingLegacyColumns(sql::Transaction& 
   return missing;
 }
 
+absl::StatusOr<std::vector<SplitTwin>> SplitTwinsOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                          Range range, int limit) {
+  std::vector<SplitTwin> twins;
+  auto s = tx.Query(
+      "SELECT s.jetpack_monitor_site_id, s.blog_id, o.jetpack_monitor_site_id, o.bucket_no, "
+      "s.monitor_url FROM jetpack_monitor_sites s JOIN jetpack_monitor_sites o ON o.blog_id = "
+      "s.blog_id AND o.monitor_url = s.monitor_url WHERE s.bucket_no = ? AND s.monitor_active = 1 "
+      "AND o.monitor_active = 1 AND (o.bucket_no < ? OR o.bucket_no > ?) LIMIT ?",
+      {bucket, range.min, range.max, limit}, [&](const sql::Row& row) {
+        twins.push_back({row.Uint(0), row.Uint(1), row.Uint(2), static_cast<uint32_t>(row.Int(3)),
+                         row.Text(4)});
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return twins;
+}
+
 // Knuth's multiplicative hash: neighbours get phases far apart, and always the same.
 uint64_t PhaseOf(uint64_t site_id) { return (site_id * 2654435761u) & 0x7fffffff; }
 

@@ -55,6 +55,16 @@ absl::StatusOr<SiteCounts> CountSites(sql::Transaction& tx, Range range);
 absl::StatusOr<uint64_t> CountActiveSites(sql::Transaction& tx, Range range);
 // Checks that the legacy table has the columns that v2 reads; the names of those it lacks.
 absl::StatusOr<std::vector<std::string>> MissingLegacyColumns(sql::Transaction& tx);
+// Active rows of a bucket of which another active row, outside of `range`, has the same blog and
+// URL: to people they are one site. Needs v1's index of the two. At most `limit`, a row for each
+// other one.
+struct SplitTwin {
+  uint64_t site_id = 0, blog_id = 0, other_site_id = 0;
+  uint32_t other_bucket = 0;
+  std::string url;
+};
+absl::StatusOr<std::vector<SplitTwin>> SplitTwinsOfBucket(sql::Transaction& tx, uint32_t bucket,
+                                                          Range range, int limit);
 
 struct Target {
   uint64_t site_id = 0, blog_id = 0;

@@ -75,6 +75,46 @@ TEST(Sites, ArePagedByKey) {
                 }).ok());
 }
 
+TEST(Sites, RowsOfOneBlogAndUrlAreFoundAcrossRanges) {
+  TestDatabase db;
+  ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {
+                  std::vector<Site> sites;
+                  const auto add = [&](uint64_t id, uint64_t blog, uint32_t bucket,
+                                       const char* path, bool active = true) {
+                    Site s;
+                    s.site_id = id;
+                    s.blog_id = blog;
+                    s.bucket = bucket;
+                    s.url = std::string("http://192.0.2.1/") + path;
+                    s.active = active;
+                    sites.push_back(s);
+                  };
+                  add(1, 7, 3, "a");
+                  add(2, 7, 4, "a");  // within
+                  add(3, 7, 9, "a");  // below are outside
+                  add(4, 7, 2, "a");
+                  add(5, 7, 9, "a", false);  // off
+                  add(6, 8, 9, "a");         // another blog's
+                  add(7, 7, 9, "b");         // another URL
+                  add(8, 9, 3, "c", false);
+                  add(9, 9, 9, "c");
+                  if (auto s = InsertSites(tx, sites); !s.ok()) return s;
+                  std::set<uint64_t> others;
+                  const auto twins = SplitTwinsOfBucket(tx, 3, {3, 5}, 10);
+                  for (const SplitTwin& t : *twins) {
+                    EXPECT_EQ(t.site_id, 1u);
+                    EXPECT_EQ(t.blog_id, 7u);
+                    EXPECT_EQ(t.url, "http://192.0.2.1/a");
+                    EXPECT_EQ(t.other_bucket, t.other_site_id == 3 ? 9u : 2u);
+                    others.insert(t.other_site_id);
+                  }
+                  EXPECT_EQ(others, (std::set<uint64_t>{3, 4}));
+                  EXPECT_EQ(SplitTwinsOfBucket(tx, 3, {3, 5}, 1)->size(), 1u);
+                  EXPECT_TRUE(SplitTwinsOfBucket(tx, 5, {3, 5}, 10)->empty());
+                  return absl::OkStatus();
+                }).ok());
+}
+
 TEST(Sites, OfSeveralIntervalsArePagedOnce) {
   TestDatabase db;
   ASSERT_TRUE(db->Write([](sql::Transaction& tx) -> absl::Status {

@@ -33,6 +33,14 @@ const char* PlanOrExecute(const Request& request) {
   return request.dry_run() ? "plan" : "execute";
 }
 
+void AuditOverrides(CallContext& call, std::string detail,
+                    const google::protobuf::RepeatedPtrField<v1::Override>& overrides) {
+  for (const auto& o : overrides) {
+    absl::StrAppend(&detail, "; override ", o.code(), ": ", o.reason());
+  }
+  call.AuditDetail(detail);
+}
+
 template <typename Request>
 void AddPlanned(rpc::Registry& registry, rollout::Service& service, const char* method,
                 rollout::Operation op) {
@@ -40,11 +48,7 @@ void AddPlanned(rpc::Registry& registry, rollout::Service& service, const char* 
       Name(method),
       [&service, op](CallContext& call, const Request& request,
                      v1::OperationResponse* response) -> absl::Status {
-        std::string detail = PlanOrExecute(request);
-        for (const auto& o : request.override()) {
-          absl::StrAppend(&detail, "; override ", o.code(), ": ", o.reason());
-        }
-        call.AuditDetail(detail);
+        AuditOverrides(call, PlanOrExecute(request), request.override());
         return Audited(
             call,
             service.Planned(
@@ -162,6 +166,7 @@ void AddProbing(rpc::Registry& registry, rollout::Service& service) {
   registry.AddUnary<v1::PreflightRequest, v1::OperationResponse>(
       Name("Preflight"), [&service](CallContext& call, const v1::PreflightRequest& request,
                                     v1::OperationResponse* response) {
+        AuditOverrides(call, "preflight", request.override());
         return Audited(call, service.Preflight(CallerOf(call), request, response), *response);
       });
   registry.AddUnary<v1::SmokeRequest, v1::OperationResponse>(

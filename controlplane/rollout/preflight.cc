@@ -16,7 +16,9 @@
 #include "controlplane/error/error.h"
 #include "controlplane/rollout/messages.h"
 #include "controlplane/rollout/owners.h"
+#include "controlplane/rollout/preflight_items.h"
 #include "controlplane/rollout/site_urls.h"
+#include "store/legacy_table.h"
 #include "store/locks.h"
 #include "store/schema.h"
 #include "store/sites.h"
@@ -35,34 +37,6 @@ constexpr std::chrono::milliseconds kUrlsWithin{6'000};
 // that is silent is given up 2 s after that.
 constexpr std::chrono::milliseconds kFactsWithin{7'000};
 constexpr std::chrono::seconds kStatementLimit{1};
-
-class Items {
- public:
-  explicit Items(v1::OperationResponse* answer) : answer_(answer) {}
-  void Ok(const char* name, std::string text) { Add(name, "ok", "", std::move(text), ""); }
-  void Warn(const char* name, const char* code, std::string text, const char* action) {
-    *answer_->add_warnings() = MakeFinding(code, text, action);
-    Add(name, "warning", code, std::move(text), action);
-  }
-  void Block(const char* name, const std::string& code, std::string text,
-             const std::string& action) {
-    *answer_->add_blockers() = MakeFinding(code, text, action);
-    Add(name, "blocker", code, std::move(text), action);
-  }
-  v1::PreflightResult* result() { return answer_->mutable_preflight(); }
-
- private:
-  void Add(const char* name, const char* status, const std::string& code, std::string text,
-           const std::string& action) {
-    v1::PreflightItem* item = result()->add_items();
-    item->set_name(name);
-    item->set_status(status);
-    item->set_code(code);
-    item->set_text(std::move(text));
-    item->set_action(action);
-  }
-  v1::OperationResponse* answer_;
-};
 
 // Asks all vantages at once; what they answered is gathered later.
 class Asking {
@@ -179,34 +153,6 @@ void LookAtVantages(const Options& options, Asking* asking, Items* items) {
   }
 }
 
-void SayUrls(const SiteUrls::Result& seen, uint64_t active, Items* items) {
-  v1::PreflightResult* r = items->result();
-  r->set_active_sites(seen.all ? seen.looked_at : std::max(active, seen.looked_at));
-  r->set_looked_at_sites(seen.looked_at);
-  r->set_refused_sites(seen.refused);
-  for (const std::string& url : seen.examples) r->add_examples(url);
-  const std::string of =
-      seen.all ? absl::StrCat("of ", seen.looked_at, " active sites")
-               : absl::StrCat("of the ", seen.looked_at, " active sites that were looked at");
-  if (!seen.all) {
-    items->Warn("supported_urls", "urls_not_all_looked_at",
-                absl::StrCat(seen.looked_at, " of ", r->active_sites(),
-                             " active sites were looked at before time was over"),
-                "choose smaller ranges, or run preflight again when the database has less to do");
-  } else {
-    items->Ok("supported_urls",
-              absl::StrCat("all ", seen.looked_at, " active sites were looked at"));
-  }
-  if (seen.refused > 0) {
-    items->Warn("target_safety", "target_refused",
-                absl::StrCat(seen.refused, " ", of,
-                             " have a URL that target safety refuses; they will not be checked"),
-                "see the examples; correct their URLs");
-  } else {
-    items->Ok("target_safety", absl::StrCat("none ", of, " is refused"));
-  }
-}
-
 // The text of a field of a free-form object; "" if it has none. By reflection: the inline accessors
 // of maps don't fit a library that was built without thread sanitizer into a test that was.
 std::string TextIn(const google::protobuf::Struct& object, const std::string& name) {
@@ -242,7 +188,7 @@ void LookAtNotifications(const store::Session& session, const OwnerFacts& owner,
 struct Seen {
   absl::Status schema;  // fits, or what to do
   OwnerFacts owner;
-  std::vector<std::string> holders, missing_columns;
+  std::vector<std::string> holders, missing_columns, missing_indexes;
   size_t bucket_rows = 0;
   uint64_t active_sites = 0;
 };
@@ -279,6 +225,9 @@ absl::Status SeeTable(sql::Transaction& tx, store::Range range, Seen* seen) {
   if (!columns.ok()) return columns.status();
   seen->missing_columns = *std::move(columns);
   if (!seen->missing_columns.empty()) return absl::OkStatus();
+  auto indexes = store::MissingLegacyIndexes(tx);
+  if (!indexes.ok()) return indexes.status();
+  seen->missing_indexes = *std::move(indexes);
   auto active = store::CountActiveSites(tx, range);
   if (!active.ok()) return active.status();
   seen->active_sites = *active;
@@ -325,12 +274,17 @@ void SayRange(const Seen& seen, store::Range range, Items* items) {
               absl::StrCat("buckets ", range.ToString(),
                            " are v1's; what v1 reads of them: jetmon2 rollout v1-plan-check"));
   }
-  if (seen.missing_columns.empty()) {
-    items->Ok("legacy_table", "has the columns that are read");
-  } else {
+  if (!seen.missing_columns.empty()) {
     items->Block("legacy_table", "legacy_columns_missing",
                  absl::StrCat("missing: ", absl::StrJoin(seen.missing_columns, ", ")),
                  "point --database at the fleet's database");
+  } else if (!seen.missing_indexes.empty()) {
+    items->Block("legacy_table", "legacy_index_missing",
+                 absl::StrCat("no index of v1's table begins with ",
+                              absl::StrJoin(seen.missing_indexes, ", nor with ")),
+                 "add it, as v1 has it: each look for a site would scan the whole table");
+  } else {
+    items->Ok("legacy_table", "has the columns that are read, and v1's indexes");
   }
 }
 
@@ -376,20 +330,21 @@ void Finish(Items* items, v1::OperationResponse* answer) {
 
 // What needs the database; how it answered.
 absl::Status LookWithDatabase(sql::Session& session, const Parts& parts, const Options& options,
-                              Observer& observer, const store::Session& run, store::Range range,
-                              const std::string& owner_host, BootTime began, Items* items) {
+                              Observer& observer, const PreflightOf& of, BootTime began,
+                              Items* items) {
   std::vector<confirm::Vantage> vantages;
   const auto in_time = [&] { return parts.clock->Boot() < began + kFactsWithin; };
   absl::Status s = session.Read(began + kFactsWithin,
                                 [&](sql::Transaction& tx) { return ReadVantages(tx, &vantages); });
   if (!s.ok()) return s;
   // Side by side: vantages, sites, and what has to be waited for.
-  SiteUrls urls(*parts.db, options.engine.safety, range, began + kUrlsWithin);
+  SiteUrls urls(*parts.db, options.engine.safety, options.legacy.dialect, of.range,
+                began + kUrlsWithin);
   Asking asking(parts.ask_status, std::move(vantages));
-  observer.WaitUntilHeard(owner_host, std::min(options.times.hear_within, kHearWithin));
+  observer.WaitUntilHeard(of.owner_host, std::min(options.times.hear_within, kHearWithin));
   Seen seen;
   s = session.Read(began + kFactsWithin, [&](sql::Transaction& tx) {
-    return See(tx, observer, options.legacy.dialect, range, owner_host, in_time, &seen);
+    return See(tx, observer, options.legacy.dialect, of.range, of.owner_host, in_time, &seen);
   });
   if (!s.ok()) return s;
   const bool readable = seen.schema.ok() && seen.missing_columns.empty();
@@ -401,10 +356,12 @@ absl::Status LookWithDatabase(sql::Session& session, const Parts& parts, const O
     return absl::OkStatus();
   }
   items->Ok("schema", "as this build needs it");
-  SayRange(seen, range, items);
-  SayOwner(seen.owner, owner_host, items);
-  if (readable) SayUrls(urls.Wait(), seen.active_sites, items);
-  LookAtNotifications(run, seen.owner, items);
+  SayRange(seen, of.range, items);
+  SayOwner(seen.owner, of.owner_host, items);
+  if (readable) {
+    SaySites(urls.Wait(), seen.active_sites, options.legacy.dialect, of.duplicates_reason, items);
+  }
+  LookAtNotifications(of.session, seen.owner, items);
   LookAtVantages(options, &asking, items);
   return absl::OkStatus();
 }
@@ -431,13 +388,11 @@ absl::StatusOr<std::unique_ptr<sql::Session>> PreflightConnection(const Parts& p
 }
 
 absl::Status RunPreflight(sql::Session& connection, const Parts& parts, const Options& options,
-                          Observer& observer, const store::Session& session, store::Range range,
-                          const std::string& owner_host, CanaryRun* canaries,
+                          Observer& observer, const PreflightOf& of, CanaryRun* canaries,
                           v1::OperationResponse* answer) {
   const BootTime began = parts.clock->Boot();
   Items items(answer);
-  const absl::Status s = LookWithDatabase(connection, parts, options, observer, session, range,
-                                          owner_host, began, &items);
+  const absl::Status s = LookWithDatabase(connection, parts, options, observer, of, began, &items);
   if (IsDatabaseAway(s)) {
     SayAway(s, &items);
   } else if (!s.ok()) {

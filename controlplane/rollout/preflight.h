@@ -15,6 +15,15 @@
 
 namespace jetmon::rollout {
 
+// What is looked at.
+struct PreflightOf {
+  store::Session session;
+  store::Range range;
+  std::string owner_host;
+  // Why sites that several ranges share need not block (duplicate_across_ranges); "": they do.
+  std::string duplicates_reason;
+};
+
 // Could the range be handed to the host now? Fills `answer` with every item that was looked at, its
 // blockers and warnings. Changes nothing. What takes time is done side by side, and all of it ends
 // within 10 s, whatever does not answer: a database that is away or slow is the blocker
@@ -22,8 +31,7 @@ namespace jetmon::rollout {
 // `connection` is one of PreflightConnection. `canaries` (null: none), which go on meanwhile, are
 // its last item.
 absl::Status RunPreflight(sql::Session& connection, const Parts& parts, const Options& options,
-                          Observer& observer, const store::Session& session, store::Range range,
-                          const std::string& owner_host, CanaryRun* canaries,
+                          Observer& observer, const PreflightOf& of, CanaryRun* canaries,
                           v1::OperationResponse* answer);
 
 // A preflight whose control plane is gone: nobody waits for its answer. Fails the job.

@@ -355,5 +355,75 @@ TEST_F(PreflightTest, ALegacyTableOfAnotherShapeBlocks) {
   EXPECT_NE(answer.blockers(0).text().find("last_status_change"), std::string::npos);
 }
 
+// Dialect v1: what v1 says of a site, and we don't.
+class PreflightV1Test : public PreflightTest {
+ protected:
+  PreflightV1Test() {
+    rollout_.options().legacy.dialect = monitor_.dialect = store::LegacyDialect::kV1;
+    service_.reset();
+    service_ = MakeService();
+    monitor_.Run();
+  }
+  void AddRow(uint64_t id, uint64_t blog, uint32_t bucket, const std::string& url) {
+    store::Site site;
+    site.site_id = id;
+    site.blog_id = blog;
+    site.bucket = bucket;
+    site.url = url;
+    rollout_.Write([&](sql::Transaction& tx) { return store::InsertSites(tx, {site}); });
+  }
+};
+
+TEST_F(PreflightV1Test, SitesThatV1ReadsOtherwiseWarn) {
+  AddRow(1, 1, 2, "http://127.0.0.1/");
+  AddRow(2, 2, 3, "http://127.0.0.1:8080/");
+  AddRow(3, 3, 3, "HTTP://127.0.0.1/");
+  const auto answer = Look();
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  EXPECT_EQ(Warnings(answer), CodeSet{"verdict_may_change"});
+  EXPECT_EQ(answer.preflight().differing_sites(), 2u);
+  ASSERT_EQ(answer.preflight().differing_examples_size(), 2);
+  EXPECT_EQ(answer.preflight().differing_examples(0),
+            "http://127.0.0.1:8080/: v1 asks port 80 instead");
+  EXPECT_EQ(Item(answer, "verdicts"), "warning");
+  EXPECT_EQ(Item(answer, "duplicates"), "ok");
+}
+
+TEST_F(PreflightV1Test, ASiteWithARowInAnotherRangeBlocks) {
+  AddRow(1, 7, 2, "http://127.0.0.1/");
+  AddRow(2, 7, 3, "http://127.0.0.1/");  // both change hands together
+  AddRow(3, 8, 2, "http://127.0.0.1/");  // another blog's
+  EXPECT_EQ(Look().status(), "ok");
+  AddRow(4, 7, 6, "http://127.0.0.1/");
+  auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"duplicate_across_ranges"});
+  EXPECT_EQ(answer.preflight().duplicates_across_ranges(), 2u);
+  ASSERT_EQ(answer.preflight().duplicate_examples_size(), 2);
+  EXPECT_EQ(answer.preflight().duplicate_examples(0),
+            "blog 7 http://127.0.0.1/: site 1 in bucket 2, site 4 in bucket 6");
+  auto request = On<v1::PreflightRequest>(run_id_);
+  v1::Override* o = request.add_override();
+  o->set_code("duplicate_across_ranges");
+  EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), v1::INVALID_FIELD);
+  o->set_reason("moved together tonight");
+  ASSERT_TRUE(service_->Preflight(Key(), request, &answer).ok());
+  EXPECT_EQ(answer.status(), "ok") << answer.ShortDebugString();
+  EXPECT_EQ(Warnings(answer), CodeSet{"duplicate_across_ranges"});
+  EXPECT_NE(answer.warnings(0).text().find("moved together tonight"), std::string::npos);
+  o->set_code("evidence_missing");
+  EXPECT_EQ(ReasonOf(service_->Preflight(Key(), request, &answer)), v1::INVALID_FIELD);
+}
+
+TEST_F(PreflightV1Test, V1sIndexIsNeeded) {
+  if (!rollout_.db().dialect().Embedded()) GTEST_SKIP() << "it would change the others' table";
+  AddRow(1, 7, 2, "http://127.0.0.1/");
+  AddRow(4, 7, 6, "http://127.0.0.1/");
+  rollout_.Write(
+      [](sql::Transaction& tx) { return tx.Execute("DROP INDEX blog_id_monitor_url").status(); });
+  const auto answer = Look();
+  EXPECT_EQ(Codes(answer), CodeSet{"legacy_index_missing"});
+  EXPECT_NE(answer.blockers(0).text().find("(blog_id)"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace jetmon::rollout

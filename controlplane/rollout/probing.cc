@@ -75,6 +75,20 @@ absl::Status RecordPreflight(sql::Transaction& tx, const Caller& caller,
   return caller.on_commit ? caller.on_commit(tx, "job", job->job_id) : absl::OkStatus();
 }
 
+// What a preflight lets pass by name: duplicate_across_ranges, and nothing else.
+absl::Status ReadOverrides(const v1::PreflightRequest& request, std::string* duplicates_reason) {
+  for (const v1::Override& o : request.override()) {
+    if (o.code() != "duplicate_across_ranges" || !duplicates_reason->empty()) {
+      return InvalidField("override", "takes duplicate_across_ranges here, once");
+    }
+    if (o.reason().empty() || o.reason().size() > 255) {
+      return InvalidField("override", "needs a reason of 1 to 255 characters");
+    }
+    *duplicates_reason = o.reason();
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest& request,
@@ -84,8 +98,11 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
   if (auto s = CheckHost(request.owner_host()); !s.ok()) return s;
   auto canaries = CheckCanaries(request.canaries(), options_.engine.safety);
   if (!canaries.ok()) return canaries.status();
+  PreflightOf of;
+  of.range = *range;
+  if (auto s = ReadOverrides(request, &of.duplicates_reason); !s.ok()) return s;
   const BootTime began = parts_.clock->Boot();
-  store::Session session;
+  store::Session& session = of.session;
   uint64_t changed = 0;  // the range, last
   auto connection = PreflightConnection(parts_);
   absl::Status s = connection.status();
@@ -132,8 +149,8 @@ absl::Status Service::Preflight(const Caller& caller, const v1::PreflightRequest
     if (!begun.ok()) return begun.status();
     checks = std::move(*begun);
   }
-  s = RunPreflight(**connection, parts_, options_, observer_, session, *range, owner, checks.get(),
-                   &answer);
+  of.owner_host = owner;
+  s = RunPreflight(**connection, parts_, options_, observer_, of, checks.get(), &answer);
   if (!s.ok()) return s;
   job.done = job.total = answer.preflight().items_size();
   s = parts_.Commit(commits::kRecordPreflight, **connection,
