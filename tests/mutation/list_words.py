@@ -304,7 +304,7 @@ MUTATIONS = [
     Mutation("decides-for-another-run", "what was found out about one release is said of another",
              [swap(DECISIONS, "l.run_id != run_id", "false")], of_decisions("WhatIsNamed*")),
     Mutation("decides-what-is-delivered", "a word that arrived is called untold",
-             [swap(DECISIONS, '(decision_ == TellDecision::kTold ? "delivered" : "cancelled") && sent',
+             [swap(DECISIONS, '(decision_ == TellDecision::kTold ? "delivered" : "cancelled")',
                    '"delivered"')], of_decisions("OneThatIsNot*")),
     Mutation("decided-has-no-delay", "v1 starts before what was put back is in its replicas",
              [swap(MUTE, "*lately || sent_", "*lately")], of_decisions("WhatWasNotTold*")),
