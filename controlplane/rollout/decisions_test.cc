@@ -39,6 +39,15 @@ class DecisionsTest : public MuteTest {
     v1::DecideNotificationsResponse ignored;
     return service_->DecideNotifications(Key(), request, response ? response : &ignored);
   }
+  // Those that are being sent.
+  std::vector<v1::Notification> Listed() {
+    v1::ListNotificationsRequest list;
+    list.set_bucket_min(kRange.min);
+    list.set_bucket_max(kRange.max);
+    v1::ListNotificationsResponse rows;
+    EXPECT_TRUE(service_->ListNotifications(list, &rows).ok());
+    return {rows.notifications().begin(), rows.notifications().end()};
+  }
   // Every checkpoint of the run of that kind, its note.
   std::vector<std::string> Notes(const std::string& kind) {
     std::vector<std::string> notes;
@@ -89,13 +98,9 @@ TEST_F(DecisionsTest, WhatWasToldIsNotTakenBack) {
   TellOfADown(rollout_.clock().WallMs() - 600'000);
   const std::string job = BeginBlocked();
   v1::DecideNotificationsResponse response;
-  v1::ListNotificationsRequest list;
-  list.set_bucket_min(kRange.min);
-  list.set_bucket_max(kRange.max);
-  v1::ListNotificationsResponse sending;
-  ASSERT_TRUE(service_->ListNotifications(list, &sending).ok());
-  ASSERT_EQ(sending.notifications_size(), 1);
-  const v1::Notification& n = sending.notifications(0);
+  const std::vector<v1::Notification> sending = Listed();
+  ASSERT_EQ(sending.size(), 1u);
+  const v1::Notification& n = sending[0];
   EXPECT_EQ(n.site_id(), 3u);
   EXPECT_EQ(n.kind(), "down");
   EXPECT_TRUE(n.has_sent_at());
@@ -133,7 +138,8 @@ TEST_F(DecisionsTest, WhatWasNotToldIsV1sToTell) {
 TEST_F(DecisionsTest, WhatIsNamedMayBeSaidAgain) {
   TellOfADown(rollout_.clock().WallMs() - 600'000);
   const std::string job = BeginBlocked();
-  v1::DecideNotificationsRequest untold = Say("untold", {"ntf_1_down"});
+  const std::string id = Listed().at(0).notification_id();
+  const v1::DecideNotificationsRequest untold = Say("untold", {id});
   auto other = untold;
   other.set_run_id(OpenSession(kRange));
   EXPECT_EQ(ReasonOf(Decide(other)), v1::NOT_UNDECIDED);
@@ -143,7 +149,7 @@ TEST_F(DecisionsTest, WhatIsNamedMayBeSaidAgain) {
   ASSERT_TRUE(Decide(untold, &response).ok());
   EXPECT_EQ(response.decided(), 1u);
   EXPECT_EQ(Notes("notifications_untold").size(), 1u);
-  EXPECT_EQ(ReasonOf(Decide(Say("told", {"ntf_1_down"}))), v1::NOT_UNDECIDED);
+  EXPECT_EQ(ReasonOf(Decide(Say("told", {id}))), v1::NOT_UNDECIDED);
 }
 
 // What is being sent has its time to be delivered first.
