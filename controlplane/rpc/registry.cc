@@ -30,7 +30,7 @@ const google::protobuf::ServiceDescriptor* Service(const google::protobuf::Descr
 
 Registry::Registry() {
   AddService(Service(v1::Health::descriptor(), "IdentityService"));
-  AddService(Service(v1::RolloutStatus::descriptor(), "RolloutService"));
+  AddService(Service(v1::Capabilities::descriptor(), "RolloutService"));
   AddService(Service(v1::AgentMessage::descriptor(), "DiscoveryService"));
   AddService(Service(v1::Overview::descriptor(), "FleetService"));
   AddService(Service(v1::Site::descriptor(), "SiteService"));
