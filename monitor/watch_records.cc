@@ -333,10 +333,10 @@ void Watch::LookAtColumns(size_t index, const store::Site& read, bool is_new) {
     const bool long_ago = e.told_at_ms != 0 && read.site_status == store::kStatusDown &&
                           parts_.clock->WallMs() - e.told_at_ms >= writer_.still_down_after_ms;
     if (as_seen && !long_ago) return;
-    // What ended since stands there as told, for v1 to find. But what is down for so long v1 would
-    // tell again, whoever waits for the end of the mute.
-    if (muted && !as_seen) return;
-    op.kind = as_seen ? IncidentOp::Kind::kStillDown : IncidentOp::Kind::kLook;
+    // Muted, nothing is taken over or written over: v1 finds what stands there. But what is down
+    // for so long it would tell again; the database knows since when, if this Monitor does not yet.
+    if (muted && read.site_status != store::kStatusDown) return;
+    op.kind = as_seen || muted ? IncidentOp::Kind::kStillDown : IncidentOp::Kind::kLook;
   } else {
     if (muted || read.site_status == store::kStatusUp) return;
     op.kind = IncidentOp::Kind::kLook;
