@@ -215,41 +215,41 @@ bool Notifier::Commit(Due* due) {
   return gate_.MaySend(due->epoch, clock_.Boot(), limit);
 }
 
-bool Notifier::TakeBack(const Due& due, int64_t next_attempt_at_ms) {
-  if (!due.committed_now) return false;
-  bool queued = false;
+absl::StatusOr<bool> Notifier::Fenced(
+    const Due& due, const std::function<absl::StatusOr<bool>(sql::Transaction&)>& write) {
+  bool did = false;
   const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
-    queued = false;
     auto ours = store::FenceBucket(tx, due.n.bucket, due.epoch, config_.instance);
     if (!ours.ok()) return ours.status();
     if (!*ours) return absl::PermissionDeniedError("the bucket is not ours any more");
-    auto taken = store::TakeBackTell(tx, due.n, TellingActor(due.epoch), next_attempt_at_ms);
-    if (taken.ok()) queued = *taken;
-    return taken.status();
+    auto written = write(tx);
+    did = written.ok() && *written;
+    return written.status();
   });
-  return s.ok() && queued;
+  if (!s.ok()) return s;
+  return did;
+}
+
+bool Notifier::TakeBack(const Due& due, int64_t next_attempt_at_ms) {
+  if (!due.committed_now) return false;
+  const auto queued = Fenced(due, [&](sql::Transaction& tx) {
+    return store::TakeBackTell(tx, due.n, TellingActor(due.epoch), next_attempt_at_ms);
+  });
+  return queued.ok() && *queued;
 }
 
 void Notifier::TakenAfterAll(const Due& due) {
-  bool was_untold = false;
-  const absl::Status s = db_.Write([&](sql::Transaction& tx) -> absl::Status {
-    was_untold = false;
-    auto ours = store::FenceBucket(tx, due.n.bucket, due.epoch, config_.instance);
-    if (!ours.ok()) return ours.status();
-    if (!*ours) return absl::PermissionDeniedError("the bucket is not ours any more");
-    auto taken = store::TakenAfterAll(tx, due.n, TellingActor(due.epoch));
-    if (taken.ok()) was_untold = *taken;
-    return taken.status();
+  const auto was_untold = Fenced(due, [&](sql::Transaction& tx) {
+    return store::TakenAfterAll(tx, due.n, TellingActor(due.epoch));
   });
-  if (!s.ok()) {
+  if (!was_untold.ok()) {
     LogWarning(absl::StrCat(due.n.notification_id,
-                            " was taken by the receiver, and is not being "
-                            "sent any more: ",
-                            s.message()));
-  } else if (was_untold) {
+                            " was taken by the receiver, and is not being sent any more: ",
+                            was_untold.status().message()));
+  } else if (*was_untold) {
     LogWarning(absl::StrCat(due.n.notification_id,
-                            " was called untold while it was sent; the "
-                            "receiver has taken it, and it counts as told"));
+                            " was called untold while it was sent; the receiver has taken it, and "
+                            "it counts as told"));
   }
 }
 

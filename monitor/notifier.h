@@ -60,6 +60,10 @@ class Notifier {
   bool Claim(store::Notification* n);
   // Dialect v1: makes the row pass its commit point if it is queued. True if it may be sent.
   bool Commit(Due* due);
+  // Writes about a row behind the fence of its bucket; what `write` answers. PermissionDenied: it
+  // is not ours any more, and nothing was written.
+  absl::StatusOr<bool> Fenced(const Due& due,
+                              const std::function<absl::StatusOr<bool>(sql::Transaction&)>& write);
   // The receiver was not reached: nobody was told. False if the row stays as it is.
   bool TakeBack(const Due& due, int64_t next_attempt_at_ms);
   store::Actor TellingActor(uint64_t epoch) const;

@@ -93,12 +93,7 @@ TEST_F(LateWordsTest, FollowTheTable) {
 }
 
 TEST_F(LateWordsTest, AStaleEchoIsWrittenOverByWhoLooks) {
-  TellDown();
-  Deliver();
-  Pass(kSecond);
-  Close(*Open());
-  Commit();
-  Deliver();
+  TellOutage();
   SetColumns(0, LegacyTime(actor_.now_ms));
   const auto look = [&] {
     return Did<LateWord>(
@@ -118,12 +113,7 @@ TEST_F(LateWordsTest, AStaleEchoIsWrittenOverByWhoLooks) {
 // The receiver writes the first outage's 0 after its end was told, and the site fails again before
 // anybody has looked: that 0 is no tell of the second one.
 TEST_F(LateWordsTest, AFailureBehindAnEchoIsAnOutageOfItsOwn) {
-  TellDown();
-  Deliver();
-  Pass(kSecond);
-  Close(*Open());
-  Commit();
-  Deliver();
+  TellOutage();
   Pass(kSecond);
   SetColumns(0, LegacyTime(actor_.now_ms));
   EXPECT_EQ(Fail(), ChangeOutcome::kChanged);

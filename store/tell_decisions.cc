@@ -18,14 +18,9 @@ LegacyMeaning MeaningIn(const LegacyColumns& columns) {
 // The columns before the commit, as v1 has to find them: what it is to tell must not stand there
 // already, as a receiver's late write of an earlier word may have.
 absl::StatusOr<LegacyColumns> PutBack(sql::Transaction& tx, const Notification& n, const Event& e) {
-  LegacyColumns prior;
-  auto s = tx.Query(
-      "SELECT prior_status, prior_change FROM jetmon_notifications WHERE notification_id = ?",
-      {n.notification_id}, [&](const sql::Row& row) {
-        prior = {static_cast<int>(row.OptInt(0).value_or(kStatusUp)), row.Text(1)};
-        return absl::OkStatus();
-      });
-  if (!s.ok()) return s;
+  auto row = PriorOf(tx, n.notification_id);
+  if (!row.ok()) return row.status();
+  const LegacyColumns& prior = *row;
   const bool told_down = MeaningIn(prior) == LegacyMeaning::kToldDown;
   if (n.kind == "up" && !told_down) return LegacyColumns{kStatusDown, LegacyTime(e.told_at_ms)};
   if (n.kind != "up" && told_down) return LegacyColumns{kStatusUp, prior.changed};
@@ -71,12 +66,11 @@ absl::StatusOr<bool> WriteBack(sql::Transaction& tx, const Notification& n, cons
   if (!site.ok()) return site.status();
   if (!site->has_value()) return true;  // nobody tells anything of it
   const LegacyColumns there = ColumnsOf(**site);
-  const bool up = n.kind == "up";
   *now = there;
-  // The opposite stands there already: v1 tells what it finds.
-  if (MeaningIn(there) == (up ? LegacyMeaning::kToldDown : LegacyMeaning::kUp)) return true;
-  const bool same = MeaningIn(there) == (up ? LegacyMeaning::kUp : LegacyMeaning::kToldDown);
+  const bool same = MeaningIn(there) == SaidBy(n);
   if (same && !AsWeLeftThem(there, n, e)) return false;
+  // The opposite stands there already: v1 tells what it finds.
+  if (!same && MeaningIn(there) != LegacyMeaning::kUnknown) return true;
   auto prior = PutBack(tx, n, e);
   if (!prior.ok()) return prior.status();
   auto written = WriteColumns(tx, e.site_id, e.bucket, *prior, there);
@@ -134,11 +128,9 @@ absl::Status UntellTwins(sql::Transaction& tx, const Notification& told, const A
 
 absl::StatusOr<DecisionOutcome> Untell(sql::Transaction& tx, const Notification& n,
                                        const Actor& actor) {
-  auto row = GetNotification(tx, n.notification_id);
-  if (!row.ok()) return row.status();
-  if (!row->has_value() || (*row)->state != "sending" || (*row)->attempts != n.attempts) {
-    return DecisionOutcome::kNotSending;
-  }
+  auto sending = IsSendingAs(tx, n);
+  if (!sending.ok()) return sending.status();
+  if (!*sending) return DecisionOutcome::kNotSending;
   auto event = EventOf(tx, n.event_id);
   if (!event.ok()) return event.status();
   if (!event->has_value()) {

@@ -121,12 +121,7 @@ TEST_F(TellDecisionsTest, WhatStandsAsUntoldIsLeftAlone) {
 // What the commit found was a receiver's late write of the outage before: v1 must not take it for
 // told.
 TEST_F(TellDecisionsTest, AnEchoIsNotPutBack) {
-  TellDown();
-  Deliver();
-  Pass(kSecond);
-  Close(*Open());
-  Commit();
-  Deliver();
+  TellOutage();
   Pass(kSecond);
   SetColumns(0, LegacyTime(actor_.now_ms));  // the first one's down
   TellDown();

@@ -18,6 +18,28 @@ absl::StatusOr<bool> SupersedeSending(sql::Transaction& tx, const Notification& 
       {n.notification_id, n.attempts});
 }
 
+absl::StatusOr<bool> IsSendingAs(sql::Transaction& tx, const Notification& n) {
+  auto row = GetNotification(tx, n.notification_id);
+  if (!row.ok()) return row.status();
+  return row->has_value() && (*row)->state == "sending" && (*row)->attempts == n.attempts;
+}
+
+absl::StatusOr<LegacyColumns> PriorOf(sql::Transaction& tx, const std::string& notification_id) {
+  LegacyColumns prior;
+  auto s = tx.Query(
+      "SELECT prior_status, prior_change FROM jetmon_notifications WHERE notification_id = ?",
+      {notification_id}, [&](const sql::Row& row) {
+        prior = {static_cast<int>(row.OptInt(0).value_or(kStatusUp)), row.Text(1)};
+        return absl::OkStatus();
+      });
+  if (!s.ok()) return s;
+  return prior;
+}
+
+LegacyMeaning SaidBy(const Notification& n) {
+  return n.kind == "up" ? LegacyMeaning::kUp : LegacyMeaning::kToldDown;
+}
+
 absl::StatusOr<std::optional<Event>> EventOf(sql::Transaction& tx, uint64_t event_id) {
   auto events = SelectEvents(tx, "WHERE event_id = ?", {event_id});
   if (!events.ok()) return events.status();

@@ -16,6 +16,12 @@ absl::StatusOr<bool> CancelRow(sql::Transaction& tx, const std::string& notifica
 // sending -> superseded, where the row is as in `n`: somebody else has told what it says, or the
 // opposite.
 absl::StatusOr<bool> SupersedeSending(sql::Transaction& tx, const Notification& n);
+// Whether the row is sending, after as many attempts as in `n`.
+absl::StatusOr<bool> IsSendingAs(sql::Transaction& tx, const Notification& n);
+// What the columns said before the row was committed.
+absl::StatusOr<LegacyColumns> PriorOf(sql::Transaction& tx, const std::string& notification_id);
+// What a tell says of its site.
+LegacyMeaning SaidBy(const Notification& n);
 absl::StatusOr<std::optional<Event>> EventOf(sql::Transaction& tx, uint64_t event_id);
 // What we wrote into the columns, or read there, last.
 LegacyColumns Expected(const Event& e);

@@ -116,16 +116,12 @@ absl::StatusOr<TellOutcome> CommitTell(sql::Transaction& tx, const Notification&
 }
 
 absl::StatusOr<bool> StillStands(sql::Transaction& tx, const Notification& n, const Actor& actor) {
-  auto row = GetNotification(tx, n.notification_id);
-  if (!row.ok()) return row.status();
-  if (!row->has_value() || (*row)->state != "sending" || (*row)->attempts != n.attempts) {
-    return false;
-  }
+  auto sending = IsSendingAs(tx, n);
+  if (!sending.ok() || !*sending) return sending;
   auto site = GetSite(tx, n.site_id);
   if (!site.ok()) return site.status();
   if (!site->has_value()) return true;  // of a site that is gone nobody else tells anything
-  const LegacyMeaning told = n.kind == "up" ? LegacyMeaning::kUp : LegacyMeaning::kToldDown;
-  if (MeaningOf(LegacyDialect::kV1, (*site)->site_status) == told) return true;
+  if (MeaningOf(LegacyDialect::kV1, (*site)->site_status) == SaidBy(n)) return true;
   // A late echo of what we told before is nobody's word.
   auto echo = IsEcho(tx, **site, actor);
   if (!echo.ok() || *echo) return echo;
@@ -137,16 +133,11 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
                                   int64_t next_attempt_at_ms) {
   auto event = EventOf(tx, n.event_id);
   if (!event.ok()) return event.status();
-  std::optional<LegacyColumns> prior;
-  auto s = tx.Query(
-      "SELECT prior_status, prior_change FROM jetmon_notifications WHERE notification_id = ? AND "
-      "state = 'sending' AND attempts = ?",
-      {n.notification_id, n.attempts}, [&](const sql::Row& row) {
-        prior = {static_cast<int>(row.OptInt(0).value_or(kStatusUp)), row.Text(1)};
-        return absl::OkStatus();
-      });
-  if (!s.ok()) return s;
-  if (!prior.has_value() || !event->has_value()) return false;
+  auto sending = IsSendingAs(tx, n);
+  if (!sending.ok() || !*sending) return sending;
+  if (!event->has_value()) return false;
+  auto prior = PriorOf(tx, n.notification_id);
+  if (!prior.ok()) return prior.status();
   const Event& e = **event;
   auto written = WriteColumns(tx, e.site_id, e.bucket, *prior, Expected(e));
   if (!written.ok()) return written.status();
@@ -162,13 +153,13 @@ absl::StatusOr<bool> TakeBackTell(sql::Transaction& tx, const Notification& n, c
   if (!back.ok()) return back.status();
   if (!*back) return absl::AbortedError("a tell was changed by another process meanwhile");
   if (over) {
-    s = CancelRow(tx, absl::StrCat("ntf_", e.event_id, "_up")).status();
-    if (!s.ok()) return s;
+    auto end = CancelRow(tx, absl::StrCat("ntf_", e.event_id, "_up"));
+    if (!end.ok()) return end.status();
   }
   if (up) {
-    if (s = MoveOn(tx, e, Expected(e), *prior, actor); !s.ok()) return s;
+    if (auto s = MoveOn(tx, e, Expected(e), *prior, actor); !s.ok()) return s;
   }
-  s = Remember(tx, e, *prior, up ? e.told_at_ms : 0, actor);
+  auto s = Remember(tx, e, *prior, up ? e.told_at_ms : 0, actor);
   if (!s.ok()) return s;
   return true;
 }

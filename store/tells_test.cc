@@ -247,12 +247,7 @@ TEST_F(TellsTest, WhileARowIsSendingItsEchoIsOne) {
 }
 
 TEST_F(TellsTest, AStaleEchoIsRewrittenBeforeARelease) {
-  TellDown();
-  Deliver();
-  Pass(kSecond);
-  Close(*Open());
-  Commit();
-  Deliver();
+  TellOutage();
   const std::string columns = Columns();
   SetColumns(0, LegacyTime(actor_.now_ms));  // the down, written after the up
   EXPECT_EQ(Drift(), 1u);

@@ -143,6 +143,15 @@ class TellsTest : public IncidentTest {
     EXPECT_EQ(Confirm(), ChangeOutcome::kChanged);
     EXPECT_EQ(Commit(), TellOutcome::kCommitted);
   }
+  // An outage that people were told of, and a second later of its end.
+  void TellOutage() {
+    TellDown();
+    Deliver();
+    Pass(kSecond);
+    Close(*Open());
+    EXPECT_EQ(Commit(), TellOutcome::kCommitted);
+    Deliver();
+  }
 
   static constexpr char kBefore[] = "2023-11-01 00:00:00";
 };

@@ -35,9 +35,7 @@ absl::Status CheckOverrides(Operation op, const v1::PlannedRequest& r) {
     if (!codes.insert(code).second) {
       return InvalidField("override", absl::StrCat("'", code, "' stands there twice"));
     }
-    if (o.reason().find_first_not_of(" \t\r\n") == std::string::npos || o.reason().size() > 255) {
-      return InvalidField("override", "a reason of 1 to 255 characters is required");
-    }
+    if (auto s = CheckReason(o); !s.ok()) return s;
   }
   return absl::OkStatus();
 }

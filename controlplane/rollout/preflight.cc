@@ -18,7 +18,6 @@
 #include "controlplane/rollout/owners.h"
 #include "controlplane/rollout/preflight_items.h"
 #include "controlplane/rollout/site_urls.h"
-#include "store/legacy_table.h"
 #include "store/locks.h"
 #include "store/schema.h"
 #include "store/sites.h"
@@ -188,7 +187,7 @@ void LookAtNotifications(const store::Session& session, const OwnerFacts& owner,
 struct Seen {
   absl::Status schema;  // fits, or what to do
   OwnerFacts owner;
-  std::vector<std::string> holders, missing_columns, missing_indexes;
+  std::vector<std::string> holders, missing_columns;
   size_t bucket_rows = 0;
   uint64_t active_sites = 0;
 };
@@ -225,9 +224,6 @@ absl::Status SeeTable(sql::Transaction& tx, store::Range range, Seen* seen) {
   if (!columns.ok()) return columns.status();
   seen->missing_columns = *std::move(columns);
   if (!seen->missing_columns.empty()) return absl::OkStatus();
-  auto indexes = store::MissingLegacyIndexes(tx);
-  if (!indexes.ok()) return indexes.status();
-  seen->missing_indexes = *std::move(indexes);
   auto active = store::CountActiveSites(tx, range);
   if (!active.ok()) return active.status();
   seen->active_sites = *active;
@@ -274,14 +270,18 @@ void SayRange(const Seen& seen, store::Range range, Items* items) {
               absl::StrCat("buckets ", range.ToString(),
                            " are v1's; what v1 reads of them: jetmon2 rollout v1-plan-check"));
   }
+}
+
+// `sites`: of a table that has its columns.
+void SayTable(const Seen& seen, const SiteUrls::Result* sites, Items* items) {
   if (!seen.missing_columns.empty()) {
     items->Block("legacy_table", "legacy_columns_missing",
                  absl::StrCat("missing: ", absl::StrJoin(seen.missing_columns, ", ")),
                  "point --database at the fleet's database");
-  } else if (!seen.missing_indexes.empty()) {
+  } else if (sites != nullptr && !sites->missing_indexes.empty()) {
     items->Block("legacy_table", "legacy_index_missing",
                  absl::StrCat("no index of v1's table begins with ",
-                              absl::StrJoin(seen.missing_indexes, ", nor with ")),
+                              absl::StrJoin(sites->missing_indexes, ", nor with ")),
                  "add it, as v1 has it: each look for a site would scan the whole table");
   } else {
     items->Ok("legacy_table", "has the columns that are read, and v1's indexes");
@@ -357,6 +357,7 @@ absl::Status LookWithDatabase(sql::Session& session, const Parts& parts, const O
   }
   items->Ok("schema", "as this build needs it");
   SayRange(seen, of.range, items);
+  SayTable(seen, readable ? &urls.Wait() : nullptr, items);
   SayOwner(seen.owner, of.owner_host, items);
   if (readable) {
     SaySites(urls.Wait(), seen.active_sites, options.legacy.dialect, of.duplicates_reason, items);

@@ -81,9 +81,7 @@ absl::Status ReadOverrides(const v1::PreflightRequest& request, std::string* dup
     if (o.code() != "duplicate_across_ranges" || !duplicates_reason->empty()) {
       return InvalidField("override", "takes duplicate_across_ranges here, once");
     }
-    if (o.reason().empty() || o.reason().size() > 255) {
-      return InvalidField("override", "needs a reason of 1 to 255 characters");
-    }
+    if (auto s = CheckReason(o); !s.ok()) return s;
     *duplicates_reason = o.reason();
   }
   return absl::OkStatus();

@@ -39,6 +39,13 @@ absl::Status CheckHost(const std::string& host) {
   return InvalidField("owner_host", "takes up to 128 letters, digits, '.', '_' and '-'");
 }
 
+absl::Status CheckReason(const v1::Override& o) {
+  if (o.reason().find_first_not_of(" \t\r\n") == std::string::npos || o.reason().size() > 255) {
+    return InvalidField("override", "a reason of 1 to 255 characters is required");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::chrono::milliseconds> WaitOf(const std::string& wait) {
   if (wait.empty()) return kDefaultWait;
   absl::Duration d;

@@ -26,6 +26,8 @@ absl::StatusOr<store::Range> RangeOf(const Request& r, uint32_t bucket_total) {
 
 // Empty, or 1 to 128 of [A-Za-z0-9._-]; else invalid_field.
 absl::Status CheckHost(const std::string& host);
+// A reason of 1 to 255 characters, not of spaces alone; else invalid_field.
+absl::Status CheckReason(const v1::Override& o);
 // "" = 10 s; 0s to 60s, else invalid_field.
 absl::StatusOr<std::chrono::milliseconds> WaitOf(const std::string& wait);
 // "" = 100; 1 to 10,000,000, else invalid_size.

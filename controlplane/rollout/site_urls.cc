@@ -83,20 +83,19 @@ void SiteUrls::Run() {
     result_.status = session.status();
     return;
   }
-  if (v1_) {
-    result_.status = (*session)->Read(deadline_, [&](sql::Transaction& tx) {
-      auto missing = store::MissingLegacyIndexes(tx);
-      // Without its index each row would be looked for in the whole table.
-      twins_can_be_found_ = missing.ok() && missing->empty();
-      return missing.status();
-    });
-    if (!result_.status.ok()) return;
-  }
+  result_.status = (*session)->Read(deadline_, [&](sql::Transaction& tx) {
+    auto missing = store::MissingLegacyIndexes(tx);
+    if (missing.ok()) result_.missing_indexes = *std::move(missing);
+    return missing.status();
+  });
+  if (!result_.status.ok()) return;
+  // Without its index each row's twins would be looked for in the whole table.
+  const bool look_for_twins = v1_ && result_.missing_indexes.empty();
   bool in_time = true;
   for (uint32_t bucket = range_.min; bucket <= range_.max && in_time; ++bucket) {
     result_.status = LookAt(**session, bucket, &in_time);
     if (!result_.status.ok()) return;
-    if (!twins_can_be_found_ || !in_time) continue;
+    if (!look_for_twins || !in_time) continue;
     result_.status = LookForTwins(**session, bucket);
     if (!result_.status.ok()) return;
   }

@@ -32,9 +32,10 @@ class SiteUrls {
   };
   struct Result {
     uint64_t looked_at = 0;
-    Found refused;        // by target safety
-    bool all = false;     // none was left out for want of time
-    absl::Status status;  // of the database
+    Found refused;                             // by target safety
+    bool all = false;                          // none was left out for want of time
+    absl::Status status;                       // of the database
+    std::vector<std::string> missing_indexes;  // of v1's, as MissingLegacyIndexes
     // In dialect v1 only.
     Found differs;  // HowV1Differs
     Found split;    // rows of one blog and URL, of which some are outside of the range
@@ -62,7 +63,6 @@ class SiteUrls {
   const bool v1_;
   const store::Range range_;
   const BootTime deadline_;
-  bool twins_can_be_found_ = false;  // v1's index is there; the thread's
   std::atomic<bool> stopping_{false};
   Result result_;  // the thread's until it is joined
   std::thread thread_;

@@ -93,3 +93,14 @@ class LabCase(unittest.TestCase):
         if operation == "activate-buckets":
             self.lab.plan.expect("grants")
         return answer.body
+
+
+class RealV1Case(LabCase):
+    """v1 as its source behaves on the other side, and its receiver: dialect v1."""
+
+    SITES = 64
+    INTERVAL = 3
+    UNIT_S = 2
+    V1, DIALECT = "real", "v1"
+    V1_RANGES = "0-255,256-511"
+    RECEIVER_DELAY_S = 3.0

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import unittest
 
-from lab_case import LabCase
+from lab_case import RealV1Case
 from launcher.real_v1 import RealV1
 from launcher.waiting import wait_until
 
 LOW, HIGH = 0, 255
 
 
-class TellsTest(LabCase):
-    SITES = 64
-    INTERVAL = 3
-    UNIT_S = 2
-    V1, DIALECT = "real", "v1"
-    V1_RANGES = "0-255,256-511"
+class TellsTest(RealV1Case):
     RECEIVER_FLAGS = ("--delay_min=100ms", "--delay_max=2s", "--seed=7")
-    RECEIVER_DELAY_S = 3.0
     v1: RealV1
 
     def url(self, site: int) -> str:

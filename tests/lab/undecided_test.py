@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unittest
 
-from lab_case import LabCase
+from lab_case import RealV1Case
 from launcher.real_v1 import RealV1
 from launcher.rest import Json
 from launcher.waiting import wait_until
@@ -14,14 +14,8 @@ LOW, HIGH = 0, 255
 UNDECIDED_S = 120  # what is sending is waited for for 60 s
 
 
-class UndecidedTest(LabCase):
-    SITES = 64
-    INTERVAL = 3
-    UNIT_S = 2
-    V1, DIALECT = "real", "v1"
-    V1_RANGES = "0-255,256-511"
+class UndecidedTest(RealV1Case):
     RECEIVER_FLAGS = ("--delay_min=100ms", "--delay_max=1s", "--seed=5")
-    RECEIVER_DELAY_S = 3.0
     v1: RealV1
 
     def senders(self, site: int, up: bool) -> list[str]:
